@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# make O=DIR      build somewhere else than ./build
+# make SAN=1      programs with ASan and UBSan, below $(O)/san
+# make V=1        show the commands
+
+O ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+KERNELS ?= $(notdir $(patsubst %/build,%,$(wildcard /lib/modules/*/build)))
+CC ?= gcc
+PKGCONFIG ?= pkg-config
+
+ifeq ($(V),1)
+Q :=
+else
+Q := @
+endif
+
+ifeq ($(SAN),1)
+override O := $(O)/san
+SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	-fno-omit-frame-pointer
+endif
+
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP \
+	-fstack-protector-strong -fPIE -Iagent -Ikernel $(SANFLAGS) $(CFLAGS)
+ifneq ($(SAN),1)
+ALL_CFLAGS += -D_FORTIFY_SOURCE=2
+endif
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
+
+# What each part links with; pkg-config names what is missing.
+AGENT_PKGS := devmapper blkid libcurl jansson libcrypto
+KMS_PKGS := libmicrohttpd sqlite3 gnutls jansson libcrypto
+need = $(or $(shell $(PKGCONFIG) $(1) $(2) 2>/dev/null),\
+	$(error $(shell $(PKGCONFIG) --print-errors $(2) 2>&1 | head -1); \
+	run scripts/setup))
+AGENT_LIBS = $(call need,--libs,$(AGENT_PKGS)) -lkeyutils
+KMS_LIBS = $(call need,--libs,$(KMS_PKGS)) -lpthread
+
+# The leaf helpers that envelope-kms shares with the agent.
+LEAF := secret process log json
+
+AGENT_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard agent/*.c)))
+LEAF_OBJS := $(LEAF:%=$(O)/obj/agent/%.o)
+ENVELOPE_OBJS := $(patsubst %.c,$(O)/obj/%.o,\
+	$(sort $(wildcard tools/envelope/*.c)))
+KMS_OBJS := $(patsubst %.c,$(O)/obj/%.o,\
+	$(sort $(wildcard tools/envelope-kms/*.c)))
+PROGRAMS := $(O)/bin/envelope $(O)/bin/envelope-kms
+
+UNIT_AGENT := $(patsubst tests/unit/%.c,$(O)/unit/%,\
+	$(wildcard tests/unit/test_*.c))
+UNIT_KMS := $(patsubst tests/unit/%.c,$(O)/unit/%,$(wildcard tests/unit/kms_*.c))
+VM_HELPERS := $(patsubst tests/vm/helpers/%.c,$(O)/vm/%,\
+	$(wildcard tests/vm/helpers/*.c))
+
+.PHONY: all programs module unit vm-helpers demo test check mutants bench \
+	install uninstall clean help
+.DELETE_ON_ERROR:
+
+all: programs module
+
+programs: $(PROGRAMS)
+
+help:
+	@echo 'make               programs and module'
+	@echo 'make module        dm-envelope.ko for every installed set of headers'
+	@echo 'make demo          set up, then show the main job in a VM'
+	@echo 'make test          set up, then run all tests'
+	@echo 'make check         static checks'
+	@echo 'make mutants       prove that the tests can fail'
+	@echo 'make bench         instructions per I/O beside dm-crypt'
+	@echo 'make install       to $$(DESTDIR)$$(PREFIX); make uninstall undoes it'
+	@echo 'make clean         remove $$(O)'
+
+$(O)/obj/agent/%.o: agent/%.c $(O)/flags
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  CC      $<')
+	$(Q)$(CC) $(ALL_CFLAGS) $(call need,--cflags,$(AGENT_PKGS)) -c $< -o $@
+
+$(O)/obj/tools/envelope/%.o: tools/envelope/%.c $(O)/flags
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  CC      $<')
+	$(Q)$(CC) $(ALL_CFLAGS) $(call need,--cflags,$(AGENT_PKGS)) -c $< -o $@
+
+$(O)/obj/tools/envelope-kms/%.o: tools/envelope-kms/%.c $(O)/flags
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  CC      $<')
+	$(Q)$(CC) $(ALL_CFLAGS) $(call need,--cflags,$(KMS_PKGS)) -c $< -o $@
+
+# Rebuild everything when the compiler or its flags change.
+$(O)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(ALL_CFLAGS)' | cmp -s - $@ || \
+		echo '$(CC) $(ALL_CFLAGS)' > $@
+
+$(O)/libenvelope.a: $(AGENT_OBJS)
+	$(if $(Q),@echo '  AR      $@')
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(O)/bin/envelope: $(ENVELOPE_OBJS) $(O)/libenvelope.a
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  LD      $@')
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(AGENT_LIBS) -o $@
+
+$(O)/bin/envelope-kms: $(KMS_OBJS) $(LEAF_OBJS)
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  LD      $@')
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(KMS_LIBS) -o $@
+
+unit: $(UNIT_AGENT) $(UNIT_KMS)
+
+$(O)/unit/test_%: tests/unit/test_%.c $(O)/libenvelope.a
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  CC      $<')
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(O)/libenvelope.a \
+		$(AGENT_LIBS) -lcmocka -o $@
+
+$(O)/unit/kms_%: tests/unit/kms_%.c $(KMS_OBJS) $(LEAF_OBJS)
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  CC      $<')
+	$(Q)$(CC) $(ALL_CFLAGS) -Itools/envelope-kms $(ALL_LDFLAGS) $< \
+		$(filter-out %/main.o,$(KMS_OBJS)) $(LEAF_OBJS) \
+		$(KMS_LIBS) -lcmocka -o $@
+
+vm-helpers: $(VM_HELPERS)
+
+$(O)/vm/%: tests/vm/helpers/%.c
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  CC      $<')
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< -lkeyutils -lcrypto -o $@
+
+# One copy of the sources for each kernel, since Kbuild builds beside them.
+module: $(KERNELS:%=module-%)
+	$(if $(KERNELS),,$(error no kernel headers installed; run scripts/setup))
+
+module-%: FORCE
+	@mkdir -p $(O)/$*/src/kernel
+	@cp -u Kbuild $(O)/$*/src/
+	@cp -u kernel/*.[ch] $(O)/$*/src/kernel/
+	$(if $(Q),@echo '  MODULE  $*')
+	$(Q)$(MAKE) -s -C /lib/modules/$*/build M=$(abspath $(O)/$*/src) modules
+	@cp $(O)/$*/src/dm-envelope.ko $(O)/$*/dm-envelope.ko
+
+demo:
+	scripts/setup demo
+	scripts/demo
+
+test:
+	scripts/setup test
+	tests/run
+
+check:
+	scripts/setup check
+	scripts/check
+
+mutants:
+	scripts/setup test
+	tests/mutants/run
+
+bench:
+	scripts/setup test
+	tests/bench/run
+
+MANS = $(wildcard tools/*/*.8)
+COMPLETIONS = $(wildcard tools/*/*.bash)
+
+install: programs
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/sbin
+	install -m 644 $(MANS) $(DESTDIR)$(PREFIX)/share/man/man8
+	for c in $(COMPLETIONS); do install -m 644 $$c $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$(basename $$c .bash); done
+	for k in $(KERNELS); do if [ -e $(O)/$$k/dm-envelope.ko ]; then install -D -m 644 $(O)/$$k/dm-envelope.ko $(DESTDIR)/lib/modules/$$k/updates/dm-envelope.ko; fi; done
+	install -D -m 644 scripts/systemd/dm-envelope.conf $(DESTDIR)/usr/lib/modules-load.d/dm-envelope.conf
+	if [ -z "$(DESTDIR)" ]; then depmod -a; fi
+
+uninstall:
+	rm -f $(patsubst $(O)/bin/%,$(DESTDIR)$(PREFIX)/sbin/%,$(PROGRAMS))
+	rm -f $(patsubst %,$(DESTDIR)$(PREFIX)/share/man/man8/%,$(notdir $(MANS)))
+	rm -f $(patsubst %.bash,$(DESTDIR)$(PREFIX)/share/bash-completion/completions/%,$(notdir $(COMPLETIONS)))
+	rm -f $(DESTDIR)/lib/modules/*/updates/dm-envelope.ko
+	rm -f $(DESTDIR)/usr/lib/modules-load.d/dm-envelope.conf
+
+clean:
+	rm -rf $(O)
+
+FORCE:
+
+-include $(AGENT_OBJS:.o=.d) $(ENVELOPE_OBJS:.o=.d) $(KMS_OBJS:.o=.d)
+-include $(wildcard $(O)/unit/*.d) $(wildcard $(O)/vm/*.d)

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Messages: one write(2) a line, control characters from outside escaped. */
+#include "log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOG_LINE_BYTES 2048
+
+static const char *log_program = "envelope";
+
+void log_init(const char *program)
+{
+	log_program = program;
+}
+
+/* A header or a server may put escape sequences into a name we print. */
+static void mask_controls(char *line)
+{
+	for (; *line; line++)
+		if (((unsigned char)*line < 0x20 && *line != '\n') ||
+		    *line == 0x7f)
+			*line = '?';
+}
+
+__attribute__((format(printf, 2, 0)))
+static void log_line(const char *kind, const char *fmt, va_list args)
+{
+	char line[LOG_LINE_BYTES];
+	size_t used = snprintf(line, sizeof(line), "%s: %s", log_program, kind);
+
+	vsnprintf(line + used, sizeof(line) - used - 1, fmt, args);
+	mask_controls(line);
+	used = strlen(line);
+	line[used] = '\n';
+	/* Nothing useful is left to do when standard error is gone. */
+	if (write(STDERR_FILENO, line, used + 1) < 0)
+		return;
+}
+
+void log_error(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	log_line("", fmt, args);
+	va_end(args);
+}
+
+void log_warn(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	log_line("warning: ", fmt, args);
+	va_end(args);
+}
+
+void log_info(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	log_line("", fmt, args);
+	va_end(args);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The one kind of buffer that may hold a secret in user space: pages of its
+ * own, locked in memory, left out of core dumps and of children, wiped before
+ * they go back to the kernel.
+ */
+#ifndef ENVELOPE_SECRET_H
+#define ENVELOPE_SECRET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct secret;
+
+/*
+ * A zeroed secret of @bytes (1 to 1 MiB). The caller owns it and ends it with
+ * secret_free(). The size lives inside, so nobody can wipe too little.
+ *
+ * memfd_secret(2) pages where the kernel has them enabled, mlock(2)ed ones
+ * otherwise; never unlocked ones.
+ *
+ * NULL with errno: EINVAL (size), ENOMEM (no memory, or the lock limit
+ * RLIMIT_MEMLOCK is spent).
+ */
+struct secret *secret_new(size_t bytes);
+
+/* Wipe and release. NULL is accepted. */
+void secret_free(struct secret *s);
+
+uint8_t *secret_bytes(struct secret *s);
+const uint8_t *secret_cbytes(const struct secret *s);
+
+/* Size in bytes, as asked for in secret_new(). */
+size_t secret_len(const struct secret *s);
+
+/* The only way to copy a secret. NULL with errno as secret_new(). */
+struct secret *secret_dup(const struct secret *s);
+
+/* Overwrite @n bytes at @p with zeros; the compiler cannot drop it. */
+void wipe(void *p, size_t n);
+
+#endif
