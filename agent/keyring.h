@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The kernel's keyrings in our terms: where the DEK of an attached volume is
+ * found by the kernel target, and nothing else.
+ *
+ * The keys live in a keyring named "envelope" below root's user keyring @u,
+ * one key of type "envelope" a volume, named by the volume id. Possessor and
+ * user may view, search, link and set attributes; nobody can read a payload.
+ */
+#ifndef ENVELOPE_KEYRING_H
+#define ENVELOPE_KEYRING_H
+
+#include <stdint.h>
+
+#include "secret.h"
+
+#define KEYRING_NAME "envelope"
+#define KEYRING_TYPE "envelope"
+/* dm-crypt knows keys of type logon, whose names need a prefix and a colon. */
+#define KEYRING_LOGON_PREFIX "envelope:"
+
+/*
+ * Put @dek (64 bytes) under @volume_id into the keyring "envelope", which is
+ * made if it is not there. The serial number of the key goes to *@serial_ret.
+ *
+ * A dead (revoked or expired) key of that name is replaced; a live one is
+ * never. -EEXIST: a live key of that name is there. -ENOPKG: no key type
+ * "envelope", so the module is not loaded. -EACCES: not root, or refused by
+ * a security module. -EDQUOT, -ENOMEM, -EIO. Prints its own error.
+ */
+int keyring_add_dek(const char *volume_id, const struct secret *dek,
+		    int32_t *serial_ret);
+
+/*
+ * A key of type logon named "envelope:" + @volume_id for stock dm-crypt, in
+ * the keyring of this process alone: dm-crypt looks there when a table is
+ * loaded, keeps a copy, and keyring_drop_logon() or the end of the process
+ * removes the key. Errors as above, without -ENOPKG.
+ */
+int keyring_add_logon(const char *volume_id, const struct secret *dek,
+		      int32_t *serial_ret);
+
+/* Revoke and unlink what keyring_add_logon() made; prints nothing. */
+void keyring_drop_logon(int32_t serial);
+
+/*
+ * Revoke the DEK of @volume_id, which locks every target that uses it, and
+ * unlink it. 0 also when there is none. -EACCES, -EIO; prints its own error.
+ */
+int keyring_drop_dek(const char *volume_id);
+
+/* The serial number of the key of @volume_id. -ENOKEY: none; prints nothing. */
+int keyring_find(const char *volume_id, int32_t *serial_ret);
+
+/* Is it known to the kernel, that is, is the module loaded? Prints nothing. */
+int keyring_type_known(void);
+
+#endif

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What can be done with a volume: the steps in order, each with its undo. */
+#ifndef ENVELOPE_VOLUME_H
+#define ENVELOPE_VOLUME_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "device.h"
+#include "dm.h"
+#include "header.h"
+#include "secret.h"
+
+#define VOLUME_TIMEOUT_MS 30000u	/* time budget of one use of the KMS */
+
+/* How to reach the KMS; NULL: what environment and configuration say. */
+struct volume_access {
+	const char *config;	/* instead of /etc/envelope/envelope.conf */
+	const char *endpoint;	/* https URL */
+	const char *ca_file;
+	const char *profile;
+	const char *region;
+	unsigned int timeout_ms;	/* 0: VOLUME_TIMEOUT_MS */
+};
+
+/*
+ * A volume that is not necessarily attached: its device, where its header is,
+ * and the header. header_file is closed unless the header is detached.
+ */
+struct volume {
+	struct device device;
+	struct device header_file;
+	struct header *header;
+};
+
+#define VOLUME_CLOSED { .device = DEVICE_CLOSED, .header_file = DEVICE_CLOSED }
+
+enum volume_open_flags {
+	VOLUME_WRITE_HEADER = 1 << 0,	/* the header's place is locked, and
+					 * opened for writing */
+	VOLUME_FORCE = 1 << 1,		/* go on if a detached header names
+					 * another device; a warning then */
+};
+
+/*
+ * Open @device, and @header_path if the header is detached (else NULL), and
+ * read the header. Checked: the header lies where it was asked for, its data
+ * fit on the device, a detached one belongs to this device and the device
+ * holds no ENVELOPE magic and no plaintext signature.
+ *
+ * @device NULL with @header_path: the header alone; device stays closed.
+ *
+ * -ENODATA: no header; the message names the foreign signature found instead,
+ * if there is one. -EBADMSG: damaged, does not fit, or another device's
+ * header. Else as device_open() and header_read(). All prints are done.
+ */
+int volume_open(const char *device, const char *header_path,
+		unsigned int flags, struct volume *ret);
+
+/* Close and free; a closed one is accepted. */
+void volume_close(struct volume *v);
+
+/* Where the header is stored: what header_write() and others want. */
+int volume_header_fd(const struct volume *v);
+const char *volume_header_name(const struct volume *v);
+
+/*
+ * Unwrap the DEK through the first slot that can: pin and allow-keys are
+ * checked before anything goes to the network, then Decrypt, then the HMAC of
+ * every good copy. The next slot is tried only when a KMS was unreachable.
+ * Nothing is pinned: known_update() does that.
+ *
+ * *@dek_ret is the caller's, who frees it as soon as possible.
+ *
+ * -EBADMSG: pin mismatch or tampered. -EACCES: denied, or no allowed key.
+ * -EHOSTUNREACH. Others from the configuration: -EINVAL. Prints are done.
+ */
+int volume_unwrap(struct volume *v, const struct volume_access *access,
+		  struct secret **dek_ret);
+
+/*
+ * volume_format.c
+ */
+
+struct volume_format_options {
+	const char *device;
+	const char *header_path;	/* detached header; NULL: on @device */
+	struct volume_access access;
+	const char *kms_key;	/* id, ARN or alias; NULL: configuration */
+	json_t *context;	/* extra pairs; NULL: none. Borrowed */
+	uint64_t size_bytes;	/* of the data; 0: all there is */
+	uint32_t sector_size;	/* bytes; 0: by the device */
+	bool no_holes;
+	bool iv_large_sectors;
+	bool force;		/* overwrite a signature; -EBUSY stays */
+};
+
+struct volume_format_result {
+	struct header_core core;
+	char key_id[2049];	/* ARN */
+};
+
+/*
+ * Make a volume: a wrapped data key from the KMS, its rehearsal in a process
+ * of its own (which alone sees the DEK, seals the header and writes it), the
+ * pin. Nothing is written before the rehearsal has succeeded.
+ *
+ * The program must hand VOLUME_REHEARSE_VERB to volume_rehearse() in main().
+ *
+ * -EEXIST: a signature or one of our headers is there, and no force. -EBUSY:
+ * in use. -ENOSPC: too small. -EINVAL, -EACCES, -EHOSTUNREACH, -EIO.
+ */
+int volume_format(const struct volume_format_options *o,
+		  struct volume_format_result *ret);
+
+/* The verb, in no help text, by which volume_format() starts its rehearsal. */
+#define VOLUME_REHEARSE_VERB "--rehearse"
+
+/*
+ * The body of that process: the request on standard input, which has no
+ * secrets, and the descriptor that the header goes to, which it names.
+ */
+int volume_rehearse(void);
+
+/*
+ * volume_attach.c
+ */
+
+struct volume_attach_options {
+	const char *device;
+	const char *header_path;
+	const char *name;	/* NULL: the volume id */
+	struct volume_access access;
+	enum dm_target target;
+	enum dm_on_lock on_lock;
+	bool read_only;
+	bool allow_discards;
+	bool dry_run;		/* all but the kernel: proves that it would */
+	bool force;		/* as VOLUME_FORCE */
+};
+
+struct volume_attach_result {
+	char name[DM_VOLUME_NAME_CHARS];
+	struct header_core core;
+	bool read_only;
+};
+
+/*
+ * Make the plaintext device: pin and allow-keys, Decrypt, HMAC, kernel key,
+ * table. A failure undoes what was done: no device and no key are left.
+ *
+ * -EEXIST: the name is in use, or the volume is attached. -ENOPKG: the module
+ * is missing or was refused. Else as volume_open() and volume_unwrap().
+ */
+int volume_attach(const struct volume_attach_options *o,
+		  struct volume_attach_result *ret);
+
+/*
+ * Remove @name (a device name or a volume id), revoke and unlink the key.
+ * -ENXIO: not attached. -EBUSY: in use, unless @deferred.
+ */
+int volume_detach(const char *name, bool deferred);
+
+/*
+ * volume_resize.c
+ */
+
+struct volume_resize_options {
+	const char *target;	/* attached name, or device if not attached */
+	const char *header_path;
+	struct volume_access access;
+	uint64_t size_bytes;	/* 0: all the device has */
+	bool force;		/* shrinking is meant */
+};
+
+struct volume_resize_result {
+	char volume_id[HEADER_VOLUME_ID_CHARS];
+	uint64_t old_bytes;
+	uint64_t new_bytes;
+};
+
+/*
+ * Grow a volume, attached or not, or shrink a detached one. The header is
+ * sealed and written before the device grows, and core.revision grows.
+ *
+ * -ENOSPC: the device is too small. -EBUSY: shrinking while attached. -EINVAL:
+ * not a multiple of the block, or shrinking without force.
+ */
+int volume_resize(const struct volume_resize_options *o,
+		  struct volume_resize_result *ret);
+
+/*
+ * volume_find.c
+ */
+
+/* An attached volume by device name, path below /dev/mapper, or volume id.
+ * -ENXIO: none; prints its own error. */
+int volume_find(const char *name, struct dm_volume_status *ret);
+
+/* Is a volume of that id attached? Its status then. -ENXIO; prints nothing. */
+int volume_find_id(const char *volume_id, struct dm_volume_status *ret);
+
+#endif

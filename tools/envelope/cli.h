@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The frame of the commands: table of verbs, option tables, help, output. */
+#ifndef ENVELOPE_CLI_H
+#define ENVELOPE_CLI_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "volume.h"
+
+#define ENVELOPE_VERSION "0.1.0"
+
+/* One verb. @run gets argv[0] = the verb, and returns the exit status. */
+struct command {
+	const char *name;
+	const char *alias;	/* or NULL */
+	const char *help;	/* one line */
+	int (*run)(int argc, char **argv);
+};
+
+/*
+ * One option. The setter converts @value (NULL if the option takes none) into
+ * *target. -EINVAL: it has printed why, naming @option.
+ */
+struct cli_option {
+	const char *name;	/* without dashes; NULL ends the table */
+	const char *argument;	/* what --help calls it; NULL: takes none */
+	int (*set)(void *target, const char *option, const char *value);
+	void *target;
+	const char *help;
+};
+
+struct cli_usage {
+	const char *verb;
+	const char *arguments;	/* "DEVICE [NAME]" */
+	const char *about;	/* lines for --help, each ended by \n */
+	int min_arguments;
+	int max_arguments;
+	const struct cli_option *options;
+};
+
+#define CLI_GO_ON (-1)
+
+/*
+ * Parse the options, which may stand behind arguments. --help and --version
+ * are known to all verbs.
+ *
+ * CLI_GO_ON with the arguments in *@args_ret, which is part of @argv and ends
+ * with NULL; otherwise the status to exit with, everything printed.
+ */
+int cli_parse(const struct cli_usage *usage, int argc, char **argv,
+	      char ***args_ret);
+
+/* Setters. Target: const char *, bool (to true), bool (to false), uint64_t,
+ * uint32_t, unsigned int of milliseconds, json_t * (an object of texts). */
+int cli_set_text(void *target, const char *option, const char *value);
+int cli_set_true(void *target, const char *option, const char *value);
+int cli_set_false(void *target, const char *option, const char *value);
+/* Bytes: a number, or one with K, M, G or T (powers of 1024). */
+int cli_set_bytes(void *target, const char *option, const char *value);
+int cli_set_number(void *target, const char *option, const char *value);
+/* Seconds, 1 to 3600. */
+int cli_set_seconds(void *target, const char *option, const char *value);
+/* NAME=VALUE, as often as wanted; the caller frees the object. */
+int cli_set_pair(void *target, const char *option, const char *value);
+
+/* Rows that verbs share; @a is a struct volume_access *. */
+#define CLI_ACCESS_OPTIONS(a) \
+	{ "config", "FILE", cli_set_text, &(a)->config, \
+	  "instead of /etc/envelope/envelope.conf" }, \
+	{ "kms-endpoint", "URL", cli_set_text, &(a)->endpoint, \
+	  "https address of the KMS" }, \
+	{ "ca-file", "FILE", cli_set_text, &(a)->ca_file, \
+	  "certificates that the KMS must chain to" }, \
+	{ "profile", "NAME", cli_set_text, &(a)->profile, \
+	  "profile of the AWS credentials" }, \
+	{ "region", "REGION", cli_set_text, &(a)->region, \
+	  "region of the KMS, where no key ARN says it" }, \
+	{ "timeout", "SECONDS", cli_set_seconds, &(a)->timeout_ms, \
+	  "time for all that the KMS does (default 30)" }
+
+#define CLI_HEADER_OPTION(p) \
+	{ "header", "FILE", cli_set_text, (p), \
+	  "the header is in FILE, not on the device" }
+
+#define CLI_JSON_OPTION(p) \
+	{ "json", NULL, cli_set_true, (p), "print JSON" }
+
+/*
+ * "envelope: VERB: " + text and where help is; returns STATUS_USAGE.
+ */
+int cli_usage_error(const char *verb, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Print @o and a newline, free @o. 0 or STATUS_FAILED (standard output). */
+int cli_print_json(json_t *o);
+
+/* "8.0 GiB" and the like. @ret has 16 bytes. */
+void cli_print_size(uint64_t bytes, char ret[16]);
+
+/*
+ * How far something is, at most once a second, on standard error if that is a
+ * terminal. @done == @total ends the line.
+ */
+void cli_progress(const char *what, uint64_t done_bytes, uint64_t total_bytes);
+
+int cmd_format(int argc, char **argv);
+int cmd_attach(int argc, char **argv);
+int cmd_detach(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_list(int argc, char **argv);
+int cmd_resize(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
+int cmd_check(int argc, char **argv);
+int cmd_rewrap(int argc, char **argv);
+int cmd_header_backup(int argc, char **argv);
+int cmd_header_restore(int argc, char **argv);
+int cmd_erase(int argc, char **argv);
+int cmd_export(int argc, char **argv);
+
+#endif
