@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * /etc/envelope/envelope.conf, and what `--direct` may put in its place.
+ *
+ *	[region us-east-1]
+ *	endpoint = https://127.0.0.1:8443
+ *	ca-file = /etc/envelope/ca.pem
+ *	profile = envelope
+ *	default-key = alias/envelope
+ *	account = 111122223333
+ *	allow-keys = arn:aws:kms:us-east-1:111122223333:key/*
+ *	proxy = http://proxy.example.com:3128
+ *
+ * One section a region, the first one is the default region. Lines that start
+ * with # are comments. Every name stands once in its section; an unknown name
+ * or section is refused with its line.
+ *
+ * endpoint	https://HOST[:PORT]; absent: AWS's own for the region
+ * ca-file	PEM, absolute path: these CAs and no others; absent: the system's
+ * profile	in the AWS credentials file; absent: default
+ * default-key	id, ARN or alias, for `format` without --kms-key
+ * account	the host's own account; absent: that of a default-key ARN, then
+ *		AWS_ACCOUNT_ID (--direct)
+ * allow-keys	patterns, separated by white space (see arn.h); absent: every
+ *		key of the host's own account; neither known: no key at all
+ * proxy	http:// or https://; absent: none, whatever the environment says
+ */
+#ifndef ENVELOPE_CONF_H
+#define ENVELOPE_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+#define CONF_PATH "/etc/envelope/envelope.conf"
+#define CONF_MAX_BYTES 65536
+
+struct conf;
+
+/* Options of --direct. NULL is "not given". Strings are the caller's. */
+struct conf_overrides {
+	const char *config;	/* --config PATH, else CONF_PATH */
+	const char *endpoint;	/* --kms-endpoint URL */
+	const char *ca_file;	/* --ca-file PATH */
+	const char *profile;	/* --profile NAME */
+	const char *region;	/* --region NAME */
+	/*
+	 * Take from the environment what the options leave out: AWS_PROFILE,
+	 * AWS_REGION or AWS_DEFAULT_REGION, AWS_ENDPOINT_URL_KMS or
+	 * AWS_ENDPOINT_URL, AWS_CA_BUNDLE, AWS_ACCOUNT_ID; and let credentials
+	 * come from there. Options win over environment, that over the file.
+	 */
+	bool environment;
+};
+
+/* One region as it applies; strings are the conf's, NULL where absent. */
+struct conf_region {
+	char *name;
+	char *endpoint;		/* https://..., without a slash at the end */
+	bool endpoint_is_aws;	/* nobody set it: AWS's own */
+	char *ca_file;
+	char *profile;
+	bool profile_by_option;	/* --profile: beats keys in the environment */
+	char *default_key;
+	char *account;
+	char **allow_keys;	/* @allow_keys_count patterns */
+	size_t allow_keys_count;
+	char *proxy;
+	size_t line;		/* of its section in the file; 0: no file */
+};
+
+/*
+ * Read the file and apply @overrides (NULL: the file alone, nothing from the
+ * environment). A missing file is an error only when --config named it. An
+ * endpoint, CA or profile override goes to the region that --region or
+ * AWS_REGION names, which need not be in the file, else to the file's only
+ * or first region.
+ *
+ * 0 with *@ret for conf_free(). A sentence on standard error, and:
+ * -EINVAL (unreadable, malformed, unknown name, http:// endpoint, an override
+ * without a region to go to); -EACCES (a file below /etc that others than
+ * root can write); -ENOMEM.
+ */
+int conf_load(const struct conf_overrides *overrides, struct conf **ret);
+
+/* NULL is accepted. */
+void conf_free(struct conf *conf);
+
+/* May credentials come from the environment? */
+bool conf_environment(const struct conf *conf);
+
+/* Regions in their order in the file; NULL behind the last. */
+const struct conf_region *conf_region_at(const struct conf *conf, size_t i);
+
+/*
+ * The region called @name, NULL for the default one: --region or AWS_REGION,
+ * else the file's first. A header names regions, so no host name is ever
+ * built from one that is not configured.
+ * 0; -EACCES with a sentence (@name is not configured); -EINVAL with a
+ * sentence (none configured at all).
+ */
+int conf_region(const struct conf *conf, const char *name,
+		const struct conf_region **ret);
+
+/*
+ * May this host use @key (any of its four forms)? Decided without a network
+ * call. Ids and alias names are looked up in the default region. An alias
+ * passes here by account; the key ARN that the KMS answers is to be asked
+ * about again.
+ *
+ * 0 with the region to call in *@region_ret. A sentence, and: -EACCES
+ * (allow-keys does not cover it, region not configured, no account known);
+ * -EINVAL (not a key name; alias/aws/ebs of AWS itself).
+ */
+int conf_allow_key(const struct conf *conf, const char *key,
+		   const struct conf_region **region_ret);
+
+/*
+ * The key that `format` takes without --kms-key: the default region's
+ * default-key. 0; -EINVAL with a sentence when there is none.
+ */
+int conf_default_key(const struct conf *conf, const char **ret);
+
+/* Is the file @path with @st one that a process of @euid may believe? */
+bool conf_file_trusted(const char *path, const struct stat *st, uid_t euid);
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * libcurl in our terms: signed POST requests over verified TLS, one retry
+ * layer, one time budget over all of it.
+ *
+ * Never, whatever the environment says: plain HTTP, an unverified
+ * certificate, a redirect followed, netrc, a proxy that was not configured.
+ */
+#ifndef ENVELOPE_HTTP_H
+#define ENVELOPE_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "credentials.h"
+#include "secret.h"
+
+#define HTTP_ANSWER_MAX_BYTES 65536
+#define HTTP_MAX_ATTEMPTS 6
+#define HTTP_BACKOFF_BASE_MS 100
+#define HTTP_BACKOFF_CAP_MS 5000
+
+struct http;
+
+/* Where to, as whom, and what. Everything stays the caller's. */
+struct http_request {
+	const char *endpoint;		/* https://HOST[:PORT] */
+	const char *ca_file;		/* these CAs only; NULL: the system's */
+	const char *proxy;		/* NULL: none */
+	const char *region;		/* SigV4 scope */
+	const char *service;		/* SigV4 scope, "kms" */
+	const struct credentials *credentials;
+	const char *target;		/* X-Amz-Target */
+	const char *content_type;
+	const void *body;
+	size_t body_bytes;
+	/*
+	 * Is this answer, which is not 5xx, worth another attempt? It must
+	 * not keep the body. NULL: never.
+	 */
+	bool (*retryable)(long status, const char *body, size_t bytes);
+};
+
+struct http_answer {
+	long status;			/* HTTP status */
+	struct secret *body;		/* HTTP_ANSWER_MAX_BYTES + 1, locked */
+	size_t body_bytes;		/* NUL behind them */
+	unsigned int attempts;		/* made in all */
+};
+
+/* Why no answer came, for the sentence that the caller prints. */
+enum http_failure {
+	HTTP_OK = 0,
+	HTTP_NO_CONNECTION,	/* refused, reset, no route, no such host */
+	HTTP_TIMEOUT,		/* the time budget is spent */
+	HTTP_THROTTLED,		/* Retry-After beyond the time budget */
+	HTTP_TLS,		/* handshake, certificate, host name */
+	HTTP_CA_FILE,		/* ca-file missing or no PEM */
+	HTTP_OVERSIZED,		/* more than HTTP_ANSWER_MAX_BYTES */
+	HTTP_REDIRECT,		/* 3xx, not followed */
+	HTTP_INTERNAL,		/* libcurl refused to work */
+};
+
+/*
+ * A session; the time budget of @timeout_ms (1 to a day) over all its
+ * requests, waits included, starts now. Not for several threads at once.
+ * 0; -EINVAL; -ENOMEM.
+ */
+int http_open(unsigned int timeout_ms, struct http **ret);
+
+/* Closes connections and wipes. NULL is accepted. */
+void http_close(struct http *http);
+
+/* The next request opens a connection of its own. */
+void http_fresh_connection(struct http *http);
+
+/* Milliseconds left of the time budget, 0 when spent. */
+unsigned int http_left_ms(const struct http *http);
+
+/* The time budget as it was given. */
+unsigned int http_timeout_ms(const struct http *http);
+
+/*
+ * Send, and send again while it may help: no connection, 5xx, or retryable()
+ * says so; waits by http_backoff_ms() or the server's Retry-After, whichever
+ * is longer, never beyond the time budget.
+ *
+ * 0 with the last HTTP answer in *@ret (any status; http_answer_wipe() ends
+ * it); -EHOSTUNREACH with *@why_ret set and nothing printed; -ENOMEM.
+ */
+int http_post(struct http *http, const struct http_request *request,
+	      struct http_answer *ret, enum http_failure *why_ret);
+
+/* What libcurl or OpenSSL said about the last failure; "" when nothing. */
+const char *http_detail(const struct http *http);
+
+/* Wipes and releases the body. An empty answer is accepted. */
+void http_answer_wipe(struct http_answer *answer);
+
+/*
+ * Full jitter: 0 to min(cap, base << attempt) ms, both ends included, for the
+ * wait behind attempt @attempt (from 0), by @random, evenly spread.
+ */
+unsigned int http_backoff_ms(unsigned int attempt, uint32_t random);
+
+#endif

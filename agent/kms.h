@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * KMS operations. A provider (kms_provider.h) speaks one vendor's protocol;
+ * what must hold whatever the vendor says is checked here, once.
+ *
+ * Every function that fails has printed one sentence: KMS, key, cause, what
+ * to do. Errors of all calls, by exit status:
+ *
+ *	-EACCES (3)	  the KMS denies: AccessDenied, key disabled, pending
+ *			  deletion or import, not found, of another kind;
+ *			  the wrapped key refused (other context, other key);
+ *			  credentials refused; or this host's configuration
+ *			  does not allow the key (nothing was sent)
+ *	-EHOSTUNREACH (4) no usable answer in time: network, TLS, throttling,
+ *			  5xx, redirect, garbage, oversized; credentials
+ *			  expired, incomplete or absent
+ *	-EBADMSG (6)	  an answer in due form that is not about this volume:
+ *			  another KeyId, not 64 bytes, equal halves. Nothing
+ *			  else is tried, since somebody is lying
+ *	-EINVAL (2)	  an argument that no KMS would take
+ *	-ENOMEM		  memory, or the limit of locked memory
+ */
+#ifndef ENVELOPE_KMS_H
+#define ENVELOPE_KMS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arn.h"
+#include "conf.h"
+#include "secret.h"
+
+#define KMS_DEK_BYTES 64	/* AES-256-XTS: two different halves */
+#define KMS_WRAPPED_MAX_BYTES 6144
+#define KMS_DEFAULT_TIMEOUT_MS 30000
+#define KMS_PROVIDER_AWS "aws-kms" /* the slot's provider, also ours */
+
+struct kms;
+
+/*
+ * A session: @conf (borrowed, outlives it), credentials (read at the first
+ * call into a region), connections, and one time budget of @timeout_ms over
+ * everything, which starts now. No network call yet.
+ * 0 with *@ret for kms_free(); -EINVAL (@timeout_ms is 0 or over a day);
+ * -ENOMEM.
+ */
+int kms_open(const struct conf *conf, unsigned int timeout_ms,
+	     struct kms **ret);
+
+/* Closes connections, wipes credentials. NULL is accepted. */
+void kms_free(struct kms *kms);
+
+/*
+ * Speak to provider @name (a slot's field) from now on; KMS_PROVIDER_AWS is
+ * the default. 0; -EINVAL with a sentence when there is none of that name.
+ */
+int kms_use_provider(struct kms *kms, const char *name);
+
+/* The next call opens a connection of its own (the rehearsal wants that). */
+void kms_fresh_connection(struct kms *kms);
+
+/*
+ * Unwrap @wrapped_bytes (1 to KMS_WRAPPED_MAX_BYTES) at @wrapped under the
+ * key ARN @key_arn with the string-to-string object @context (borrowed).
+ * KeyId is always sent; the answer's must equal it; the DEK is exactly
+ * KMS_DEK_BYTES with different halves. *@dek_ret is the caller's.
+ */
+int kms_decrypt(struct kms *kms, const char *key_arn, const json_t *context,
+		const uint8_t *wrapped, size_t wrapped_bytes,
+		struct secret **dek_ret);
+
+/* A wrapped key as the KMS gave it; kms_wrapped_free() ends it. */
+struct kms_wrapped {
+	char *key_arn;		/* of a key, never of an alias */
+	uint8_t *blob;
+	size_t blob_bytes;	/* 1 to KMS_WRAPPED_MAX_BYTES */
+};
+
+void kms_wrapped_free(struct kms_wrapped *w);
+
+/*
+ * A new DEK of KMS_DEK_BYTES, wrapped under @key (id, ARN, alias name or
+ * alias ARN; NULL: the default region's default-key) and bound to @context.
+ */
+int kms_generate_data_key_without_plaintext(struct kms *kms, const char *key,
+					    const json_t *context,
+					    struct kms_wrapped *ret);
+
+/* For kms_reencrypt(): what is wrapped how, and how it shall be. */
+struct kms_reencrypt_args {
+	const char *source_key_arn;
+	const json_t *source_context;
+	const uint8_t *wrapped;
+	size_t wrapped_bytes;
+	const char *key;		/* any form, same region; NULL: default */
+	const json_t *context;
+};
+
+/* Rewrap inside the KMS; the DEK never comes out. */
+int kms_reencrypt(struct kms *kms, const struct kms_reencrypt_args *args,
+		  struct kms_wrapped *ret);
+
+struct kms_key_info {
+	char arn[ARN_TEXT_BYTES];
+	char state[32];		/* "Enabled", "Disabled", "PendingDeletion" */
+	char usage[32];		/* "ENCRYPT_DECRYPT" */
+	char spec[32];		/* "SYMMETRIC_DEFAULT" */
+	char manager[16];	/* "AWS" or "CUSTOMER" */
+	char description[256];	/* cut where longer */
+	bool enabled;
+};
+
+/* What the KMS says about @key (as above); prints nothing but failures. */
+int kms_describe_key(struct kms *kms, const char *key,
+		     struct kms_key_info *ret);
+
+/*
+ * The last failure's type, for --json: the KMS's own error code
+ * ("AccessDeniedException"), or ours: "NotAllowed", "NoCredentials",
+ * "NoConnection", "Timeout", "Throttled", "Tls", "CaFile", "Oversized",
+ * "Redirect", "Garbage", "WrongKeyId", "WrongLength", "EqualHalves",
+ * "Internal"; "" when the last call went well. Valid until the next call.
+ */
+const char *kms_last_error(const struct kms *kms);
+
+/* HTTP attempts made by the last call. */
+unsigned int kms_last_attempts(const struct kms *kms);
+
+#endif
