@@ -8,7 +8,7 @@
  *	profile = envelope
  *	default-key = alias/envelope
  *	account = 111122223333
- *	allow-keys = arn:aws:kms:us-east-1:111122223333:key/*
+ *	allow-keys = arn:aws:kms:us-east-1:111122223333:key/mrk-*
  *	proxy = http://proxy.example.com:3128
  *
  * One section a region, the first one is the default region. Lines that start
