@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* envelope: the table of verbs. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "log.h"
+#include "process.h"
+#include "status.h"
+#include "volume.h"
+
+#pragma weak cmd_inspect
+#pragma weak cmd_check
+#pragma weak cmd_rewrap
+#pragma weak cmd_header_backup
+#pragma weak cmd_header_restore
+#pragma weak cmd_erase
+#pragma weak cmd_export
+#pragma weak cmd_format
+#pragma weak cmd_attach
+#pragma weak cmd_detach
+#pragma weak cmd_status
+#pragma weak cmd_list
+#pragma weak cmd_resize
+
+static const struct command commands[] = {
+	{ "format", NULL, "make a volume under a KMS key", cmd_format },
+	{ "attach", "open", "make the plaintext device", cmd_attach },
+	{ "detach", "close", "remove it, and its key", cmd_detach },
+	{ "status", NULL, "how an attached volume is doing", cmd_status },
+	{ "list", NULL, "attached volumes; --all: others too", cmd_list },
+	{ "inspect", NULL, "show a header, unverified", cmd_inspect },
+	{ "check", NULL, "verify a header; --repair mends it", cmd_check },
+	{ "rewrap", NULL, "move a volume to another KMS key", cmd_rewrap },
+	{ "resize", NULL, "grow or shrink a volume", cmd_resize },
+	{ "header-backup", NULL, "save a header to a file",
+	  cmd_header_backup },
+	{ "header-restore", NULL, "put a saved header back",
+	  cmd_header_restore },
+	{ "erase", NULL, "destroy a header: the data are gone", cmd_erase },
+	{ "export", NULL, "decrypt a volume to a file, in user space",
+	  cmd_export },
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void print_verbs(FILE *to)
+{
+	size_t i;
+
+	fputs("usage: envelope VERB [OPTION...] [ARGUMENT...]\n\n", to);
+	for (i = 0; i < COMMANDS; i++)
+		fprintf(to, "  %-15s %s%s%s%s\n", commands[i].name,
+			commands[i].help, commands[i].alias ? " (alias " : "",
+			commands[i].alias ? commands[i].alias : "",
+			commands[i].alias ? ")" : "");
+	fputs("\n'envelope VERB --help' tells more; so does envelope(8).\n",
+	      to);
+}
+
+static const struct command *find_command(const char *verb)
+{
+	size_t i;
+
+	for (i = 0; i < COMMANDS; i++)
+		if (strcmp(verb, commands[i].name) == 0 ||
+		    (commands[i].alias && strcmp(verb, commands[i].alias) == 0))
+			return &commands[i];
+	return NULL;
+}
+
+static int run(int argc, char **argv)
+{
+	const struct command *command;
+
+	if (argc < 2) {
+		print_verbs(stderr);
+		return STATUS_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+		print_verbs(stdout);
+		return STATUS_DONE;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		puts("envelope " ENVELOPE_VERSION);
+		return STATUS_DONE;
+	}
+	if (strcmp(argv[1], VOLUME_REHEARSE_VERB) == 0)
+		return status_from_errno(volume_rehearse());
+	command = find_command(argv[1]);
+	if (!command || !command->run) {
+		log_error("no verb '%s': see 'envelope --help'", argv[1]);
+		return STATUS_USAGE;
+	}
+	return command->run(argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+	int r;
+
+	log_init("envelope");
+	r = process_harden();
+	if (r < 0) {
+		log_error("cannot harden the process: %s", strerror(-r));
+		return STATUS_FAILED;
+	}
+	/* A closed pipe is an error of write(2), so that undo steps run. */
+	signal(SIGPIPE, SIG_IGN);
+	status = run(argc, argv);
+	if (fflush(stdout) != 0 && status == STATUS_DONE) {
+		log_error("cannot write to standard output: %s",
+			  strerror(errno));
+		return STATUS_FAILED;
+	}
+	return status;
+}
