@@ -17,6 +17,10 @@ else
 Q := @
 endif
 
+# One line a file, none with make -s.
+say = $(if $(Q),$(if $(findstring s,$(firstword -$(MAKEFLAGS))),,\
+	@printf '  %-7s %s\n' $(1) $(2)))
+
 ifeq ($(SAN),1)
 override O := $(O)/san
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
@@ -78,17 +82,17 @@ help:
 
 $(O)/obj/agent/%.o: agent/%.c $(O)/flags
 	@mkdir -p $(@D)
-	$(if $(Q),@echo '  CC      $<')
+	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) $(call need,--cflags,$(AGENT_PKGS)) -c $< -o $@
 
 $(O)/obj/tools/envelope/%.o: tools/envelope/%.c $(O)/flags
 	@mkdir -p $(@D)
-	$(if $(Q),@echo '  CC      $<')
+	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) $(call need,--cflags,$(AGENT_PKGS)) -c $< -o $@
 
 $(O)/obj/tools/envelope-kms/%.o: tools/envelope-kms/%.c $(O)/flags
 	@mkdir -p $(@D)
-	$(if $(Q),@echo '  CC      $<')
+	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) $(call need,--cflags,$(KMS_PKGS)) -c $< -o $@
 
 # Rebuild everything when the compiler or its flags change.
@@ -98,30 +102,30 @@ $(O)/flags: FORCE
 		echo '$(CC) $(ALL_CFLAGS)' > $@
 
 $(O)/libenvelope.a: $(AGENT_OBJS)
-	$(if $(Q),@echo '  AR      $@')
+	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(O)/bin/envelope: $(ENVELOPE_OBJS) $(O)/libenvelope.a
 	@mkdir -p $(@D)
-	$(if $(Q),@echo '  LD      $@')
+	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(AGENT_LIBS) -o $@
 
 $(O)/bin/envelope-kms: $(KMS_OBJS) $(LEAF_OBJS)
 	@mkdir -p $(@D)
-	$(if $(Q),@echo '  LD      $@')
+	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(KMS_LIBS) -o $@
 
 unit: $(UNIT_AGENT) $(UNIT_KMS)
 
 $(O)/unit/test_%: tests/unit/test_%.c $(O)/libenvelope.a
 	@mkdir -p $(@D)
-	$(if $(Q),@echo '  CC      $<')
+	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(O)/libenvelope.a \
 		$(AGENT_LIBS) -lcmocka -o $@
 
 $(O)/unit/kms_%: tests/unit/kms_%.c $(KMS_OBJS) $(LEAF_OBJS)
 	@mkdir -p $(@D)
-	$(if $(Q),@echo '  CC      $<')
+	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itools/envelope-kms $(ALL_LDFLAGS) $< \
 		$(filter-out %/main.o,$(KMS_OBJS)) $(LEAF_OBJS) \
 		$(KMS_LIBS) -lcmocka -o $@
@@ -130,7 +134,7 @@ vm-helpers: $(VM_HELPERS)
 
 $(O)/vm/%: tests/vm/helpers/%.c
 	@mkdir -p $(@D)
-	$(if $(Q),@echo '  CC      $<')
+	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< -lkeyutils -lcrypto -o $@
 
 # One copy of the sources for each kernel, since Kbuild builds beside them.
@@ -141,7 +145,7 @@ module-%: FORCE
 	@mkdir -p $(O)/$*/src/kernel
 	@cp -u Kbuild $(O)/$*/src/
 	@cp -u kernel/*.[ch] $(O)/$*/src/kernel/
-	$(if $(Q),@echo '  MODULE  $*')
+	$(call say,MODULE,$*)
 	$(Q)$(MAKE) -s -C /lib/modules/$*/build M=$(abspath $(O)/$*/src) modules
 	@cp $(O)/$*/src/dm-envelope.ko $(O)/$*/dm-envelope.ko
 
