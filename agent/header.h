@@ -115,8 +115,9 @@
  *
  * A WRITER takes a sequence number above those of both copies (at 2^63 - 1 it
  * stays there), writes all 131072 bytes of copy B, flushes, writes A, flushes;
- * so old slots are overwritten, and at every moment one copy is whole. If only
- * B is good, it writes A first.
+ * so old slots are overwritten, and at every moment one copy is whole. Where B
+ * alone is good, or is the newer of the two, it writes A first, lest the copy
+ * that serves be the one that is torn.
  */
 #ifndef ENVELOPE_HEADER_H
 #define ENVELOPE_HEADER_H
@@ -224,9 +225,8 @@ int header_read(int fd, const char *name, struct header **ret);
 int header_magic_at(int fd, const char *name, bool *a_ret, bool *b_ret);
 
 /*
- * Do @core.data_offset + size lie within @device_bytes? Without detached
- * header @device_bytes is the size of the device that holds the header.
- * -EBADMSG if not, with both figures.
+ * Do data_offset + size of core lie within @device_bytes, the size of the
+ * device that holds the data? -EBADMSG if not, with both figures.
  */
 int header_check_fit(const struct header *h, const char *name,
 		     uint64_t device_bytes);
@@ -358,19 +358,6 @@ void header_set_io(const struct header_io *io);
 /*
  * header_names.c: the syntax of names that come from outside
  */
-
-struct header_arn {
-	char partition[32];
-	char region[32];
-	char account[13];
-	char key[129];		/* what stands behind "key/" */
-};
-
-/*
- * The full ARN of a KMS key; aliases, wildcards, upper case regions and
- * anything longer than 2048 characters are refused. -EINVAL, no message.
- */
-int header_arn_parse(const char *arn, struct header_arn *ret);
 
 bool header_volume_id_valid(const char *text);
 

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Changing a stored header so that one whole copy is there at every moment. */
+#include "header_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+
+#include "log.h"
+
+#define LOCK_TRIES 200
+#define LOCK_WAIT_NS 50000000	/* 50 ms: 10 s in all */
+
+int header_lock(int fd, const char *name)
+{
+	const struct timespec wait = { .tv_nsec = LOCK_WAIT_NS };
+	int tries;
+
+	for (tries = 0; tries < LOCK_TRIES; tries++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK && errno != EINTR) {
+			log_error("%s: cannot lock: %s", name,
+				  strerror(errno));
+			return -EIO;
+		}
+		nanosleep(&wait, NULL);
+	}
+	log_error("%s: another program holds the header's lock: try again when it is done",
+		  name);
+	return -EBUSY;
+}
+
+/* What is stored now, which need not be what @h was read from. */
+struct present {
+	unsigned int first;	/* the copy to write first */
+	uint64_t sequence;	/* the highest of the good copies, or 0 */
+};
+
+static int look(int fd, const char *name, uint8_t *copy, struct present *ret)
+{
+	struct header_copy_info info[HEADER_COPIES];
+	char why[HEADER_WHY_BYTES];
+	struct header *h;
+	unsigned int i;
+	int r;
+
+	ret->sequence = 0;
+	for (i = 0; i < HEADER_COPIES; i++) {
+		r = header_pread_all(fd, name, copy, HEADER_COPY_BYTES,
+				     i * HEADER_COPY_BYTES);
+		if (r < 0)
+			return r;
+		h = NULL;
+		r = header_copy_parse(copy, i, &info[i], &h, why);
+		header_free(h);
+		if (r == -ENOMEM)
+			return r;
+		if (info[i].sequence > ret->sequence)
+			ret->sequence = info[i].sequence;
+	}
+	/* Never tear the copy that a reader would use now. */
+	ret->first = header_copy_beats(&info[1], &info[0]) ? 0 : 1;
+	return 0;
+}
+
+static int write_copies(int fd, const char *name, struct header *h,
+			uint8_t *copy, const struct present *now)
+{
+	uint64_t sequence = now->sequence > h->sequence ? now->sequence :
+							  h->sequence;
+	unsigned int turn, index;
+	int r;
+
+	/* A forged sequence may stand at the end of the range, or behind. */
+	sequence = sequence < HEADER_MAX_SEQUENCE ? sequence + 1 :
+						    HEADER_MAX_SEQUENCE;
+	for (turn = 0; turn < HEADER_COPIES; turn++) {
+		index = turn == 0 ? now->first : 1 - now->first;
+		r = header_pack(h, index, sequence, copy);
+		if (r == -EINVAL)
+			log_error("%s: the slots do not fit into the header",
+				  name);
+		if (r == 0)
+			r = header_pwrite_all(fd, name, copy,
+					      HEADER_COPY_BYTES,
+					      index * HEADER_COPY_BYTES);
+		if (r == 0)
+			r = header_flush(fd, name);
+		if (r < 0)
+			return r;
+	}
+	h->sequence = sequence;
+	return 0;
+}
+
+/* @first: the copy to write first, or -1: the one that serves less. */
+static int store(int fd, const char *name, struct header *h, int first)
+{
+	uint8_t *copy = malloc(HEADER_COPY_BYTES);
+	struct present now;
+	int r;
+
+	if (!copy)
+		return -ENOMEM;
+	r = look(fd, name, copy, &now);
+	if (r == 0 && first >= 0)
+		now.first = first;
+	if (r == 0)
+		r = write_copies(fd, name, h, copy, &now);
+	free(copy);
+	return r;
+}
+
+int header_write(int fd, const char *name, struct header *h)
+{
+	if (!h->core_text || h->slot_count == 0) {
+		log_error("%s: a header without seal or slot cannot be stored",
+			  name);
+		return -EINVAL;
+	}
+	return store(fd, name, h, -1);
+}
+
+/* Make a verified copy the one that @h holds. */
+static int adopt_verified(struct header *h, unsigned int index)
+{
+	char why[HEADER_WHY_BYTES];
+	struct header *other, swap;
+	int r;
+
+	r = header_unpack(h->stored + index * HEADER_COPY_BYTES, &other, why);
+	if (r < 0)
+		return r;
+	memcpy(other->copies, h->copies, sizeof(h->copies));
+	other->stored = h->stored;
+	h->stored = NULL;
+	swap = *h;
+	*h = *other;
+	*other = swap;
+	header_free(other);
+	return 0;
+}
+
+int header_repair(int fd, const char *name, struct header *h,
+		  const struct secret *dek, bool force)
+{
+	unsigned int good;
+	int r;
+
+	r = header_verify(h, name, dek);
+	if (r == -EBADMSG && force) {
+		good = h->copies[0].state == HEADER_COPY_VERIFIED ? 0 : 1;
+		if (h->copies[good].state != HEADER_COPY_VERIFIED)
+			return r;
+		log_warn("%s: replacing the copy that was tampered with, as forced",
+			 name);
+		r = adopt_verified(h, good);
+		return r < 0 ? r : store(fd, name, h, 1 - good);
+	}
+	if (r < 0 || header_copies_agree(h))
+		return r;
+	return store(fd, name, h, -1);
+}
+
+static int read_back_zeros(int fd, const char *name, uint8_t *copy)
+{
+	size_t i, offset;
+	int r;
+
+	/* Past the cache, where the kernel lets go of it. */
+	posix_fadvise(fd, 0, HEADER_BYTES, POSIX_FADV_DONTNEED);
+	for (offset = 0; offset < HEADER_BYTES; offset += HEADER_COPY_BYTES) {
+		r = header_pread_all(fd, name, copy, HEADER_COPY_BYTES, offset);
+		if (r < 0)
+			return r;
+		for (i = 0; i < HEADER_COPY_BYTES; i++) {
+			if (copy[i] == 0)
+				continue;
+			log_error("%s: byte %zu of the header is still there after the erase",
+				  name, offset + i);
+			return -EIO;
+		}
+	}
+	return 0;
+}
+
+int header_erase(int fd, const char *name)
+{
+	uint8_t *copy = calloc(1, HEADER_COPY_BYTES);
+	unsigned int i;
+	int r = 0;
+
+	if (!copy)
+		return -ENOMEM;
+	for (i = 0; i < HEADER_COPIES && r == 0; i++)
+		r = header_pwrite_all(fd, name, copy, HEADER_COPY_BYTES,
+				      i * HEADER_COPY_BYTES);
+	if (r == 0)
+		r = header_flush(fd, name);
+	if (r == 0)
+		r = read_back_zeros(fd, name, copy);
+	free(copy);
+	return r;
+}
