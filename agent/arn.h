@@ -45,8 +45,12 @@ bool arn_is_key(const char *arn);
  */
 bool arn_pattern_valid(const char *pattern);
 
-/* Does @pattern, a valid one, cover the key ARN @arn? */
-bool arn_pattern_covers(const char *pattern, const char *arn);
+/*
+ * May @pattern, a valid one, cover @key, as far as its form tells? Exact for
+ * a key ARN. An alias ARN shows partition, region and account, an id only
+ * itself, an alias name nothing: their answer's ARN is to be asked about too.
+ */
+bool arn_pattern_covers(const char *pattern, const char *key);
 
 /* Is the region of @pattern, a valid one, @region? */
 bool arn_pattern_in_region(const char *pattern, const char *region);

@@ -57,7 +57,7 @@ struct conf_overrides {
 struct conf_region {
 	char *name;
 	char *endpoint;		/* https://..., without a slash at the end */
-	bool endpoint_is_aws;	/* nobody set it: AWS's own */
+	bool endpoint_is_aws;	/* the host belongs to AWS */
 	char *ca_file;
 	char *profile;
 	bool profile_by_option;	/* --profile: beats keys in the environment */
@@ -71,10 +71,10 @@ struct conf_region {
 
 /*
  * Read the file and apply @overrides (NULL: the file alone, nothing from the
- * environment). A missing file is an error only when --config named it. An
- * endpoint, CA or profile override goes to the region that --region or
- * AWS_REGION names, which need not be in the file, else to the file's only
- * or first region.
+ * environment). A missing file is an error only when --config named it. CA
+ * file and profile replace those of every region; an endpoint goes to the
+ * region that --region or AWS_REGION names, which need not be in the file,
+ * else to the file's first.
  *
  * 0 with *@ret for conf_free(). A sentence on standard error, and:
  * -EINVAL (unreadable, malformed, unknown name, http:// endpoint, an override

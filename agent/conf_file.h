@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Private to conf: the file's text turned into regions. */
+#ifndef ENVELOPE_CONF_FILE_H
+#define ENVELOPE_CONF_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "conf.h"
+
+#define CONF_MAX_REGIONS 64
+#define CONF_MAX_PATTERNS 64
+
+struct conf_regions {
+	struct conf_region *at[CONF_MAX_REGIONS];
+	size_t count;
+};
+
+/*
+ * Read @path. A missing file gives no regions unless @must.
+ * 0; a sentence and -EINVAL, -EACCES or -ENOMEM as conf_load().
+ */
+int conf_file_read(const char *path, bool must, struct conf_regions *ret);
+
+/* A region of that name, [a-z0-9-]+, behind the others. NULL: no memory. */
+struct conf_region *conf_regions_add(struct conf_regions *regions,
+				     const char *name);
+struct conf_region *conf_regions_find(const struct conf_regions *regions,
+				      const char *name);
+void conf_regions_free(struct conf_regions *regions);
+
+bool conf_region_name_valid(const char *name);
+
+/*
+ * Is @url an https:// origin? On success the copy in *@ret (for free(3)) has
+ * no slash at the end. 0; -ENOMEM; -EINVAL with the reason in *@why_ret.
+ */
+int conf_endpoint(const char *url, char **ret, const char **why_ret);
+
+#endif
