@@ -138,6 +138,8 @@ $(O)/vm/%: tests/vm/helpers/%.c
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< -lkeyutils -lcrypto -o $@
 
 # One copy of the sources for each kernel, since Kbuild builds beside them.
+# Our own O and V mean something else to the kernel's make: nothing of ours is
+# handed down but KFLAGS.
 module: $(KERNELS:%=module-%)
 	$(if $(KERNELS),,$(error no kernel headers installed; run scripts/setup))
 
@@ -146,7 +148,8 @@ module-%: FORCE
 	@cp -u Kbuild $(O)/$*/src/
 	@cp -u kernel/*.[ch] $(O)/$*/src/kernel/
 	$(call say,MODULE,$*)
-	$(Q)$(MAKE) -s -C /lib/modules/$*/build M=$(abspath $(O)/$*/src) modules
+	$(Q)env -u MAKEFLAGS -u MAKEOVERRIDES $(MAKE) -s -j2 \
+		-C /lib/modules/$*/build M=$(abspath $(O)/$*/src) $(KFLAGS) modules
 	@cp $(O)/$*/src/dm-envelope.ko $(O)/$*/dm-envelope.ko
 
 demo:
