@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Installation, and that what is documented is what is there."""
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+import tap
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build"))
+PROGRAMS = {"envelope": ROOT / "tools/envelope",
+            "envelope-kms": ROOT / "tools/envelope-kms"}
+
+
+def make(*args):
+    return subprocess.run(["make", "-s", f"O={BUILD}", *args], cwd=ROOT,
+                          check=True, capture_output=True, text=True).stdout
+
+
+def says(program, *args):
+    out = subprocess.run([BUILD / "bin" / program, *args], text=True,
+                         capture_output=True, stdin=subprocess.DEVNULL)
+    return out.returncode, out.stdout
+
+
+def verbs(program):
+    """The verbs that --help lists."""
+    _, text = says(program, "--help")
+    return re.findall(r"^  ([a-z][a-z-]+) ", text, re.M)
+
+
+def plain(text):
+    """A man page's text without roff's escapes."""
+    return re.sub(r"\\f.|\\&", "", text).replace("\\-", "-")
+
+
+class Install(unittest.TestCase):
+    def test_round_trip(self):
+        """install: uninstall leaves nothing behind"""
+        with tempfile.TemporaryDirectory() as folder:
+            make("install", f"DESTDIR={folder}")
+            files = {str(p.relative_to(folder))
+                     for p in pathlib.Path(folder).rglob("*") if p.is_file()}
+            for wanted in ("usr/local/sbin/envelope",
+                           "usr/local/sbin/envelope-kms",
+                           "usr/local/share/man/man8/envelope.8",
+                           "usr/local/share/man/man8/envelope-kms.8"):
+                self.assertIn(wanted, files)
+            make("uninstall", f"DESTDIR={folder}")
+            left = [p for p in pathlib.Path(folder).rglob("*") if p.is_file()]
+            self.assertEqual(left, [])
+
+    def test_help(self):
+        """make help: names every target of the build"""
+        text = make("help")
+        for target in ("demo", "test", "check", "mutants", "bench", "module",
+                       "install", "clean"):
+            self.assertIn(f"make {target}", text)
+
+
+class Documents(unittest.TestCase):
+    def test_verbs(self):
+        """documents: every verb has --help, manual and completion"""
+        for program, folder in PROGRAMS.items():
+            listed = verbs(program)
+            self.assertGreater(len(listed), 1, program)
+            manual = plain((folder / f"{program}.8").read_text())
+            completion = (folder / f"{program}.bash").read_text()
+            for verb in listed:
+                with self.subTest(program=program, verb=verb):
+                    status, text = says(program, verb, "--help")
+                    self.assertEqual(status, 0)
+                    self.assertIn(verb, text)
+                    self.assertIn(verb, manual)
+                    self.assertIn(verb, completion)
+
+    def test_options(self):
+        """documents: every option of --help is in the manual"""
+        for program, folder in PROGRAMS.items():
+            manual = plain((folder / f"{program}.8").read_text())
+            for verb in verbs(program):
+                _, text = says(program, verb, "--help")
+                for option in set(re.findall(r"--[a-z][a-z-]+", text)):
+                    with self.subTest(verb=verb, option=option):
+                        self.assertIn(option, manual)
+
+    def test_version(self):
+        """documents: every program answers --version"""
+        for program in PROGRAMS:
+            status, text = says(program, "--version")
+            self.assertEqual(status, 0)
+            self.assertRegex(text, rf"^{program} \d+\.\d+")
+
+    def test_unknown_verb(self):
+        """documents: an unknown verb is a usage error"""
+        for program in PROGRAMS:
+            self.assertEqual(says(program, "no-such-verb")[0], 2)
+
+
+if __name__ == "__main__":
+    tap.main()
