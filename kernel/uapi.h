@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * dm-envelope: the border between the kernel module and everybody else.
+ *
+ * This file is the manual of the device-mapper target "envelope" and of the
+ * key type "envelope". It includes nothing and may be used by any program.
+ *
+ * Words
+ * -----
+ * sector: always 512 bytes. block: the encryption unit, sector_size bytes.
+ * secret: the 64-byte AES-256-XTS key of one volume, two different halves.
+ *
+ * Table line
+ * ----------
+ *   <start> <len> envelope <cipher> <key> <iv_offset> <device> <start_sector>
+ *           [<n> <option>...]
+ *
+ *   cipher        aes-xts-plain64, nothing else
+ *   key           :64:envelope:<name> or :64:logon:<name>: the type and name
+ *                 of a key in a keyring. <name> has 1 to 255 characters from
+ *                 '!' to '~', no backslash. A key in hexadecimal is refused,
+ *                 so no table that anybody prints can show one.
+ *   iv_offset     sectors added to the sector number before it becomes the
+ *                 IV; a multiple of the block. As in dm-crypt it counts
+ *                 sectors also with iv_large_sectors, where the sum is
+ *                 divided by the sectors of a block.
+ *   device        path or major:minor of the device below
+ *   start_sector  first sector of it that is used
+ *
+ *   options (n is their number, each at most once)
+ *     sector_size:<512|1024|2048|4096>  the block in bytes; default 4096.
+ *                 start and len of the line must be multiples of it.
+ *     iv_large_sectors   the IV counts blocks instead of sectors
+ *     allow_discards     discards go to the device below
+ *     holes       a block whose stored bytes are all zero reads as zeros
+ *     on_lock:<queue|error>  what happens to I/O while locked; default queue
+ *
+ * Every block that was written is byte for byte what dm-crypt's
+ * aes-xts-plain64 writes with the same key, sector_size, iv_offset and
+ * iv_large_sectors.
+ *
+ * The table that the kernel prints has sector_size always, then the other
+ * options that are on, in the order above. Such a line is accepted again and
+ * prints the same. Write sector_size out: dm-crypt's default is 512.
+ *
+ * Which key is found: request_key() (thread, process and session keyring),
+ * then the user keyring @u of the caller and all keyrings linked in it. A
+ * volume locked now cannot be reloaded: ctr says "Key revoked or expired:
+ * unlock first".
+ *
+ * Key type "envelope"
+ * -------------------
+ * The payload has 64 bytes and two different halves, else EINVAL. The name is
+ * as above, else EINVAL. Nobody can read it, and it cannot be updated
+ * (EEXIST): a second add_key() of the same name would otherwise replace the
+ * link, and a later revocation would hit a key nobody uses.
+ *
+ *   keyctl revoke      locks every volume that uses the key before it returns
+ *   keyctl invalidate  locks them within a second
+ *   keyctl timeout     they lock within a second after it has passed; setting
+ *                      it again before that moves it. The time runs on the
+ *                      clock of the wall and on the clock since boot, and the
+ *                      earlier counts: setting the wall clock back extends
+ *                      nothing. Once locked, only "key set" unlocks.
+ *   keyctl unlink      locks nothing
+ *
+ * A key of type logon is read once, when the table is loaded. The kernel tells
+ * nobody of its revocation: such a volume never locks by itself, and its
+ * status says "unleased".
+ *
+ * Status (STATUSTYPE_INFO, `dmsetup status`)
+ * ------------------------------------------
+ *   <state> <reason> <lease> <reads> <writes> <holes> <errors>
+ *
+ *   state   active | locked
+ *   reason  - | revoked | invalidated | expired | wiped
+ *   lease   revocable (key type envelope) | unleased (logon)
+ *   reads, writes  requests completed; a large one may be counted in parts
+ *   holes   blocks that were read as zeros because they are holes
+ *   errors  requests that failed
+ *
+ * Every change of state is a device-mapper event (`dmsetup wait`).
+ *
+ * While locked the secret and its key schedule are gone from the memory of
+ * the kernel module, no block is encrypted or decrypted, and
+ *   - a request with REQ_NOWAIT (RWF_NOWAIT, io_uring) gets EAGAIN;
+ *   - read-ahead fails;
+ *   - other reads, writes and discards wait (queue) or fail with EIO (error);
+ *   - an empty flush goes down; so do writes that were already encrypted.
+ * A suspend without flush (`dmsetup suspend --noflush`, `dmsetup remove
+ * --force`) takes the waiting requests back. A suspend with flush waits for
+ * "key set" or "on_lock error".
+ *
+ * Messages (`dmsetup message <device> 0 ...`)
+ * -------------------------------------------
+ *   key set :64:envelope:<name>   unlock; while active: use this key from now
+ *           (also :64:logon:<name>)
+ *       EKEYREJECTED   it is not the key of this volume; nothing has changed
+ *       ENOKEY         there is no such key
+ *       EKEYREVOKED, EKEYEXPIRED  it is dead
+ *       EINVAL         the reference is malformed, or the payload is not a key
+ *       ENODEV         the cipher was lost on locking: remove the device
+ *   key wipe                      lock, reason wiped; the key itself stays
+ *   on_lock queue | on_lock error takes effect at once, also for what waits
+ *   stats                         returns "reads N writes N holes N errors N
+ *                                 waiting N cipher DRIVER"
+ *   anything else                 EINVAL
+ *
+ * Errors of the table line: each has its own sentence in the kernel log,
+ * printed by device-mapper as "envelope: SENTENCE". They are part of this
+ * interface; kernel/table.c has those of the line itself.
+ *
+ * Limits and memory
+ * -----------------
+ * A write is split into parts of at most ENVELOPE_WRITE_MAX_BYTES. Each volume
+ * keeps ENVELOPE_RESERVE_PAGES pages for writes under memory pressure, and the
+ * module keeps at most ENVELOPE_STASH_PAGES used pages on every CPU.
+ *
+ * Module parameter allow_hibernation (0, writable): hibernation would write
+ * the secret to disk, so it is refused while one is loaded, unless this is 1.
+ */
+
+#ifndef ENVELOPE_UAPI_H
+#define ENVELOPE_UAPI_H
+
+#define ENVELOPE_TARGET_NAME		"envelope"
+#define ENVELOPE_KEY_TYPE_NAME		"envelope"
+
+/* version of the target: changes with every change of this border */
+#define ENVELOPE_VERSION_MAJOR		1
+#define ENVELOPE_VERSION_MINOR		0
+#define ENVELOPE_VERSION_PATCH		0
+#define ENVELOPE_VERSION_TEXT		"1.0.0"
+
+#define ENVELOPE_CIPHER			"aes-xts-plain64"
+
+#define ENVELOPE_SECRET_BYTES		64
+#define ENVELOPE_KEY_NAME_MAX		255	/* characters */
+
+#define ENVELOPE_BLOCK_MIN_BYTES	512
+#define ENVELOPE_BLOCK_MAX_BYTES	4096
+#define ENVELOPE_BLOCK_DEFAULT_BYTES	4096
+
+#define ENVELOPE_WRITE_MAX_BYTES	262144	/* one part of a write */
+#define ENVELOPE_RESERVE_PAGES		64	/* a volume: one such part */
+#define ENVELOPE_STASH_PAGES		256	/* a CPU, all volumes together */
+
+#endif
