@@ -204,7 +204,9 @@ def build(kernel, files, variables, script, work):
     present = set(pathlib.Path(f"{ground}.list").read_text().split("\n"))
     root = work / "run"
     for target, source in files.items():
-        add_with_libraries(root, target, source, present)
+        # A folder /lib in this archive would replace the link to /usr/lib.
+        merged = re.sub(r"^/?(s?bin|lib|lib64)/", r"usr/\1/", target)
+        add_with_libraries(root, merged, source, present)
     (root / "test").mkdir(parents=True, exist_ok=True)
     (root / "test/environment").write_text("".join(
         f"export {k}={shlex.quote(str(v))}\n" for k, v in variables.items()))
