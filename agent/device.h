@@ -12,12 +12,13 @@
 enum device_flags {
 	DEVICE_WRITE = 1 << 0,	/* open for reading and writing */
 	DEVICE_EXCLUSIVE = 1 << 1, /* nobody mounts or maps it meanwhile */
-	DEVICE_CREATE = 1 << 2,	/* a file of that name is made, 0600 */
+	DEVICE_CREATE = 1 << 2,	/* make a file of that name, 0600, that must
+				 * not exist */
 	DEVICE_WRITE_IF_POSSIBLE = 1 << 3, /* else read-only; see read_only */
 };
 
 struct device {
-	int fd;			/* -1: closed */
+	int fd;			/* -1: closed; close-on-exec */
 	char *path;		/* as the caller named it; owned */
 	bool is_block;		/* else a regular file */
 	bool read_only;		/* the device itself, or this descriptor */
@@ -34,9 +35,10 @@ struct device {
  * Open @path, a block device or a regular file, and learn what there is to
  * learn. Each function prints its own error once, with @path in it.
  *
- * -EBUSY: DEVICE_EXCLUSIVE, and the device is mounted or mapped. -EROFS:
- * DEVICE_WRITE on a read-only device. -ENOENT, -EPERM, -ENOTBLK (neither block
- * device nor file), -EIO, -ENOMEM.
+ * -EBUSY: DEVICE_EXCLUSIVE, and the device is mounted or mapped, or the file
+ * is behind a loop device. -EROFS: DEVICE_WRITE on a read-only device.
+ * -EEXIST: DEVICE_CREATE, and it is there. -ENOENT, -EPERM, -ENOTBLK (neither
+ * block device nor file), -EIO, -ENOMEM.
  */
 int device_open(const char *path, unsigned int flags, struct device *ret);
 
@@ -44,22 +46,24 @@ int device_open(const char *path, unsigned int flags, struct device *ret);
 void device_close(struct device *d);
 
 /*
- * What libblkid finds at the start of @d, for people ("ext4 file system",
- * "gpt partition table"), or an empty text. It does not know our magic:
- * header_magic_at() does.
- *
- * 0, also if there is nothing; -EIO.
+ * Put a free loop device over the file @d and let it take @d's place; the
+ * kernel frees it with its last user. -EPERM, -EIO.
  */
-#define DEVICE_SIGNATURE_CHARS 64
-int device_signature(const struct device *d,
-		     char ret[DEVICE_SIGNATURE_CHARS]);
+int device_loop(struct device *d, bool read_only);
 
 /*
- * The same, where the data of a volume begin: a plaintext signature there says
- * that the device holds no ciphertext.
+ * device_probe.c
  */
-int device_signature_at(const struct device *d, uint64_t offset_bytes,
-			char ret[DEVICE_SIGNATURE_CHARS]);
+
+#define DEVICE_SIGNATURE_CHARS 64
+
+/*
+ * What libblkid finds on @d, for people: "ext4 file system", "gpt partition
+ * table"; an empty text if nothing. It does not know our magic:
+ * header_magic_at() does. -EIO.
+ */
+int device_signature(const struct device *d,
+		     char ret[DEVICE_SIGNATURE_CHARS]);
 
 /*
  * Size, WWN and partition UUID, as a detached header records them; texts stay
@@ -68,20 +72,18 @@ int device_signature_at(const struct device *d, uint64_t offset_bytes,
 void device_identity(const struct device *d, struct header_device *ret);
 
 /*
- * Compare with what a detached header recorded. NULL: the same device, or one
- * that cannot be told from it; else a static sentence part that says what
- * differs.
+ * Compare with what a detached header recorded. NULL: nothing speaks against
+ * its being the same device; else a static text that says what differs. A
+ * device that still has its WWN or partition UUID may have grown.
  */
 const char *device_identity_differs(const struct header_device *recorded,
 				    const struct header_device *found);
 
 /*
- * Is @path (a file or folder) stored on @d, directly or through device-mapper,
- * loop or partition layers above it? Also false when that cannot be found out.
+ * Is the file or folder @path stored on the block device @major:@minor, also
+ * through layers like partitions, device mapper and loop? False when that
+ * cannot be found out.
  */
-bool device_holds(const struct device *d, const char *path);
-
-/* Attach the file @d to a free loop device, which replaces it in *@d. */
-int device_loop(struct device *d, bool read_only);
+bool device_holds(unsigned int major, unsigned int minor, const char *path);
 
 #endif

@@ -15,8 +15,8 @@
 #include "header.h"
 
 #define DM_VOLUME_UUID_PREFIX "ENVELOPE-"
-#define DM_VOLUME_NAME_CHARS 128	/* with the final NUL; dm's own limit */
-#define DM_VOLUME_UUID_CHARS 129
+#define DM_VOLUME_NAME_CHARS 83		/* with the final NUL: the uuid must fit */
+#define DM_VOLUME_UUID_CHARS 129	/* device mapper's own limit */
 #define DM_VOLUME_PARAMS_CHARS 512
 
 enum dm_target {
@@ -85,12 +85,16 @@ int dm_volume_parse_status(const char *target, const char *status,
 /* "ENVELOPE-<uuid>-<name>". -EINVAL: too long. */
 int dm_volume_uuid(const struct dm_volume *v, char ret[DM_VOLUME_UUID_CHARS]);
 
-/* 1 to 127 of [A-Za-z0-9#+.:=@_-], and neither "." nor ".." nor "control". */
+/*
+ * 1 to 82 of [A-Za-z0-9#+.:=@_-], and neither "." nor ".." nor "control": what
+ * needs no mangling and leaves room for the dm uuid.
+ */
 bool dm_volume_name_valid(const char *name);
 
 /*
  * The functions below talk to the kernel. Each prints its own error once. All:
- * -EACCES (not root), -EOPNOTSUPP (no device mapper), -ENOMEM, -EIO.
+ * -EPERM (not root), -EOPNOTSUPP (no device mapper), -ENOMEM, -EIO (the kernel
+ * refused; its log says why).
  */
 
 /*

@@ -25,8 +25,8 @@
  *
  * A dead (revoked or expired) key of that name is replaced; a live one is
  * never. -EEXIST: a live key of that name is there. -ENOPKG: no key type
- * "envelope", so the module is not loaded. -EACCES: not root, or refused by
- * a security module. -EDQUOT, -ENOMEM, -EIO. Prints its own error.
+ * "envelope", so the module is not loaded. -EPERM: refused by a security
+ * module. -EDQUOT, -ENOMEM, -EIO. Prints its own error.
  */
 int keyring_add_dek(const char *volume_id, const struct secret *dek,
 		    int32_t *serial_ret);
@@ -34,8 +34,8 @@ int keyring_add_dek(const char *volume_id, const struct secret *dek,
 /*
  * A key of type logon named "envelope:" + @volume_id for stock dm-crypt, in
  * the keyring of this process alone: dm-crypt looks there when a table is
- * loaded, keeps a copy, and keyring_drop_logon() or the end of the process
- * removes the key. Errors as above, without -ENOPKG.
+ * loaded, and sets its cipher up; keyring_drop_logon() or the end of the
+ * process removes the key. Errors as above, without -ENOPKG.
  */
 int keyring_add_logon(const char *volume_id, const struct secret *dek,
 		      int32_t *serial_ret);
@@ -45,14 +45,14 @@ void keyring_drop_logon(int32_t serial);
 
 /*
  * Revoke the DEK of @volume_id, which locks every target that uses it, and
- * unlink it. 0 also when there is none. -EACCES, -EIO; prints its own error.
+ * unlink it. 0 also when there is none. -EPERM, -EIO; prints its own error.
  */
 int keyring_drop_dek(const char *volume_id);
 
-/* The serial number of the key of @volume_id. -ENOKEY: none; prints nothing. */
+/*
+ * The serial number of the key of @volume_id, be it live or dead.
+ * -ENOKEY: none; prints nothing.
+ */
 int keyring_find(const char *volume_id, int32_t *serial_ret);
-
-/* Is it known to the kernel, that is, is the module loaded? Prints nothing. */
-int keyring_type_known(void);
 
 #endif

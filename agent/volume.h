@@ -7,22 +7,31 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "conf.h"
 #include "device.h"
 #include "dm.h"
 #include "header.h"
+#include "kms.h"
 #include "secret.h"
 
 #define VOLUME_TIMEOUT_MS 30000u	/* time budget of one use of the KMS */
 
-/* How to reach the KMS; NULL: what environment and configuration say. */
+/* How to reach the KMS, and how long it may take. */
 struct volume_access {
-	const char *config;	/* instead of /etc/envelope/envelope.conf */
-	const char *endpoint;	/* https URL */
-	const char *ca_file;
-	const char *profile;
-	const char *region;
+	struct conf_overrides conf;
 	unsigned int timeout_ms;	/* 0: VOLUME_TIMEOUT_MS */
 };
+
+/* Configuration and a session with the KMS, opened and closed together. */
+struct volume_kms {
+	struct conf *conf;
+	struct kms *kms;
+};
+
+/* As conf_load() and kms_open(); prints are done. */
+int volume_kms_open(const struct volume_access *access,
+		    struct volume_kms *ret);
+void volume_kms_close(struct volume_kms *k);
 
 /*
  * A volume that is not necessarily attached: its device, where its header is,

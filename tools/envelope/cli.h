@@ -67,15 +67,15 @@ int cli_set_pair(void *target, const char *option, const char *value);
 
 /* Rows that verbs share; @a is a struct volume_access *. */
 #define CLI_ACCESS_OPTIONS(a) \
-	{ "config", "FILE", cli_set_text, &(a)->config, \
+	{ "config", "FILE", cli_set_text, &(a)->conf.config, \
 	  "instead of /etc/envelope/envelope.conf" }, \
-	{ "kms-endpoint", "URL", cli_set_text, &(a)->endpoint, \
+	{ "kms-endpoint", "URL", cli_set_text, &(a)->conf.endpoint, \
 	  "https address of the KMS" }, \
-	{ "ca-file", "FILE", cli_set_text, &(a)->ca_file, \
+	{ "ca-file", "FILE", cli_set_text, &(a)->conf.ca_file, \
 	  "certificates that the KMS must chain to" }, \
-	{ "profile", "NAME", cli_set_text, &(a)->profile, \
+	{ "profile", "NAME", cli_set_text, &(a)->conf.profile, \
 	  "profile of the AWS credentials" }, \
-	{ "region", "REGION", cli_set_text, &(a)->region, \
+	{ "region", "REGION", cli_set_text, &(a)->conf.region, \
 	  "region of the KMS, where no key ARN says it" }, \
 	{ "timeout", "SECONDS", cli_set_seconds, &(a)->timeout_ms, \
 	  "time for all that the KMS does (default 30)" }
