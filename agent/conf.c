@@ -331,7 +331,7 @@ static int check_allowed(const struct conf *conf,
 		log_error("key '%s': this host's account is not known, so no KMS key is allowed; set account or allow-keys for region %s in %s",
 			  key, region->name, conf->path);
 	else
-		log_error("key '%s': allow-keys does not cover it, so nothing was sent; if this host shall use it, add it for region %s in %s",
+		log_error("key '%s': allow-keys does not cover it; if this host shall use it, add it for region %s in %s",
 			  key, region->name, conf->path);
 	return -EACCES;
 }

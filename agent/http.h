@@ -46,7 +46,6 @@ struct http_answer {
 	long status;			/* HTTP status */
 	struct secret *body;		/* HTTP_ANSWER_MAX_BYTES + 1, locked */
 	size_t body_bytes;		/* NUL behind them */
-	unsigned int attempts;		/* made in all */
 };
 
 /* Why no answer came, for the sentence that the caller prints. */
@@ -54,11 +53,11 @@ enum http_failure {
 	HTTP_OK = 0,
 	HTTP_NO_CONNECTION,	/* refused, reset, no route, no such host */
 	HTTP_TIMEOUT,		/* the time budget is spent */
-	HTTP_THROTTLED,		/* Retry-After beyond the time budget */
 	HTTP_TLS,		/* handshake, certificate, host name */
 	HTTP_CA_FILE,		/* ca-file missing or no PEM */
 	HTTP_OVERSIZED,		/* more than HTTP_ANSWER_MAX_BYTES */
 	HTTP_REDIRECT,		/* 3xx, not followed */
+	HTTP_NO_HTTP,		/* what answers does not speak HTTP */
 	HTTP_INTERNAL,		/* libcurl refused to work */
 };
 
@@ -78,13 +77,17 @@ void http_fresh_connection(struct http *http);
 /* Milliseconds left of the time budget, 0 when spent. */
 unsigned int http_left_ms(const struct http *http);
 
+/* Attempts made by the last http_post(), also where it failed. */
+unsigned int http_attempts(const struct http *http);
+
 /* The time budget as it was given. */
 unsigned int http_timeout_ms(const struct http *http);
 
 /*
  * Send, and send again while it may help: no connection, 5xx, or retryable()
  * says so; waits by http_backoff_ms() or the server's Retry-After, whichever
- * is longer, never beyond the time budget.
+ * is longer. It gives up after HTTP_MAX_ATTEMPTS, and at once where the wait
+ * would outlast the time budget: the last answer, or failure, is the result.
  *
  * 0 with the last HTTP answer in *@ret (any status; http_answer_wipe() ends
  * it); -EHOSTUNREACH with *@why_ret set and nothing printed; -ENOMEM.

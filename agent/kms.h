@@ -17,6 +17,8 @@
  *	-EBADMSG (6)	  an answer in due form that is not about this volume:
  *			  another KeyId, not 64 bytes, equal halves. Nothing
  *			  else is tried, since somebody is lying
+ *	-EIO, -ENOTSUP (1) the KMS refuses for any other reason: malformed in its
+ *			  eyes, not supported, quota, an unknown code
  *	-EINVAL (2)	  an argument that no KMS would take
  *	-ENOMEM		  memory, or the limit of locked memory
  */

@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Requests over libcurl: how it is tied down, when it tries again. */
+#include "http.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "process.h"
+
+#define DAY_MS 86400000u
+/* A dropped SYN must not eat the whole budget: another try may get through. */
+#define CONNECT_MAX_MS 10000u
+
+struct http {
+	CURL *easy;
+	unsigned int timeout_ms;
+	uint64_t deadline_ms;	/* CLOCK_MONOTONIC */
+	unsigned int attempts;	/* of the last post */
+	bool fresh;		/* the next connection is a new one */
+	char detail[CURL_ERROR_SIZE];
+};
+
+/* What the write callback fills. */
+struct sink {
+	struct secret *body;
+	size_t used;
+	bool oversized;
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000ull + t.tv_nsec / 1000000;
+}
+
+/*
+ * Once in a process. curl and, through it, OpenSSL put the answer into
+ * buffers of theirs; with these allocators every one is wiped when freed.
+ */
+static int curl_start(void)
+{
+	static bool started;
+
+	if (!started &&
+	    curl_global_init_mem(CURL_GLOBAL_DEFAULT, wiping_malloc,
+				 wiping_free, wiping_realloc, wiping_strdup,
+				 wiping_calloc) != CURLE_OK)
+		return -ENOMEM;
+	started = true;
+	return 0;
+}
+
+int http_open(unsigned int timeout_ms, struct http **ret)
+{
+	struct http *http;
+
+	if (timeout_ms == 0 || timeout_ms > DAY_MS)
+		return -EINVAL;
+	if (curl_start() < 0)
+		return -ENOMEM;
+	http = calloc(1, sizeof(*http));
+	if (!http)
+		return -ENOMEM;
+	http->easy = curl_easy_init();
+	if (!http->easy) {
+		free(http);
+		return -ENOMEM;
+	}
+	http->timeout_ms = timeout_ms;
+	http->deadline_ms = now_ms() + timeout_ms;
+	*ret = http;
+	return 0;
+}
+
+void http_close(struct http *http)
+{
+	if (!http)
+		return;
+	curl_easy_cleanup(http->easy);
+	free(http);
+}
+
+void http_fresh_connection(struct http *http)
+{
+	http->fresh = true;
+}
+
+unsigned int http_left_ms(const struct http *http)
+{
+	uint64_t now = now_ms();
+
+	return now < http->deadline_ms ? http->deadline_ms - now : 0;
+}
+
+unsigned int http_timeout_ms(const struct http *http)
+{
+	return http->timeout_ms;
+}
+
+unsigned int http_attempts(const struct http *http)
+{
+	return http->attempts;
+}
+
+const char *http_detail(const struct http *http)
+{
+	return http->detail;
+}
+
+void http_answer_wipe(struct http_answer *answer)
+{
+	secret_free(answer->body);
+	*answer = (struct http_answer){ 0 };
+}
+
+unsigned int http_backoff_ms(unsigned int attempt, uint32_t random)
+{
+	uint64_t most = HTTP_BACKOFF_CAP_MS;
+
+	if (attempt < 16 &&
+	    ((uint64_t)HTTP_BACKOFF_BASE_MS << attempt) < most)
+		most = (uint64_t)HTTP_BACKOFF_BASE_MS << attempt;
+	return (random * (most + 1)) >> 32;
+}
+
+static size_t take_body(char *data, size_t size, size_t count, void *user)
+{
+	struct sink *sink = user;
+	size_t bytes = size * count;
+
+	if (bytes > HTTP_ANSWER_MAX_BYTES - sink->used) {
+		sink->oversized = true;
+		return 0;
+	}
+	memcpy(secret_bytes(sink->body) + sink->used, data, bytes);
+	sink->used += bytes;
+	secret_bytes(sink->body)[sink->used] = '\0';
+	return bytes;
+}
+
+static int add_header(struct curl_slist **list, const char *name,
+		      const char *value)
+{
+	struct curl_slist *longer;
+	char *line = NULL;
+	int n = asprintf(&line, "%s: %s", name, value);
+
+	if (n < 0)
+		return -ENOMEM;
+	longer = curl_slist_append(*list, line);
+	/* The session token passes through here. */
+	wiping_free(line);
+	if (!longer)
+		return -ENOMEM;
+	*list = longer;
+	return 0;
+}
+
+static int make_headers(const struct http_request *q, struct curl_slist **ret)
+{
+	struct curl_slist *list = NULL;
+	int r;
+
+	r = add_header(&list, "Content-Type", q->content_type);
+	if (r == 0)
+		r = add_header(&list, "X-Amz-Target", q->target);
+	if (r == 0 && q->credentials->session_token)
+		r = add_header(&list, "X-Amz-Security-Token",
+			       (const char *)secret_cbytes(
+				       q->credentials->session_token));
+	if (r < 0) {
+		curl_slist_free_all(list);
+		return r;
+	}
+	*ret = list;
+	return 0;
+}
+
+static CURLcode set_tls(CURL *easy, const struct http_request *q)
+{
+	CURLcode c;
+
+	c = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_SSLVERSION,
+				     (long)CURL_SSLVERSION_TLSv1_2);
+	if (c || !q->ca_file)
+		return c;
+	c = curl_easy_setopt(easy, CURLOPT_CAINFO, q->ca_file);
+	/* Distributions compile a directory of public CAs in: not here. */
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	return c;
+}
+
+/* What curl would otherwise take from the environment, files or the server. */
+static CURLcode set_closed(CURL *easy, const struct http_request *q)
+{
+	CURLcode c;
+
+	c = curl_easy_setopt(easy, CURLOPT_PROXY, q->proxy ? q->proxy : "");
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_NETRC,
+				     (long)CURL_NETRC_IGNORED);
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL,
+				     1L);
+	return c;
+}
+
+static CURLcode set_signature(CURL *easy, const struct http_request *q)
+{
+	char scope[128];
+	CURLcode c;
+
+	if (snprintf(scope, sizeof(scope), "aws:amz:%s:%s", q->region,
+		     q->service) >= (int)sizeof(scope))
+		return CURLE_BAD_FUNCTION_ARGUMENT;
+	c = curl_easy_setopt(easy, CURLOPT_AWS_SIGV4, scope);
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_USERNAME,
+				     q->credentials->access_key_id);
+	/* curl keeps a copy of its own until the session ends, then wipes. */
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_PASSWORD,
+				     (const char *)secret_cbytes(
+					     q->credentials->secret_key));
+	return c;
+}
+
+static CURLcode set_request(struct http *http, const struct http_request *q,
+			    struct curl_slist *headers, struct sink *sink)
+{
+	unsigned int left = http_left_ms(http);
+	CURL *easy = http->easy;
+	CURLcode c;
+
+	c = curl_easy_setopt(easy, CURLOPT_URL, q->endpoint);
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_USERAGENT, "dm-envelope");
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+				     (long)CURL_HTTP_VERSION_1_1);
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, q->body);
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE,
+				     (long)q->body_bytes);
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_WRITEDATA, sink);
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, http->detail);
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)left);
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+				     (long)(left < CONNECT_MAX_MS ?
+					    left : CONNECT_MAX_MS));
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT,
+				     http->fresh ? 1L : 0L);
+	return c;
+}
+
+static enum http_failure failure_of(const struct http *http, CURLcode c,
+				    const struct sink *sink)
+{
+	if (sink->oversized)
+		return HTTP_OVERSIZED;
+	switch (c) {
+	case CURLE_OK:
+		return HTTP_OK;
+	case CURLE_OPERATION_TIMEDOUT:
+		return http_left_ms(http) > 0 ? HTTP_NO_CONNECTION :
+						HTTP_TIMEOUT;
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_RESOLVE_PROXY:
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_GOT_NOTHING:
+	case CURLE_PARTIAL_FILE:
+	case CURLE_SEND_ERROR:
+	case CURLE_RECV_ERROR:
+		return HTTP_NO_CONNECTION;
+	case CURLE_SSL_CACERT_BADFILE:
+		return HTTP_CA_FILE;
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CIPHER:
+	case CURLE_SSL_ISSUER_ERROR:
+		return HTTP_TLS;
+	case CURLE_WEIRD_SERVER_REPLY:
+	case CURLE_UNSUPPORTED_PROTOCOL:
+	case CURLE_HTTP2:
+		return HTTP_NO_HTTP;
+	default:
+		return HTTP_INTERNAL;
+	}
+}
+
+/* One request, one answer or failure; nothing of it is kept on failure. */
+static enum http_failure attempt(struct http *http,
+				 const struct http_request *q,
+				 struct curl_slist *headers,
+				 struct http_answer *answer)
+{
+	struct sink sink = { .body = answer->body };
+	enum http_failure why;
+	CURLcode c;
+
+	curl_easy_reset(http->easy);
+	http->detail[0] = '\0';
+	secret_bytes(sink.body)[0] = '\0';
+	answer->body_bytes = 0;
+	c = set_request(http, q, headers, &sink);
+	if (!c)
+		c = set_tls(http->easy, q);
+	if (!c)
+		c = set_closed(http->easy, q);
+	if (!c)
+		c = set_signature(http->easy, q);
+	if (!c)
+		c = curl_easy_perform(http->easy);
+	http->attempts++;
+	http->fresh = false;
+	why = failure_of(http, c, &sink);
+	if (why == HTTP_OK) {
+		curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE,
+				  &answer->status);
+		answer->body_bytes = sink.used;
+		if (answer->status >= 300 && answer->status < 400)
+			why = HTTP_REDIRECT;
+	} else if (http->detail[0] == '\0') {
+		snprintf(http->detail, sizeof(http->detail), "%s",
+			 curl_easy_strerror(c));
+	}
+	return why;
+}
+
+static bool worth_another(const struct http_request *q, enum http_failure why,
+			  const struct http_answer *answer)
+{
+	if (why != HTTP_OK)
+		return why == HTTP_NO_CONNECTION;
+	if (answer->status >= 500 || answer->status == 429)
+		return true;
+	return q->retryable &&
+	       q->retryable(answer->status,
+			    (const char *)secret_cbytes(answer->body),
+			    answer->body_bytes);
+}
+
+/* Milliseconds to wait before the next attempt. */
+static uint64_t wait_ms(struct http *http, enum http_failure why)
+{
+	curl_off_t asked_s = 0;
+	uint32_t random = 0;
+	uint64_t wait;
+
+	/* Without entropy all of it: late is better than in step. */
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		random = UINT32_MAX;
+	wait = http_backoff_ms(http->attempts - 1, random);
+	if (why == HTTP_OK)
+		curl_easy_getinfo(http->easy, CURLINFO_RETRY_AFTER, &asked_s);
+	if (asked_s > 0 && asked_s < DAY_MS / 1000 &&
+	    wait < (uint64_t)asked_s * 1000)
+		wait = (uint64_t)asked_s * 1000;
+	return asked_s >= DAY_MS / 1000 ? DAY_MS : wait;
+}
+
+static void sleep_ms(uint64_t ms)
+{
+	struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR)
+		;
+}
+
+int http_post(struct http *http, const struct http_request *q,
+	      struct http_answer *ret, enum http_failure *why_ret)
+{
+	struct http_answer answer = { 0 };
+	struct curl_slist *headers = NULL;
+	enum http_failure why = HTTP_TIMEOUT;
+	int r = -ENOMEM;
+
+	http->attempts = 0;
+	http->detail[0] = '\0';
+	answer.body = secret_new(HTTP_ANSWER_MAX_BYTES + 1);
+	if (!answer.body || make_headers(q, &headers) < 0)
+		goto out;
+	while (http_left_ms(http) > 0) {
+		uint64_t wait;
+
+		why = attempt(http, q, headers, &answer);
+		if (http->attempts == HTTP_MAX_ATTEMPTS ||
+		    !worth_another(q, why, &answer))
+			break;
+		wait = wait_ms(http, why);
+		if (wait >= http_left_ms(http))
+			break;
+		sleep_ms(wait);
+	}
+	r = why == HTTP_OK ? 0 : -EHOSTUNREACH;
+	*why_ret = why;
+	if (r < 0)
+		goto out;
+	*ret = answer;
+	answer.body = NULL;
+out:
+	curl_slist_free_all(headers);
+	http_answer_wipe(&answer);
+	return r;
+}

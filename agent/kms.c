@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * KMS sessions: may the key be asked about, who asks, and does the answer
+ * fit the question. What a vendor's protocol looks like is a provider's.
+ */
+#include "kms.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kms_provider.h"
+#include "log.h"
+
+/* Credentials of one region, since each may name a profile of its own. */
+struct login {
+	const struct conf_region *region;
+	struct credentials *credentials;
+	struct login *next;
+};
+
+struct kms {
+	const struct conf *conf;
+	const struct kms_provider *provider;
+	struct http *http;
+	struct login *logins;
+	char error[KMS_ERROR_BYTES];
+};
+
+static const struct kms_provider *const providers[] = {
+	&kms_provider_aws,
+};
+
+int kms_open(const struct conf *conf, unsigned int timeout_ms,
+	     struct kms **ret)
+{
+	struct kms *kms = calloc(1, sizeof(*kms));
+	int r;
+
+	if (!kms)
+		return -ENOMEM;
+	kms->conf = conf;
+	kms->provider = providers[0];
+	r = http_open(timeout_ms, &kms->http);
+	if (r < 0) {
+		free(kms);
+		return r;
+	}
+	*ret = kms;
+	return 0;
+}
+
+void kms_free(struct kms *kms)
+{
+	if (!kms)
+		return;
+	while (kms->logins) {
+		struct login *next = kms->logins->next;
+
+		credentials_free(kms->logins->credentials);
+		free(kms->logins);
+		kms->logins = next;
+	}
+	http_close(kms->http);
+	free(kms);
+}
+
+void kms_answer_free(struct kms_answer *answer)
+{
+	free(answer->key_id);
+	free(answer->source_key_id);
+	secret_free(answer->plaintext);
+	free(answer->blob);
+	*answer = (struct kms_answer){ 0 };
+}
+
+void kms_wrapped_free(struct kms_wrapped *w)
+{
+	free(w->key_arn);
+	free(w->blob);
+	*w = (struct kms_wrapped){ 0 };
+}
+
+int kms_use_provider(struct kms *kms, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(providers) / sizeof(providers[0]); i++) {
+		if (strcmp(providers[i]->name, name) == 0) {
+			kms->provider = providers[i];
+			return 0;
+		}
+	}
+	log_error("KMS provider '%s' is not one this program knows; known is "
+		  KMS_PROVIDER_AWS, name);
+	return -EINVAL;
+}
+
+void kms_fresh_connection(struct kms *kms)
+{
+	http_fresh_connection(kms->http);
+}
+
+const char *kms_last_error(const struct kms *kms)
+{
+	return kms->error;
+}
+
+unsigned int kms_last_attempts(const struct kms *kms)
+{
+	return http_attempts(kms->http);
+}
+
+static void set_error(struct kms *kms, const char *type)
+{
+	snprintf(kms->error, sizeof(kms->error), "%s", type);
+}
+
+/* May this host use @key? The region to ask in *@ret. */
+static int allowed(struct kms *kms, const char *key,
+		   const struct conf_region **ret)
+{
+	int r = conf_allow_key(kms->conf, key, ret);
+
+	if (r < 0)
+		set_error(kms, "NotAllowed");
+	return r;
+}
+
+static int login(struct kms *kms, const struct conf_region *region,
+		 const struct credentials **ret)
+{
+	struct credentials_query query = {
+		.profile = region->profile,
+		.profile_by_option = region->profile_by_option,
+		.environment = conf_environment(kms->conf),
+	};
+	struct login *l;
+	int r;
+
+	for (l = kms->logins; l && l->region != region; l = l->next)
+		;
+	if (!l) {
+		l = calloc(1, sizeof(*l));
+		if (!l)
+			return -ENOMEM;
+		r = credentials_load(&query, &l->credentials);
+		if (r < 0) {
+			set_error(kms, "NoCredentials");
+			free(l);
+			return r;
+		}
+		l->region = region;
+		l->next = kms->logins;
+		kms->logins = l;
+	}
+	*ret = l->credentials;
+	return 0;
+}
+
+/* Ask, and on success leave @call behind for those who judge the answer. */
+static int ask(struct kms *kms, const struct conf_region *region,
+	       const struct kms_question *question, struct kms_call *call,
+	       struct kms_answer *ret)
+{
+	int r;
+
+	*call = (struct kms_call){
+		.region = region,
+		.http = kms->http,
+		.key = question->source_key ? question->source_key :
+					      question->key,
+	};
+	r = login(kms, region, &call->credentials);
+	if (r < 0)
+		return r;
+	r = kms->provider->ask(call, question, ret);
+	if (r < 0)
+		set_error(kms, call->error);
+	return r;
+}
+
+static int lie(struct kms *kms, struct kms_call *call, const char *type,
+	       const char *what)
+{
+	int r = kms_fail_lie(call, type, what);
+
+	set_error(kms, call->error);
+	return r;
+}
+
+static bool context_valid(const json_t *context)
+{
+	const char *name;
+	json_t *value;
+
+	if (context && !json_is_object(context))
+		return false;
+	json_object_foreach((json_t *)context, name, value)
+		if (!json_is_string(value))
+			return false;
+	return true;
+}
+
+static int check_wrapped(struct kms *kms, const char *key_arn,
+			 const json_t *context, size_t wrapped_bytes)
+{
+	const char *what = NULL;
+
+	if (!arn_is_key(key_arn))
+		what = "is not the ARN of a KMS key";
+	else if (!context_valid(context))
+		what = "has an encryption context that is not all strings";
+	else if (wrapped_bytes == 0 || wrapped_bytes > KMS_WRAPPED_MAX_BYTES)
+		what = "has a wrapped key of a size that no KMS makes";
+	if (!what)
+		return 0;
+	set_error(kms, "NotAllowed");
+	log_error("key '%s': %s; nothing was sent", key_arn, what);
+	return -EINVAL;
+}
+
+/* Exactly one AES-256-XTS key, or a KMS that unwraps something else. */
+static int check_dek(struct kms *kms, struct kms_call *call,
+		     const struct secret *dek)
+{
+	const uint8_t *half = secret_cbytes(dek);
+
+	if (secret_len(dek) != KMS_DEK_BYTES)
+		return lie(kms, call, "WrongLength",
+			   "a plaintext that is not 64 bytes long");
+	if (CRYPTO_memcmp(half, half + KMS_DEK_BYTES / 2,
+			  KMS_DEK_BYTES / 2) == 0)
+		return lie(kms, call, "EqualHalves",
+			   "a data key of two equal halves");
+	return 0;
+}
+
+int kms_decrypt(struct kms *kms, const char *key_arn, const json_t *context,
+		const uint8_t *wrapped, size_t wrapped_bytes,
+		struct secret **dek_ret)
+{
+	struct kms_question question = {
+		.operation = KMS_DECRYPT,
+		.key = key_arn,
+		.context = context,
+		.wrapped = wrapped,
+		.wrapped_bytes = wrapped_bytes,
+	};
+	const struct conf_region *region;
+	struct kms_answer answer = { 0 };
+	struct kms_call call;
+	int r;
+
+	set_error(kms, "");
+	r = check_wrapped(kms, key_arn, context, wrapped_bytes);
+	if (r == 0)
+		r = allowed(kms, key_arn, &region);
+	if (r == 0)
+		r = ask(kms, region, &question, &call, &answer);
+	if (r < 0)
+		goto out;
+	if (strcmp(answer.key_id, key_arn) != 0)
+		r = lie(kms, &call, "WrongKeyId", "the KeyId of another key");
+	if (r == 0)
+		r = check_dek(kms, &call, answer.plaintext);
+	if (r < 0)
+		goto out;
+	*dek_ret = answer.plaintext;
+	answer.plaintext = NULL;
+out:
+	kms_answer_free(&answer);
+	return r;
+}
+
+/*
+ * Is @answered the ARN of a key that @asked may name, in the region asked? An
+ * alias may stand for any key there; whether this host may use that one is
+ * allow-keys' business.
+ */
+static bool answers_key(const char *answered, const char *asked,
+			const struct conf_region *region)
+{
+	enum key_form form;
+	struct arn arn;
+
+	if (!arn_is_key(answered) || arn_parse(answered, &arn) < 0 ||
+	    arn_key_form(asked, &form) < 0 ||
+	    strcmp(arn.region, region->name) != 0)
+		return false;
+	if (form == KEY_FORM_ARN)
+		return strcmp(answered, asked) == 0;
+	if (form == KEY_FORM_ID)
+		return strcmp(arn.resource + strlen("key/"), asked) == 0;
+	return true;
+}
+
+static int check_key_id(struct kms *kms, struct kms_call *call,
+			const char *answered, const char *asked)
+{
+	const struct conf_region *region;
+
+	if (!answers_key(answered, asked, call->region))
+		return lie(kms, call, "WrongKeyId",
+			   "the KeyId of another key");
+	return allowed(kms, answered, &region);
+}
+
+static void give_wrapped(struct kms_answer *answer, struct kms_wrapped *ret)
+{
+	*ret = (struct kms_wrapped){
+		.key_arn = answer->key_id,
+		.blob = answer->blob,
+		.blob_bytes = answer->blob_bytes,
+	};
+	answer->key_id = NULL;
+	answer->blob = NULL;
+}
+
+/* @key, or the default one. */
+static int choose_key(struct kms *kms, const char *key, const char **ret)
+{
+	int r;
+
+	*ret = key;
+	if (key)
+		return 0;
+	r = conf_default_key(kms->conf, ret);
+	if (r < 0)
+		set_error(kms, "NotAllowed");
+	return r;
+}
+
+int kms_generate_data_key_without_plaintext(struct kms *kms, const char *key,
+					    const json_t *context,
+					    struct kms_wrapped *ret)
+{
+	struct kms_question question = {
+		.operation = KMS_GENERATE,
+		.context = context,
+	};
+	const struct conf_region *region;
+	struct kms_answer answer = { 0 };
+	struct kms_call call;
+	int r;
+
+	set_error(kms, "");
+	r = choose_key(kms, key, &question.key);
+	if (r == 0)
+		r = allowed(kms, question.key, &region);
+	if (r == 0)
+		r = ask(kms, region, &question, &call, &answer);
+	if (r == 0)
+		r = check_key_id(kms, &call, answer.key_id, question.key);
+	if (r == 0)
+		give_wrapped(&answer, ret);
+	kms_answer_free(&answer);
+	return r;
+}
+
+/* A KMS rewraps within its region; between regions the DEK would come out. */
+static int check_same_region(struct kms *kms,
+			     const struct conf_region *source,
+			     const struct conf_region *destination,
+			     const char *key)
+{
+	if (source == destination)
+		return 0;
+	set_error(kms, "NotAllowed");
+	log_error("key '%s': in region %s, but the volume's key is in %s, and a KMS rewraps within one region only; choose a key there",
+		  key, destination->name, source->name);
+	return -EINVAL;
+}
+
+int kms_reencrypt(struct kms *kms, const struct kms_reencrypt_args *args,
+		  struct kms_wrapped *ret)
+{
+	struct kms_question question = {
+		.operation = KMS_REENCRYPT,
+		.context = args->context,
+		.wrapped = args->wrapped,
+		.wrapped_bytes = args->wrapped_bytes,
+		.source_key = args->source_key_arn,
+		.source_context = args->source_context,
+	};
+	const struct conf_region *source, *destination;
+	struct kms_answer answer = { 0 };
+	struct kms_call call;
+	int r;
+
+	set_error(kms, "");
+	r = check_wrapped(kms, args->source_key_arn, args->source_context,
+			  args->wrapped_bytes);
+	if (r == 0)
+		r = choose_key(kms, args->key, &question.key);
+	if (r == 0)
+		r = allowed(kms, args->source_key_arn, &source);
+	if (r == 0)
+		r = allowed(kms, question.key, &destination);
+	if (r == 0)
+		r = check_same_region(kms, source, destination, question.key);
+	if (r == 0)
+		r = ask(kms, source, &question, &call, &answer);
+	if (r < 0)
+		goto out;
+	if (strcmp(answer.source_key_id, args->source_key_arn) != 0)
+		r = lie(kms, &call, "WrongKeyId", "the KeyId of another key");
+	if (r == 0)
+		r = check_key_id(kms, &call, answer.key_id, question.key);
+	if (r == 0)
+		give_wrapped(&answer, ret);
+out:
+	kms_answer_free(&answer);
+	return r;
+}
+
+int kms_describe_key(struct kms *kms, const char *key,
+		     struct kms_key_info *ret)
+{
+	struct kms_question question = { .operation = KMS_DESCRIBE };
+	const struct conf_region *region;
+	struct kms_answer answer = { 0 };
+	struct kms_call call;
+	int r;
+
+	set_error(kms, "");
+	r = choose_key(kms, key, &question.key);
+	if (r == 0)
+		r = allowed(kms, question.key, &region);
+	if (r == 0)
+		r = ask(kms, region, &question, &call, &answer);
+	if (r == 0)
+		r = check_key_id(kms, &call, answer.key_id, question.key);
+	if (r == 0) {
+		snprintf(answer.info.arn, sizeof(answer.info.arn), "%s",
+			 answer.key_id);
+		*ret = answer.info;
+	}
+	kms_answer_free(&answer);
+	return r;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Private to kms: what a provider does and what it is given.
+ *
+ * A provider turns a question into its protocol and the answer back. Whether
+ * the key may be asked about, and whether the answer fits the question, is
+ * judged in kms.c for all of them.
+ */
+#ifndef ENVELOPE_KMS_PROVIDER_H
+#define ENVELOPE_KMS_PROVIDER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conf.h"
+#include "credentials.h"
+#include "http.h"
+#include "kms.h"
+#include "secret.h"
+
+#define KMS_ERROR_BYTES 65
+
+enum kms_operation {
+	KMS_DECRYPT,
+	KMS_GENERATE,		/* GenerateDataKeyWithoutPlaintext */
+	KMS_REENCRYPT,
+	KMS_DESCRIBE,
+};
+
+struct kms_question {
+	enum kms_operation operation;
+	const char *key;		/* any form; of KMS_REENCRYPT the new */
+	const json_t *context;		/* NULL: none */
+	const uint8_t *wrapped;		/* of KMS_DECRYPT, KMS_REENCRYPT */
+	size_t wrapped_bytes;
+	const char *source_key;		/* of KMS_REENCRYPT */
+	const json_t *source_context;	/* of KMS_REENCRYPT */
+};
+
+/* kms_answer_free() ends it. NULL where the operation gives none. */
+struct kms_answer {
+	char *key_id;			/* as answered, any text */
+	char *source_key_id;		/* of KMS_REENCRYPT */
+	struct secret *plaintext;	/* of KMS_DECRYPT, any length */
+	uint8_t *blob;			/* 1 to KMS_WRAPPED_MAX_BYTES */
+	size_t blob_bytes;
+	struct kms_key_info info;	/* of KMS_DESCRIBE, but for arn */
+};
+
+/* One call: where to, as whom; and what is to be said when it fails. */
+struct kms_call {
+	const struct conf_region *region;
+	const struct credentials *credentials;
+	struct http *http;
+	const char *key;		/* for sentences */
+	const char *operation;		/* its name on the wire */
+	char error[KMS_ERROR_BYTES];	/* as kms_last_error() */
+};
+
+struct kms_provider {
+	const char *name;
+	/* Errors as in kms.h, with their sentence and call->error. */
+	int (*ask)(struct kms_call *call, const struct kms_question *question,
+		   struct kms_answer *ret);
+};
+
+/* kms_aws.c */
+extern const struct kms_provider kms_provider_aws;
+
+/* kms.c */
+void kms_answer_free(struct kms_answer *answer);
+
+/* kms_error.c */
+
+/*
+ * What an error code of AWS KMS means. A KMSInvalidStateException and an
+ * InvalidSignatureException are told apart by their @message, "" when there
+ * is none. Unknown codes count by HTTP @status. Never NULL.
+ */
+struct kms_meaning {
+	const char *code;
+	int error;		/* -errno as in kms.h */
+	bool retry;		/* another attempt may go well */
+	bool credentials;	/* it is about them, not about the key */
+	const char *cause;
+	const char *advice;
+};
+
+const struct kms_meaning *kms_meaning_of(const char *code,
+					 const char *message, long status);
+
+/* Says what the KMS refused; returns the meaning's error. */
+int kms_fail_refused(struct kms_call *call, const char *code,
+		     const char *message, long status);
+
+/* Says why no answer came; returns -EHOSTUNREACH. */
+int kms_fail_http(struct kms_call *call, enum http_failure why);
+
+/* An answer that is none: @what says why; returns -EHOSTUNREACH. */
+int kms_fail_garbage(struct kms_call *call, const char *what);
+
+/* An answer about something else: returns -EBADMSG. */
+int kms_fail_lie(struct kms_call *call, const char *type, const char *what);
+
+/* kms_plaintext.c */
+
+/*
+ * Take the string member "Plaintext" of the JSON object in @body out of it,
+ * decoded from base64 straight into a secret, and overwrite its text, so that
+ * a JSON parser never sees it.
+ * 0; -ENOENT (none); -EBADMSG (empty, or no strict base64); -ENOMEM.
+ */
+int kms_cut_plaintext(char *body, size_t body_bytes, struct secret **ret);
+
+/*
+ * Strict base64 (RFC 4648, section 4: padded, no white space, no stray bits)
+ * of something that is no secret. *@ret is for free(3).
+ * 0; -EBADMSG (not base64, not 1 to @max_bytes bytes); -ENOMEM.
+ */
+int kms_base64_decode(const char *text, size_t max_bytes, uint8_t **ret,
+		      size_t *bytes_ret);
+
+/* NUL-terminated, for free(3). NULL: no memory. */
+char *kms_base64_encode(const uint8_t *data, size_t bytes);
+
+#endif
