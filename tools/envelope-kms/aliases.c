@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Operations on aliases. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "authz.h"
+#include "operations.h"
+#include "page.h"
+#include "params.h"
+#include "resolve.h"
+
+#define ALIAS_MAX (ALIAS_BYTES - 1)
+#define ALIASES_PER_KEY 50
+#define ALIAS_CHARS "abcdefghijklmnopqrstuvwxyz" \
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:/_-"
+#define ALIAS_PATTERN "^[a-zA-Z0-9:/_-]+$"
+
+/* A well-formed alias name, or NULL with the violation recorded. */
+static const char *alias_name(struct call *c)
+{
+	const char *name = param_string(c, "AliasName", PARAM_REQUIRED, 1,
+					ALIAS_MAX);
+
+	if (name && name[strspn(name, ALIAS_CHARS)]) {
+		param_violation(c, "AliasName", name,
+				"satisfy regular expression pattern: "
+				ALIAS_PATTERN);
+		return NULL;
+	}
+	return name;
+}
+
+/* What a syntactically good alias name may still not be. */
+static int check_alias_name(struct call *c, const char *name)
+{
+	if (strncmp(name, "alias/", 6) != 0)
+		return call_fail(c, ERR_VALIDATION,
+				 "Alias must start with the prefix \"alias/\". Please see https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html");
+	if (strncmp(name, "alias/aws/", 10) == 0 || !name[6])
+		return call_fail(c, ERR_INVALID_ALIAS_NAME, "%s", "");
+	return 0;
+}
+
+/*
+ * Reads AliasName and TargetKeyId, and authorises the caller for the alias
+ * and for the key. key_row_free() is owed on success.
+ */
+static int alias_and_key(struct call *c, const char *action,
+			 const char **name_ret, struct key_row *key_ret)
+{
+	const char *name = alias_name(c);
+	const char *target = param_string(c, "TargetKeyId", PARAM_REQUIRED, 1,
+					  PARAM_KEY_ID_MAX);
+	char arn[CALL_ARN_BYTES];
+	int rc = params_check(c);
+
+	if (rc < 0)
+		return rc;
+	rc = check_alias_name(c, name);
+	if (rc < 0)
+		return rc;
+	call_alias_arn(c, name, arn);
+	rc = authorise(c, action, arn);
+	if (rc < 0)
+		return rc;
+	rc = call_touches(c, arn);
+	if (rc < 0)
+		return rc;
+	*name_ret = name;
+	return resolve_key(c, target, RESOLVE_KEY_ONLY, action, key_ret);
+}
+
+static int check_alias_count(struct call *c, const struct key_row *key)
+{
+	char arn[CALL_ARN_BYTES];
+	int64_t count = 0;
+	int rc = store_alias_count(c->server->store, key->account,
+				   key->region, key->key_id, &count);
+
+	if (rc < 0)
+		return rc;
+	call_key_arn(key, arn);
+	if (count >= ALIASES_PER_KEY)
+		return call_fail(c, ERR_LIMIT_EXCEEDED,
+				 "%s has %d aliases, which is the limit.", arn,
+				 ALIASES_PER_KEY);
+	return 0;
+}
+
+int op_create_alias(struct call *c)
+{
+	struct alias_row alias = { .created_ms = server_now_ms() };
+	char arn[CALL_ARN_BYTES];
+	struct key_row key;
+	const char *name;
+	int rc = alias_and_key(c, "kms:CreateAlias", &name, &key);
+
+	if (rc < 0)
+		return rc;
+	rc = require_not_pending_deletion(c, &key);
+	if (rc < 0)
+		goto out;
+	rc = check_alias_count(c, &key);
+	if (rc < 0)
+		goto out;
+	snprintf(alias.name, sizeof(alias.name), "%s", name);
+	strcpy(alias.key_id, key.key_id);
+	alias.updated_ms = alias.created_ms;
+	rc = store_alias_add(c->server->store, key.account, key.region,
+			     &alias);
+	if (rc == -EEXIST) {
+		call_alias_arn(c, name, arn);
+		rc = call_fail(c, ERR_ALREADY_EXISTS,
+			       "An alias with the name %s already exists",
+			       arn);
+	}
+out:
+	key_row_free(&key);
+	return rc;
+}
+
+/* The row of alias @name, or the NotFoundException for it. */
+static int get_alias(struct call *c, const char *name, struct alias_row *ret)
+{
+	char arn[CALL_ARN_BYTES];
+	int rc = store_alias_get(c->server->store, c->who.user.account,
+				 c->server->region, name, ret);
+
+	if (rc != -ENOENT)
+		return rc;
+	call_alias_arn(c, name, arn);
+	return call_fail(c, ERR_NOT_FOUND, "Alias %s is not found.", arn);
+}
+
+int op_update_alias(struct call *c)
+{
+	struct alias_row alias;
+	struct key_row old = { .description = NULL }, key;
+	const char *name;
+	int rc = alias_and_key(c, "kms:UpdateAlias", &name, &key);
+
+	if (rc < 0)
+		return rc;
+	rc = get_alias(c, name, &alias);
+	if (rc < 0)
+		goto out;
+	/* The old key, too, must be the caller's to take the alias from. */
+	rc = resolve_key(c, alias.key_id, RESOLVE_KEY_ONLY, "kms:UpdateAlias",
+			 &old);
+	if (rc < 0)
+		goto out;
+	rc = require_not_pending_deletion(c, &key);
+	if (rc < 0)
+		goto out;
+	if (strcmp(alias.key_id, key.key_id) != 0)
+		rc = check_alias_count(c, &key);
+	if (rc < 0)
+		goto out;
+	strcpy(alias.key_id, key.key_id);
+	alias.updated_ms = server_now_ms();
+	rc = store_alias_set_key(c->server->store, key.account, key.region,
+				 &alias);
+out:
+	key_row_free(&old);
+	key_row_free(&key);
+	return rc;
+}
+
+int op_delete_alias(struct call *c)
+{
+	struct alias_row alias;
+	char arn[CALL_ARN_BYTES];
+	const char *name = alias_name(c);
+	struct key_row key;
+	int rc = params_check(c);
+
+	if (rc < 0)
+		return rc;
+	rc = check_alias_name(c, name);
+	if (rc < 0)
+		return rc;
+	call_alias_arn(c, name, arn);
+	rc = authorise(c, "kms:DeleteAlias", arn);
+	if (rc < 0)
+		return rc;
+	rc = call_touches(c, arn);
+	if (rc < 0)
+		return rc;
+	rc = get_alias(c, name, &alias);
+	if (rc < 0)
+		return rc;
+	rc = resolve_key(c, alias.key_id, RESOLVE_KEY_ONLY, "kms:DeleteAlias",
+			 &key);
+	if (rc < 0)
+		return rc;
+	key_row_free(&key);
+	return store_alias_delete(c->server->store, c->who.user.account,
+				  c->server->region, name);
+}
+
+struct alias_list {
+	struct call *call;
+	struct page page;
+};
+
+static int take_alias(const struct alias_row *alias, void *arg)
+{
+	struct alias_list *list = arg;
+	char arn[CALL_ARN_BYTES];
+
+	call_alias_arn(list->call, alias->name, arn);
+	return page_take(&list->page, alias->name,
+			 json_pack("{s:s, s:s, s:s, s:f, s:f}", "AliasName",
+				   alias->name, "AliasArn", arn,
+				   "TargetKeyId", alias->key_id,
+				   "CreationDate",
+				   (double)alias->created_ms / 1000,
+				   "LastUpdatedDate",
+				   (double)alias->updated_ms / 1000));
+}
+
+int op_list_aliases(struct call *c)
+{
+	struct alias_list list = { .call = c };
+	struct key_row key = { .description = NULL };
+	const char *id = param_string(c, "KeyId", PARAM_OPTIONAL, 1,
+				      PARAM_KEY_ID_MAX);
+	int rc = page_begin(c, "alias", 50, 100, &list.page);
+
+	if (rc < 0)
+		return rc;
+	rc = params_check(c);
+	if (rc == 0)
+		rc = authorise(c, "kms:ListAliases", "*");
+	if (rc == 0 && id)
+		rc = resolve_key(c, id, RESOLVE_KEY_ONLY, "kms:ListAliases",
+				 &key);
+	if (rc == 0)
+		rc = store_alias_list(c->server->store, c->who.user.account,
+				      c->server->region,
+				      id ? key.key_id : NULL, list.page.after,
+				      list.page.limit + 1, take_alias, &list);
+	if (rc == 0)
+		rc = page_answer(c, &list.page, "Aliases");
+	page_free(&list.page);
+	key_row_free(&key);
+	return rc;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The audit trail: one JSON object a line in CloudTrail's shape, appended and
+ * made durable before the answer that it describes leaves the server.
+ */
+#ifndef KMS_AUDIT_H
+#define KMS_AUDIT_H
+
+#include <jansson.h>
+
+struct audit;
+struct call;
+struct key_row;
+
+/* Created (0600) if absent. 0; -errno with a message printed. NULL for close
+ * is accepted.
+ */
+int audit_open(const char *path, struct audit **ret);
+void audit_close(struct audit *a);
+
+/*
+ * Writes the record of a finished call, or of the deletion of a key by the
+ * server itself. On success it is on the disk; on failure no part of it is.
+ * Blocks on the disk; any thread. 0; -ENOMEM; -errno of the file (-ENOSPC,
+ * -EROFS, -EFBIG, …), logged.
+ */
+int audit_call(struct audit *a, const struct call *c);
+int audit_key_deleted(struct audit *a, const struct key_row *key);
+
+#endif

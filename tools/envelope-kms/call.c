@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The life of one call: its error, its ARNs, what it owns. */
+#include "call.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "utf8.h"
+
+int64_t server_now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void call_free(struct call *c)
+{
+	json_decref(c->params);
+	json_decref(c->answer);
+	json_decref(c->response_elements);
+	json_decref(c->resources);
+	secret_free(c->plaintext);
+}
+
+int call_fail(struct call *c, enum error e, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(c->message, sizeof(c->message), fmt, args);
+	va_end(args);
+	utf8_mend(c->message);
+	c->error = e;
+	return -EPROTO;
+}
+
+void call_key_arn(const struct key_row *key, char ret[static CALL_ARN_BYTES])
+{
+	snprintf(ret, CALL_ARN_BYTES, "arn:aws:kms:%s:%s:key/%s", key->region,
+		 key->account, key->key_id);
+}
+
+void call_alias_arn(const struct call *c, const char *name,
+		    char ret[static CALL_ARN_BYTES])
+{
+	snprintf(ret, CALL_ARN_BYTES, "arn:aws:kms:%s:%s:%s",
+		 c->server->region, c->who.user.account, name);
+}
+
+int call_touches(struct call *c, const char *arn)
+{
+	json_t *entry;
+
+	if (!c->resources)
+		c->resources = json_array();
+	entry = json_pack("{s:s, s:s, s:s}", "accountId",
+			  c->server->account, "type", "AWS::KMS::Key", "ARN",
+			  arn);
+	if (!c->resources || !entry ||
+	    json_array_append_new(c->resources, entry) < 0)
+		return -ENOMEM;
+	return 0;
+}

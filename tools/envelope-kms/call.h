@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One authenticated request on its way through its operation: what came in,
+ * what goes out, and what the audit trail will say about it.
+ */
+#ifndef KMS_CALL_H
+#define KMS_CALL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "crypto.h"
+#include "errors.h"
+#include "secret.h"
+#include "server.h"
+
+#define CALL_MESSAGE_BYTES 4096
+#define CALL_ADDRESS_BYTES 64
+#define CALL_ARN_BYTES 512
+
+/* Who signed the request. */
+struct identity {
+	struct user_row user;
+	char access_key_id[ACCESS_KEY_BYTES];
+};
+
+struct call;
+
+struct operation {
+	const char *name;       /* as in X-Amz-Target, behind TrentService. */
+	int (*handle)(struct call *c); /* NULL: answers Unsupported… */
+	const char *logged;     /* parameters for the audit trail, by blanks */
+	bool writes;            /* runs inside a transaction */
+	bool read_only;         /* as CloudTrail counts it */
+};
+
+struct call {
+	struct server *server;
+	const struct operation *operation; /* NULL: unknown */
+	const char *target;       /* operation name as sent, for the trail */
+	struct identity who;
+	char request_id[CRYPTO_UUID_BYTES];
+	char source_address[CALL_ADDRESS_BYTES];
+	const char *user_agent;   /* NULL: none; not ours */
+
+	json_t *params;           /* the body; an object, or NULL */
+
+	json_t *answer;           /* NULL: an empty body */
+	struct secret *plaintext; /* goes out as "Plaintext", base64 */
+
+	json_t *response_elements; /* for the trail; NULL: null */
+	json_t *resources;        /* for the trail; NULL: none */
+
+	enum error error;
+	char message[CALL_MESSAGE_BYTES]; /* "": none */
+
+	/* Mistakes found in the parameters so far (params.c). */
+	bool malformed, no_memory;
+	unsigned int violations;
+	char violation_text[CALL_MESSAGE_BYTES];
+};
+
+/* Frees what the call owns; the struct itself is the caller's. */
+void call_free(struct call *c);
+
+/*
+ * Ends the call with an error for the client; @fmt "" for no message. Always
+ * -EPROTO, which handlers return. A handler that returns another negative
+ * number without call_fail() ends in KMSInternalException.
+ */
+int call_fail(struct call *c, enum error e, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* The ARN of a key or an alias in this call's region, into @ret. */
+void call_key_arn(const struct key_row *key, char ret[static CALL_ARN_BYTES]);
+void call_alias_arn(const struct call *c, const char *name,
+		    char ret[static CALL_ARN_BYTES]);
+
+/* Names @arn in the audit record, in the order of the calls. 0; -ENOMEM. */
+int call_touches(struct call *c, const char *arn);
+
+#endif

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Encrypt, Decrypt and ReEncrypt. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "authz.h"
+#include "cipher.h"
+#include "operations.h"
+#include "resolve.h"
+
+/* The parts of a request that names a ciphertext. */
+struct source {
+	const char *action;
+	const char *key_id;       /* NULL: whatever the blob says */
+	const char *algorithm;
+	struct secret *blob;
+	struct context context;
+	struct key_row key;       /* set by find_source() */
+	char material_id[MATERIAL_ID_BYTES];
+};
+
+static void source_free(struct source *s)
+{
+	secret_free(s->blob);
+	context_free(&s->context);
+	key_row_free(&s->key);
+}
+
+static int read_source(struct call *c, struct source *s, const char *key_name,
+		       const char *context_name, const char *algorithm_name)
+{
+	s->blob = param_blob(c, "CiphertextBlob", BLOB_MAX_BYTES);
+	s->key_id = param_string(c, key_name, PARAM_OPTIONAL, 1,
+				 PARAM_KEY_ID_MAX);
+	s->algorithm = cipher_algorithm(c, algorithm_name);
+	return param_context(c, context_name, &s->context);
+}
+
+/*
+ * The key of the ciphertext: named by the request, and then the blob must
+ * agree, or by the blob alone. Never found by trial.
+ */
+static int find_source(struct call *c, struct source *s)
+{
+	struct blob_key blob_key;
+	int rc;
+
+	if (s->key_id) {
+		rc = resolve_key(c, s->key_id, RESOLVE_ALIAS_TOO, s->action,
+				 &s->key);
+		if (rc < 0)
+			return rc;
+	}
+	rc = blob_read_key(secret_cbytes(s->blob), secret_len(s->blob),
+			   &blob_key);
+	if (rc < 0)
+		return call_fail(c, ERR_INVALID_CIPHERTEXT, "%s", "");
+	if (!s->key_id)
+		rc = resolve_blob_key(c, blob_key.key_id, s->action, &s->key);
+	else if (strcmp(s->key.key_id, blob_key.key_id) != 0)
+		rc = call_fail(c, ERR_INCORRECT_KEY,
+			       "The key ID in the request does not identify a CMK that can perform this operation.");
+	if (rc < 0)
+		return rc;
+	crypto_hex(blob_key.material_id, sizeof(blob_key.material_id),
+		   s->material_id);
+	return cipher_check_algorithm(c, s->algorithm, &s->key);
+}
+
+/* Wrong context, tampering, material of another key: all one answer. */
+static int open_source(struct call *c, struct source *s, struct secret **ret)
+{
+	struct secret *material = NULL;
+	int rc;
+
+	rc = material_get(c->server->store, c->server->root, &s->key,
+			  s->material_id, &material);
+	if (rc == 0)
+		rc = blob_open(material, &s->context, secret_cbytes(s->blob),
+			       secret_len(s->blob), ret);
+	secret_free(material);
+	if (rc == -ENOENT || rc == -EBADMSG)
+		rc = call_fail(c, ERR_INVALID_CIPHERTEXT, "%s", "");
+	return rc;
+}
+
+static int answer_encrypted(struct call *c, const struct key_row *key,
+			    const char *algorithm)
+{
+	char arn[CALL_ARN_BYTES];
+
+	call_key_arn(key, arn);
+	c->answer = json_pack("{s:s, s:s}", "KeyId", arn,
+			      "EncryptionAlgorithm", algorithm);
+	return c->answer ? 0 : -ENOMEM;
+}
+
+int op_encrypt(struct call *c)
+{
+	struct key_row key = { .description = NULL };
+	struct context context = { .data = NULL };
+	const char *id = param_string(c, "KeyId", PARAM_REQUIRED, 1,
+				      PARAM_KEY_ID_MAX);
+	const char *algorithm = cipher_algorithm(c, "EncryptionAlgorithm");
+	struct secret *plaintext = param_blob(c, "Plaintext",
+					      PARAM_PLAINTEXT_MAX);
+	bool tokens = param_grant_tokens(c), dry_run = param_bool(c, "DryRun");
+	int rc = param_context(c, "EncryptionContext", &context);
+
+	if (rc == 0)
+		rc = params_check(c);
+	if (rc == 0)
+		rc = cipher_refuse_tokens(c, tokens);
+	if (rc == 0)
+		rc = resolve_key(c, id, RESOLVE_ALIAS_TOO, "kms:Encrypt",
+				 &key);
+	if (rc == 0)
+		rc = cipher_check_algorithm(c, algorithm, &key);
+	if (rc == 0)
+		rc = require_usable(c, &key);
+	if (rc == 0 && dry_run)
+		rc = cipher_dry_run(c);
+	if (rc == 0)
+		rc = answer_encrypted(c, &key, algorithm);
+	if (rc == 0)
+		rc = cipher_encrypt(c, &key, &context, plaintext);
+	secret_free(plaintext);
+	context_free(&context);
+	key_row_free(&key);
+	return rc;
+}
+
+/* Members of Decrypt that would change its meaning if they were ignored. */
+static int refuse_unoffered(struct call *c)
+{
+	if (param_given(c, "Recipient"))
+		return call_fail(c, ERR_UNSUPPORTED,
+				 "This server does not offer attested recipients.");
+	if (param_given(c, "DryRunModifiers"))
+		return call_fail(c, ERR_UNSUPPORTED,
+				 "This server does not offer DryRunModifiers.");
+	return 0;
+}
+
+static int answer_decrypted(struct call *c, const struct source *s)
+{
+	char arn[CALL_ARN_BYTES];
+
+	call_key_arn(&s->key, arn);
+	c->answer = json_pack("{s:s, s:s, s:s}", "KeyId", arn,
+			      "EncryptionAlgorithm", s->algorithm,
+			      "KeyMaterialId", s->material_id);
+	return c->answer ? 0 : -ENOMEM;
+}
+
+int op_decrypt(struct call *c)
+{
+	struct source s = { .action = "kms:Decrypt" };
+	struct secret *plaintext = NULL;
+	int rc = read_source(c, &s, "KeyId", "EncryptionContext",
+			     "EncryptionAlgorithm");
+	bool tokens = param_grant_tokens(c), dry_run = param_bool(c, "DryRun");
+
+	if (rc == 0)
+		rc = params_check(c);
+	if (rc == 0)
+		rc = refuse_unoffered(c);
+	if (rc == 0)
+		rc = cipher_refuse_tokens(c, tokens);
+	if (rc == 0)
+		rc = find_source(c, &s);
+	if (rc == 0)
+		rc = require_usable(c, &s.key);
+	if (rc == 0)
+		rc = open_source(c, &s, &plaintext);
+	/* Only now: "would have succeeded" includes the ciphertext. */
+	if (rc == 0 && dry_run)
+		rc = cipher_dry_run(c);
+	if (rc == 0)
+		rc = answer_decrypted(c, &s);
+	if (rc == 0) {
+		c->plaintext = plaintext;
+		plaintext = NULL;
+	}
+	secret_free(plaintext);
+	source_free(&s);
+	return rc;
+}
+
+static int answer_reencrypted(struct call *c, const struct source *s,
+			      const struct key_row *key,
+			      const char *algorithm)
+{
+	char from[CALL_ARN_BYTES], to[CALL_ARN_BYTES];
+
+	call_key_arn(&s->key, from);
+	call_key_arn(key, to);
+	c->answer = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}",
+			      "SourceKeyId", from, "KeyId", to,
+			      "SourceEncryptionAlgorithm", s->algorithm,
+			      "DestinationEncryptionAlgorithm", algorithm,
+			      "SourceKeyMaterialId", s->material_id,
+			      "DestinationKeyMaterialId", key->material_id);
+	return c->answer ? 0 : -ENOMEM;
+}
+
+/* Source and destination, both found and allowed before either is used. */
+static int reencrypt(struct call *c, struct source *s, struct key_row *key,
+		     const char *key_id, const char *algorithm,
+		     const struct context *context)
+{
+	struct secret *plaintext = NULL;
+	int rc = find_source(c, s);
+
+	if (rc == 0)
+		rc = resolve_key(c, key_id, RESOLVE_ALIAS_TOO,
+				 "kms:ReEncryptTo", key);
+	if (rc == 0)
+		rc = cipher_check_algorithm(c, algorithm, key);
+	if (rc == 0)
+		rc = require_usable(c, &s->key);
+	if (rc == 0)
+		rc = require_usable(c, key);
+	if (rc == 0)
+		rc = open_source(c, s, &plaintext);
+	if (rc == 0 && param_bool(c, "DryRun"))
+		rc = cipher_dry_run(c);
+	if (rc == 0)
+		rc = answer_reencrypted(c, s, key, algorithm);
+	if (rc == 0)
+		rc = cipher_encrypt(c, key, context, plaintext);
+	secret_free(plaintext);
+	return rc;
+}
+
+int op_reencrypt(struct call *c)
+{
+	struct source s = { .action = "kms:ReEncryptFrom" };
+	struct key_row key = { .description = NULL };
+	struct context context = { .data = NULL };
+	const char *key_id, *algorithm;
+	bool tokens;
+	int rc;
+
+	rc = read_source(c, &s, "SourceKeyId", "SourceEncryptionContext",
+			 "SourceEncryptionAlgorithm");
+	key_id = param_string(c, "DestinationKeyId", PARAM_REQUIRED, 1,
+			      PARAM_KEY_ID_MAX);
+	algorithm = cipher_algorithm(c, "DestinationEncryptionAlgorithm");
+	tokens = param_grant_tokens(c);
+	param_bool(c, "DryRun");
+	if (rc == 0)
+		rc = param_context(c, "DestinationEncryptionContext",
+				   &context);
+	if (rc == 0)
+		rc = params_check(c);
+	if (rc == 0)
+		rc = refuse_unoffered(c);
+	if (rc == 0)
+		rc = cipher_refuse_tokens(c, tokens);
+	if (rc == 0)
+		rc = reencrypt(c, &s, &key, key_id, algorithm, &context);
+	context_free(&context);
+	key_row_free(&key);
+	source_free(&s);
+	return rc;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The error names of the AWS KMS API and the HTTP status of each. */
+#ifndef KMS_ERRORS_H
+#define KMS_ERRORS_H
+
+enum error {
+	ERR_NONE,
+	/* Common to all AWS services. */
+	ERR_ACCESS_DENIED,
+	ERR_INCOMPLETE_SIGNATURE,
+	ERR_INVALID_SIGNATURE,
+	ERR_MISSING_AUTHENTICATION,
+	ERR_REQUEST_TOO_LARGE,
+	ERR_SERIALIZATION,
+	ERR_THROTTLING,
+	ERR_UNKNOWN_OPERATION,
+	ERR_UNRECOGNIZED_CLIENT,
+	ERR_VALIDATION,
+	/* Of KMS. */
+	ERR_ALREADY_EXISTS,
+	ERR_DISABLED,
+	ERR_DRY_RUN,
+	ERR_INCORRECT_KEY,
+	ERR_INTERNAL,
+	ERR_INVALID_ALIAS_NAME,
+	ERR_INVALID_CIPHERTEXT,
+	ERR_INVALID_GRANT_TOKEN,
+	ERR_INVALID_KEY_USAGE,
+	ERR_INVALID_MARKER,
+	ERR_INVALID_STATE,
+	ERR_LIMIT_EXCEEDED,
+	ERR_NOT_FOUND,
+	ERR_UNSUPPORTED,
+};
+
+/* The name that clients match, as in __type. */
+const char *error_code(enum error e);
+
+unsigned int error_http_status(enum error e);
+
+#endif

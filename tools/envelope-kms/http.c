@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Takes requests off the wire and puts the answers on it. */
+#include "http.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <gnutls/gnutls.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "auth.h"
+#include "json.h"
+#include "log.h"
+#include "operations.h"
+#include "process.h"
+#include "reply.h"
+#include "sigv4.h"
+#include "throttle.h"
+
+#define BODY_START_BYTES 4096
+#define JSON_DEPTH_MAX 8
+#define STACK_BYTES (512 * 1024)
+#define POOL_BYTES (64 * 1024)  /* of a connection: request line, headers */
+#define DRAIN_SECONDS 10        /* for running requests at the end */
+#define PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+
+struct http {
+	struct server *server;
+	struct MHD_Daemon *daemon;
+	atomic_int running;     /* requests that have begun and not ended */
+};
+
+/* One request while it arrives. */
+struct request {
+	char *uri;              /* raw, with its query; NULL: no memory */
+	bool begun;
+	bool too_large;
+	bool failed;            /* no memory for the body */
+	struct secret *body;    /* may hold a plaintext; NULL: nothing yet */
+	size_t used;            /* bytes of it that have come */
+	int64_t begin_ms;
+};
+
+/* Runs before anything else is known of a request. */
+static void *request_begin(void *arg, const char *uri,
+			   struct MHD_Connection *connection)
+{
+	struct request *r = calloc(1, sizeof(*r));
+	struct http *h = arg;
+
+	(void)connection;
+	if (r) {
+		atomic_fetch_add(&h->running, 1);
+		r->uri = strdup(uri);
+		r->begin_ms = server_now_ms();
+	}
+	return r;
+}
+
+static void request_end(void *arg, struct MHD_Connection *connection,
+			void **slot, enum MHD_RequestTerminationCode why)
+{
+	struct request *r = *slot;
+	struct http *h = arg;
+
+	(void)connection;
+	(void)why;
+	if (!r)
+		return;
+	atomic_fetch_sub(&h->running, 1);
+	secret_free(r->body);
+	free(r->uri);
+	free(r);
+	*slot = NULL;
+}
+
+static int grow_body(struct request *r, size_t need)
+{
+	size_t size = r->body ? secret_len(r->body) : BODY_START_BYTES;
+	struct secret *bigger;
+
+	while (size < need)
+		size *= 2;
+	if (r->body && size == secret_len(r->body))
+		return 0;
+	bigger = secret_new(size);
+	if (!bigger)
+		return -ENOMEM;
+	if (r->body)
+		memcpy(secret_bytes(bigger), secret_cbytes(r->body), r->used);
+	secret_free(r->body);
+	r->body = bigger;
+	return 0;
+}
+
+static void take_body(struct request *r, const char *data, size_t bytes)
+{
+	if (r->used + bytes > HTTP_BODY_MAX) {
+		r->too_large = true;
+		return;
+	}
+	if (grow_body(r, r->used + bytes) < 0) {
+		r->failed = true;
+		return;
+	}
+	memcpy(secret_bytes(r->body) + r->used, data, bytes);
+	r->used += bytes;
+}
+
+/* libmicrohttpd's callback when the last byte of a body is sent. */
+static void release_body(void *body)
+{
+	secret_free(body);
+}
+
+/* Steals the body of @reply. */
+static enum MHD_Result send_reply(struct MHD_Connection *connection,
+				  struct reply *reply, const char *request_id,
+				  bool close)
+{
+	struct MHD_Response *response;
+	enum MHD_Result ok;
+
+	if (reply->body)
+		response = MHD_create_response_from_buffer_with_free_callback_cls(
+			secret_len(reply->body), secret_bytes(reply->body),
+			release_body, reply->body);
+	else
+		response = MHD_create_response_from_buffer(
+			0, NULL, MHD_RESPMEM_PERSISTENT);
+	if (!response) {
+		secret_free(reply->body);
+		return MHD_NO;
+	}
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+				"application/x-amz-json-1.1");
+	MHD_add_response_header(response, "x-amzn-RequestId", request_id);
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL,
+				"no-store");
+	if (close)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION,
+					"close");
+	ok = MHD_queue_response(connection, reply->status, response);
+	MHD_destroy_response(response);
+	return ok;
+}
+
+static void peer_address(struct MHD_Connection *connection,
+			 char ret[static CALL_ADDRESS_BYTES])
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection,
+					MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const struct sockaddr *sa = info ? info->client_addr : NULL;
+
+	strcpy(ret, "unknown");
+	if (sa && sa->sa_family == AF_INET)
+		inet_ntop(AF_INET, &((struct sockaddr_in *)sa)->sin_addr, ret,
+			  CALL_ADDRESS_BYTES);
+	else if (sa && sa->sa_family == AF_INET6)
+		inet_ntop(AF_INET6, &((struct sockaddr_in6 *)sa)->sin6_addr,
+			  ret, CALL_ADDRESS_BYTES);
+}
+
+static enum MHD_Result take_header(void *arg, enum MHD_ValueKind kind,
+				   const char *name, const char *value)
+{
+	struct sigv4_request *r = arg;
+
+	(void)kind;
+	if (r->header_count < SIGV4_HEADERS_MAX) {
+		r->headers[r->header_count].name = name;
+		r->headers[r->header_count].value = value ? value : "";
+	}
+	r->header_count++;
+	return MHD_YES;
+}
+
+/* The path of every operation is "/"; a query could only carry a signature. */
+static enum error check_uri(const char *uri, char *why)
+{
+	why[0] = '\0';
+	if (strcmp(uri, "/") == 0)
+		return ERR_NONE;
+	if (!strstr(uri, "X-Amz-"))
+		return ERR_UNKNOWN_OPERATION;
+	snprintf(why, SIGV4_WHY_BYTES,
+		 "Query-string authentication is not accepted; sign the Authorization header.");
+	return ERR_INCOMPLETE_SIGNATURE;
+}
+
+/* Whose request it is, from all that was received. */
+static enum error identify(const struct server *s, struct request *r,
+			   struct sigv4_request *signature,
+			   struct identity *ret, char *why)
+{
+	enum error e;
+
+	why[0] = '\0';
+	if (r->too_large) {
+		snprintf(why, SIGV4_WHY_BYTES,
+			 "The request is larger than %d bytes.",
+			 HTTP_BODY_MAX);
+		return ERR_REQUEST_TOO_LARGE;
+	}
+	if (signature->header_count > SIGV4_HEADERS_MAX) {
+		snprintf(why, SIGV4_WHY_BYTES,
+			 "The request has more than %d headers.",
+			 SIGV4_HEADERS_MAX);
+		return ERR_REQUEST_TOO_LARGE;
+	}
+	e = check_uri(r->uri, why);
+	if (e != ERR_NONE)
+		return e;
+	if (crypto_sha256(r->body ? secret_cbytes(r->body) :
+				    (const uint8_t *)"", r->used,
+			  signature->body_sha256) < 0)
+		return ERR_INTERNAL;
+	return authenticate(s, signature, ret, why);
+}
+
+/* An operation name fit for the trail; others are "Unknown". */
+static const char *read_target(const struct sigv4_request *r)
+{
+	static const char prefix[] = "TrentService.";
+	const char *target = sigv4_header(r, "x-amz-target");
+	size_t n;
+
+	if (!target || strncmp(target, prefix, sizeof(prefix) - 1) != 0)
+		return "Unknown";
+	target += sizeof(prefix) - 1;
+	n = strspn(target, "abcdefghijklmnopqrstuvwxyz"
+		   "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+	return n && n <= 64 && !target[n] ? target : "Unknown";
+}
+
+static json_t *read_body(const struct request *r)
+{
+	char why[JSON_WHY_BYTES];
+	json_t *json = NULL;
+
+	/* The body as the JSON tree stays in wiped, not in locked memory. */
+	if (json_parse_strict(r->body ? (const char *)secret_cbytes(r->body) :
+			      "", r->used, JSON_DEPTH_MAX, &json, why) < 0)
+		return NULL;
+	if (!json_is_object(json)) {
+		json_decref(json);
+		return NULL;
+	}
+	return json;
+}
+
+static void run_call(struct server *s, struct request *r,
+		     const struct sigv4_request *signature, struct call *c,
+		     struct reply *reply)
+{
+	c->server = s;
+	c->target = read_target(signature);
+	c->operation = strcmp(signature->method, "POST") == 0 ?
+		       operation_find(c->target) : NULL;
+	c->user_agent = sigv4_header(signature, "user-agent");
+	c->params = read_body(r);
+	operation_run(c);
+	reply_of_call(c, reply);
+	call_free(c);
+}
+
+static enum MHD_Result answer(struct http *h, struct MHD_Connection *connection,
+			      const char *method, struct request *r)
+{
+	struct sigv4_request signature = { .method = method };
+	struct call *c = calloc(1, sizeof(*c));
+	char why[SIGV4_WHY_BYTES];
+	struct reply reply;
+	enum MHD_Result ok;
+	enum error e;
+
+	if (!c || r->failed || !r->uri || crypto_uuid(c->request_id) < 0) {
+		free(c);
+		return MHD_NO;
+	}
+	peer_address(connection, c->source_address);
+	MHD_get_connection_values(connection, MHD_HEADER_KIND, take_header,
+				  &signature);
+	e = identify(h->server, r, &signature, &c->who, why);
+	if (e == ERR_NONE) {
+		run_call(h->server, r, &signature, c, &reply);
+	} else if (e == ERR_INTERNAL ||
+		   throttle_failure(h->server->throttle, c->source_address,
+				    server_now_ms())) {
+		reply_error(e, why, &reply);
+	} else {
+		reply_error(ERR_THROTTLING, "Rate exceeded", &reply);
+	}
+	ok = send_reply(connection, &reply, c->request_id, e != ERR_NONE);
+	wipe(c, sizeof(*c));
+	free(c);
+	return ok;
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
+				  const char *url, const char *method,
+				  const char *version, const char *data,
+				  size_t *bytes, void **slot)
+{
+	struct request *r = *slot;
+
+	(void)url;
+	(void)version;
+	if (!r)
+		return MHD_NO;
+	if (!r->begun) {
+		r->begun = true;
+		return MHD_YES;
+	}
+	if (*bytes == 0)
+		return answer(arg, connection, method, r);
+	/* Slower than this is not a client but a siege. */
+	if (server_now_ms() - r->begin_ms > HTTP_REQUEST_MS)
+		return MHD_NO;
+	take_body(r, data, *bytes);
+	*bytes = 0;
+	return MHD_YES;
+}
+
+/* TLS records pass through GnuTLS's buffers in the clear. */
+static void wipe_tls_buffers(void)
+{
+	gnutls_malloc = wiping_malloc;
+	gnutls_calloc = wiping_calloc;
+	gnutls_realloc = wiping_realloc;
+	gnutls_free = wiping_free;
+}
+
+int http_start(struct server *s, int fd, const struct secret *certificate,
+	       const struct secret *key, struct http **ret)
+{
+	struct http *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return -ENOMEM;
+	h->server = s;
+	wipe_tls_buffers();
+	h->daemon = MHD_start_daemon(
+		MHD_USE_INTERNAL_POLLING_THREAD |
+		MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
+		MHD_USE_TLS | MHD_USE_ITC,
+		0, NULL, NULL, on_request, h,
+		MHD_OPTION_LISTEN_SOCKET, fd,
+		MHD_OPTION_HTTPS_MEM_CERT, secret_cbytes(certificate),
+		MHD_OPTION_HTTPS_MEM_KEY, secret_cbytes(key),
+		MHD_OPTION_HTTPS_PRIORITIES, PRIORITIES,
+		MHD_OPTION_CONNECTION_LIMIT, HTTP_CONNECTIONS_MAX,
+		MHD_OPTION_CONNECTION_TIMEOUT, HTTP_IDLE_SECONDS,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
+		MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,
+		MHD_OPTION_STRICT_FOR_CLIENT, 1,
+		MHD_OPTION_URI_LOG_CALLBACK, request_begin, h,
+		MHD_OPTION_NOTIFY_COMPLETED, request_end, h,
+		MHD_OPTION_END);
+	if (!h->daemon) {
+		log_error("cannot start the HTTPS server: check server.pem and server.key");
+		free(h);
+		return -EIO;
+	}
+	*ret = h;
+	return 0;
+}
+
+void http_stop(struct http *h)
+{
+	struct timespec tick = { 0, 20 * 1000 * 1000 };
+	int fd, i;
+
+	if (!h)
+		return;
+	fd = MHD_quiesce_daemon(h->daemon);
+	for (i = 0; i < DRAIN_SECONDS * 50 && atomic_load(&h->running); i++)
+		nanosleep(&tick, NULL);
+	MHD_stop_daemon(h->daemon);
+	if (fd >= 0)
+		close(fd);
+	free(h);
+}

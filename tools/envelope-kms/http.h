@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The HTTPS side: libmicrohttpd in this server's terms. */
+#ifndef KMS_HTTP_H
+#define KMS_HTTP_H
+
+#include "secret.h"
+#include "server.h"
+
+#define HTTP_BODY_MAX (96 * 1024)   /* bytes of a request */
+#define HTTP_CONNECTIONS_MAX 256    /* one thread each */
+#define HTTP_IDLE_SECONDS 60
+#define HTTP_REQUEST_MS 30000       /* to send one request's body */
+
+struct http;
+
+/*
+ * Serves @s on the listening socket @fd, which it takes over, with the
+ * certificate and key (PEM texts with their NUL); all outlive it.
+ * 0; -EIO with a message printed (the TLS files are no good, or no memory).
+ */
+int http_start(struct server *s, int fd, const struct secret *certificate,
+	       const struct secret *key, struct http **ret);
+
+/* Takes no new connections, lets running requests end, then returns. */
+void http_stop(struct http *h);
+
+#endif

@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* `envelope-kms init`: a complete KMS directory, or none at all. */
+#include <dirent.h>
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "audit.h"
+#include "certs.h"
+#include "commands.h"
+#include "crypto.h"
+#include "files.h"
+#include "guide.h"
+#include "log.h"
+#include "material.h"
+#include "seal.h"
+#include "server.h"
+#include "store.h"
+
+#define ADMINISTRATOR "administrator"
+#define SECRET_KEY_CHARS 40
+#define UNIQUE_CHARS 16 /* behind AKIA and AIDA, as AWS has them */
+
+/* Everything that is being made, in a directory of another name. */
+struct init {
+	const struct init_options *options;
+	char *dir;   /* what the user named, absolute; need not exist */
+	char *work;  /* the unfinished one, beside it; NULL: none */
+	struct secret *root;
+	struct store *store;
+	struct guide guide;
+	char *endpoint;
+};
+
+/*
+ * @count characters of @alphabet, whose length divides 256 so that each is
+ * equally likely.
+ */
+static int random_text(const char *alphabet, char *ret, size_t count)
+{
+	size_t n = strlen(alphabet), i;
+	int rc = crypto_random(ret, count);
+
+	for (i = 0; rc == 0 && i < count; i++)
+		ret[i] = alphabet[(unsigned char)ret[i] % n];
+	return rc;
+}
+
+static int make_root_key(struct init *in)
+{
+	int rc;
+
+	in->root = secret_new(CRYPTO_KEY_BYTES);
+	if (!in->root)
+		return -ENOMEM;
+	rc = crypto_random(secret_bytes(in->root), CRYPTO_KEY_BYTES);
+	if (rc < 0)
+		return rc;
+	return file_write(in->work, FILE_ROOT_KEY, 0600,
+			  secret_cbytes(in->root), CRYPTO_KEY_BYTES);
+}
+
+/* A sealed constant by which serve tells the right root key from another. */
+static int store_root_check(struct init *in)
+{
+	struct seal_place place = { SEAL_CHECK, "", "", "", "" };
+	struct secret *known = secret_new(CRYPTO_KEY_BYTES);
+	uint8_t *sealed = NULL;
+	size_t bytes;
+	int rc = -ENOMEM;
+
+	if (!known)
+		return rc;
+	rc = seal_close(in->root, &place, known, &sealed, &bytes);
+	if (rc == 0)
+		rc = store_set_blob(in->store, "root-check", sealed, bytes);
+	free(sealed);
+	secret_free(known);
+	return rc;
+}
+
+static int store_settings(struct init *in)
+{
+	const struct init_options *o = in->options;
+	char port[16];
+	int rc;
+
+	snprintf(port, sizeof(port), "%d", o->port);
+	rc = store_set(in->store, "region", o->region);
+	if (rc == 0)
+		rc = store_set(in->store, "account", o->account);
+	if (rc == 0)
+		rc = store_set(in->store, "listen", o->listen);
+	if (rc == 0)
+		rc = store_set(in->store, "port", port);
+	if (rc == 0)
+		rc = store_set(in->store, "endpoint-host",
+			       o->host_count ? o->hosts[0] : o->listen);
+	return rc == 0 ? store_root_check(in) : rc;
+}
+
+/* The same key under [default] and under our own profile name. */
+static int write_credentials(struct init *in, const char *id,
+			     const struct secret *key)
+{
+	struct secret *text = secret_new(1024);
+	int n, rc = -ENOMEM;
+
+	if (!text)
+		return rc;
+	n = snprintf((char *)secret_bytes(text), secret_len(text),
+		     "[default]\n"
+		     "aws_access_key_id = %s\n"
+		     "aws_secret_access_key = %.*s\n\n"
+		     "[" DEFAULT_PROFILE "]\n"
+		     "aws_access_key_id = %s\n"
+		     "aws_secret_access_key = %.*s\n",
+		     id, SECRET_KEY_CHARS, (const char *)secret_cbytes(key),
+		     id, SECRET_KEY_CHARS, (const char *)secret_cbytes(key));
+	rc = file_write(in->work, FILE_CREDENTIALS, 0600,
+			secret_cbytes(text), (size_t)n);
+	secret_free(text);
+	return rc;
+}
+
+static int make_access_key(struct init *in, const struct user_row *user)
+{
+	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"abcdefghijklmnopqrstuvwxyz0123456789+/";
+	struct secret *key = secret_new(SECRET_KEY_CHARS);
+	char id[4 + UNIQUE_CHARS + 1] = "AKIA";
+	struct seal_place place = { SEAL_ACCESS_KEY, user->account, "", id,
+				    "" };
+	uint8_t *sealed = NULL;
+	size_t bytes;
+	int rc = -ENOMEM;
+
+	if (!key)
+		return rc;
+	rc = random_text("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", id + 4,
+			 UNIQUE_CHARS);
+	if (rc == 0)
+		rc = random_text(alphabet, (char *)secret_bytes(key),
+				 SECRET_KEY_CHARS);
+	if (rc == 0)
+		rc = seal_close(in->root, &place, key, &sealed, &bytes);
+	if (rc == 0)
+		rc = store_access_key_add(in->store, user, id, sealed, bytes);
+	if (rc == 0)
+		rc = write_credentials(in, id, key);
+	free(sealed);
+	secret_free(key);
+	return rc;
+}
+
+static int make_administrator(struct init *in)
+{
+	struct user_row user = { .name = ADMINISTRATOR, .user_id = "AIDA" };
+	int rc = random_text("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
+			     user.user_id + 4, UNIQUE_CHARS);
+
+	if (rc < 0)
+		return rc;
+	snprintf(user.account, sizeof(user.account), "%s",
+		 in->options->account);
+	snprintf(user.arn, sizeof(user.arn), "arn:aws:iam::%s:user/%s",
+		 user.account, user.name);
+	rc = store_user_add(in->store, &user);
+	return rc < 0 ? rc : make_access_key(in, &user);
+}
+
+static int make_default_key(struct init *in)
+{
+	struct key_row key = { .description = "Default key of dm-envelope" };
+	struct alias_row alias = { .name = DEFAULT_ALIAS };
+	int rc;
+
+	snprintf(key.account, sizeof(key.account), "%s",
+		 in->options->account);
+	snprintf(key.region, sizeof(key.region), "%s", in->options->region);
+	rc = key_create(in->store, in->root, &key);
+	if (rc < 0)
+		return rc;
+	strcpy(alias.key_id, key.key_id);
+	alias.created_ms = alias.updated_ms = key.created_ms;
+	return store_alias_add(in->store, key.account, key.region, &alias);
+}
+
+static int make_database(struct init *in)
+{
+	char *path = file_path(in->work, FILE_DATABASE);
+	int rc = -ENOMEM;
+
+	if (!path)
+		return rc;
+	rc = store_create(path, &in->store);
+	if (rc == 0)
+		rc = store_begin(in->store);
+	if (rc < 0)
+		goto out;
+	rc = store_settings(in);
+	if (rc == 0)
+		rc = make_administrator(in);
+	if (rc == 0)
+		rc = make_default_key(in);
+	if (rc == 0)
+		rc = store_commit(in->store);
+	else
+		store_rollback(in->store);
+out:
+	free(path);
+	/* Closing moves the log into the database: one file to rename. */
+	store_close(in->store);
+	in->store = NULL;
+	return rc;
+}
+
+static int make_audit(struct init *in)
+{
+	char *dir = file_path(in->work, FILE_AUDIT_DIR);
+	char *path = file_path(in->work, FILE_AUDIT);
+	struct audit *audit = NULL;
+	int rc = -ENOMEM;
+
+	if (dir && path)
+		rc = mkdir(dir, 0700) < 0 ? -errno : 0;
+	if (rc == 0)
+		rc = audit_open(path, &audit);
+	audit_close(audit);
+	if (rc == 0)
+		rc = dir_sync(dir);
+	free(dir);
+	free(path);
+	return rc;
+}
+
+static int write_conf(struct init *in)
+{
+	char *text = guide_conf(&in->guide);
+	int rc = text ? file_write(in->work, FILE_CONF, 0644, text,
+				   strlen(text)) : -ENOMEM;
+
+	free(text);
+	return rc;
+}
+
+/* @dir made absolute; its parent must exist, it need not. */
+static char *absolute(const char *dir)
+{
+	char *copy = strdup(dir), *copy2 = strdup(dir);
+	char *parent = copy ? realpath(dirname(copy), NULL) : NULL;
+	const char *name = copy2 ? basename(copy2) : "";
+	char *path = realpath(dir, NULL);
+
+	if (!path && parent && *name && asprintf(&path, "%s/%s",
+		     strcmp(parent, "/") == 0 ? "" : parent, name) < 0)
+		path = NULL;
+	free(parent);
+	free(copy);
+	free(copy2);
+	return path;
+}
+
+/* An early answer; publish() is what really keeps a full directory safe. */
+static int check_target(const char *dir)
+{
+	DIR *d = opendir(dir);
+	int entries = 0;
+
+	if (!d && errno == ENOENT)
+		return 0;
+	while (d && readdir(d))
+		entries++;
+	if (d)
+		closedir(d);
+	if (d && entries == 2) /* "." and ".." */
+		return 0;
+	log_error("%s: %s; name a directory that is empty or does not exist",
+		  dir, d ? "not empty" : strerror(errno));
+	return -EEXIST;
+}
+
+static int begin(struct init *in)
+{
+	const struct init_options *o = in->options;
+	const char *host = o->host_count ? o->hosts[0] : o->listen;
+
+	in->dir = absolute(o->dir);
+	if (!in->dir || asprintf(&in->endpoint, "https://%s%s%s:%d",
+				 strchr(host, ':') ? "[" : "", host,
+				 strchr(host, ':') ? "]" : "", o->port) < 0) {
+		log_error("%s: %s", o->dir, strerror(errno));
+		return -EINVAL;
+	}
+	in->guide.dir = in->dir;
+	in->guide.endpoint = in->endpoint;
+	in->guide.region = o->region;
+	in->guide.account = o->account;
+	return check_target(in->dir);
+}
+
+static int make_work(struct init *in)
+{
+	if (asprintf(&in->work, "%s.init-XXXXXX", in->dir) < 0) {
+		in->work = NULL;
+		return -ENOMEM;
+	}
+	if (!mkdtemp(in->work)) {
+		int rc = -errno;
+
+		log_error("%s: cannot make a directory: %s", in->work,
+			  strerror(-rc));
+		free(in->work);
+		in->work = NULL;
+		return rc;
+	}
+	return 0;
+}
+
+static int fill(struct init *in)
+{
+	int rc = make_root_key(in);
+
+	if (rc == 0)
+		rc = certs_make(in->work, in->options->hosts,
+				in->options->host_count);
+	if (rc == 0)
+		rc = make_database(in);
+	if (rc == 0)
+		rc = make_audit(in);
+	if (rc == 0)
+		rc = write_conf(in);
+	return rc == 0 ? dir_sync(in->work) : rc;
+}
+
+/* The one step by which the directory comes into being. */
+static int publish(struct init *in)
+{
+	char *copy;
+	int rc;
+
+	if (rename(in->work, in->dir) < 0) {
+		rc = -errno;
+		log_error("%s: %s; name a directory that is empty or does not exist",
+			  in->dir, strerror(-rc));
+		return rc;
+	}
+	free(in->work);
+	in->work = NULL;
+	copy = strdup(in->dir);
+	rc = copy ? dir_sync(dirname(copy)) : -ENOMEM;
+	free(copy);
+	return rc;
+}
+
+int cmd_init(const struct init_options *o)
+{
+	struct init in = { .options = o };
+	int rc;
+
+	umask(0077);
+	rc = begin(&in);
+	if (rc < 0)
+		goto out;
+	rc = make_work(&in);
+	if (rc < 0)
+		goto out;
+	rc = fill(&in);
+	if (rc < 0)
+		goto out;
+	rc = publish(&in);
+	if (rc < 0)
+		goto out;
+	printf("Made a KMS in %s.\n\n", in.dir);
+	guide_print(&in.guide, false);
+out:
+	if (in.work)
+		dir_remove(in.work);
+	secret_free(in.root);
+	free(in.endpoint);
+	free(in.work);
+	free(in.dir);
+	return rc;
+}

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Operations on the life of a key: create, describe, list, state, deletion. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "authz.h"
+#include "material.h"
+#include "operations.h"
+#include "page.h"
+#include "params.h"
+#include "resolve.h"
+
+#define DESCRIPTION_MAX 8192
+#define KEYS_MAX 100000 /* of an account in a region */
+#define WINDOW_DAYS_MIN 7
+#define WINDOW_DAYS_MAX 30
+#define WINDOW_DAYS_MODEL_MAX 365
+#define DAY_MS (24 * 60 * 60 * INT64_C(1000))
+
+static const char *const key_usages[] = {
+	"SIGN_VERIFY", "ENCRYPT_DECRYPT", "GENERATE_VERIFY_MAC",
+	"KEY_AGREEMENT", NULL
+};
+
+static const char *const key_specs[] = {
+	"RSA_2048", "RSA_3072", "RSA_4096", "ECC_NIST_P256", "ECC_NIST_P384",
+	"ECC_NIST_P521", "ECC_SECG_P256K1", "SYMMETRIC_DEFAULT", "HMAC_224",
+	"HMAC_256", "HMAC_384", "HMAC_512", "SM2", "ML_DSA_44", "ML_DSA_65",
+	"ML_DSA_87", "ECC_NIST_EDWARDS25519", NULL
+};
+
+static const char *const origins[] = {
+	"AWS_KMS", "EXTERNAL", "AWS_CLOUDHSM", "EXTERNAL_KEY_STORE", NULL
+};
+
+static json_t *seconds(int64_t ms)
+{
+	return json_real((double)ms / 1000);
+}
+
+static json_t *key_metadata(const struct key_row *key)
+{
+	bool enabled = strcmp(key->state, "Enabled") == 0;
+	char arn[CALL_ARN_BYTES];
+	json_t *m;
+
+	call_key_arn(key, arn);
+	m = json_pack("{s:s, s:s, s:s, s:o, s:b, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:[s], s:b, s:s}",
+		      "AWSAccountId", key->account, "KeyId", key->key_id,
+		      "Arn", arn, "CreationDate", seconds(key->created_ms),
+		      "Enabled", enabled, "Description", key->description,
+		      "KeyUsage", key->usage, "KeyState", key->state,
+		      "Origin", key->origin, "KeyManager", key->manager,
+		      "CustomerMasterKeySpec", key->spec, "KeySpec",
+		      key->spec, "EncryptionAlgorithms", "SYMMETRIC_DEFAULT",
+		      "MultiRegion", 0, "CurrentKeyMaterialId",
+		      key->material_id);
+	if (m && key->deletion_ms &&
+	    json_object_set_new(m, "DeletionDate",
+				seconds(key->deletion_ms)) < 0) {
+		json_decref(m);
+		m = NULL;
+	}
+	return m;
+}
+
+/* As the trail writes times inside responseElements. */
+static json_t *trail_time(int64_t ms)
+{
+	time_t t = (time_t)(ms / 1000);
+	char text[64];
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	strftime(text, sizeof(text), "%b %-d, %Y, %-I:%M:%S %p", &tm);
+	return json_string(text);
+}
+
+/* The metadata with the trail's spelling: first letters small. */
+static json_t *trail_metadata(const struct key_row *key, json_t *metadata)
+{
+	json_t *out = json_object();
+	const char *name;
+	char small[64];
+	json_t *value;
+
+	json_object_foreach(metadata, name, value) {
+		snprintf(small, sizeof(small), "%c%s",
+			 tolower((unsigned char)name[0]), name + 1);
+		if (strcmp(name, "CreationDate") == 0)
+			json_object_set_new(out, small,
+					    trail_time(key->created_ms));
+		else
+			json_object_set(out, small, value);
+	}
+	return json_pack("{s:o}", "keyMetadata", out);
+}
+
+static int answer_metadata(struct call *c, const struct key_row *key)
+{
+	json_t *m = key_metadata(key);
+
+	c->answer = json_pack("{s:o}", "KeyMetadata", m);
+	return c->answer ? 0 : -ENOMEM;
+}
+
+static int unsupported(struct call *c, const char *what)
+{
+	return call_fail(c, ERR_UNSUPPORTED,
+			 "This server does not offer %s.", what);
+}
+
+/* What of CreateKey is in the model but not in this server. */
+static int check_offered(struct call *c, const char *spec, const char *usage,
+			 const char *origin)
+{
+	if (strcmp(spec, "SYMMETRIC_DEFAULT") != 0)
+		return unsupported(c, "keys other than SYMMETRIC_DEFAULT");
+	if (strcmp(usage, "ENCRYPT_DECRYPT") != 0)
+		return call_fail(c, ERR_VALIDATION,
+				 "KeyUsage %s is not compatible with KeySpec %s",
+				 usage, spec);
+	if (strcmp(origin, "AWS_KMS") != 0)
+		return unsupported(c, "key origins other than AWS_KMS");
+	if (param_bool(c, "MultiRegion"))
+		return unsupported(c, "multi-Region keys");
+	if (param_given(c, "Policy"))
+		return unsupported(c, "key policies");
+	if (json_array_size(json_object_get(c->params, "Tags")))
+		return unsupported(c, "tags");
+	if (param_given(c, "CustomKeyStoreId") || param_given(c, "XksKeyId"))
+		return unsupported(c, "custom key stores");
+	return 0;
+}
+
+static int read_new_key(struct call *c, const char **description_ret)
+{
+	const char *spec, *old_spec, *usage, *origin;
+	int rc;
+
+	*description_ret = param_string(c, "Description", PARAM_OPTIONAL, 0,
+					DESCRIPTION_MAX);
+	spec = param_enum(c, "KeySpec", key_specs);
+	old_spec = param_enum(c, "CustomerMasterKeySpec", key_specs);
+	usage = param_enum(c, "KeyUsage", key_usages);
+	origin = param_enum(c, "Origin", origins);
+	param_bool(c, "MultiRegion");
+	param_bool(c, "BypassPolicyLockoutSafetyCheck");
+	rc = params_check(c);
+	if (rc < 0)
+		return rc;
+	if (spec && old_spec)
+		return call_fail(c, ERR_VALIDATION,
+				 "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.");
+	spec = spec ? spec : old_spec ? old_spec : "SYMMETRIC_DEFAULT";
+	if (!usage && strcmp(spec, "SYMMETRIC_DEFAULT") != 0)
+		return call_fail(c, ERR_VALIDATION,
+				 "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.");
+	return check_offered(c, spec, usage ? usage : "ENCRYPT_DECRYPT",
+			     origin ? origin : "AWS_KMS");
+}
+
+static int check_key_count(struct call *c)
+{
+	int64_t count = 0;
+	int rc = store_key_count(c->server->store, c->who.user.account,
+				 c->server->region, &count);
+
+	if (rc < 0)
+		return rc;
+	if (count >= KEYS_MAX)
+		return call_fail(c, ERR_LIMIT_EXCEEDED,
+				 "The account has %d keys in this region, which is the limit.",
+				 KEYS_MAX);
+	return 0;
+}
+
+int op_create_key(struct call *c)
+{
+	struct key_row key = { .description = NULL };
+	const char *description;
+	char arn[CALL_ARN_BYTES];
+	int rc = read_new_key(c, &description);
+
+	if (rc < 0)
+		return rc;
+	rc = authorise(c, "kms:CreateKey", "*");
+	if (rc < 0)
+		return rc;
+	rc = check_key_count(c);
+	if (rc < 0)
+		return rc;
+	strcpy(key.account, c->who.user.account);
+	strcpy(key.region, c->server->region);
+	key.description = strdup(description ? description : "");
+	rc = key.description ? key_create(c->server->store, c->server->root,
+					  &key) : -ENOMEM;
+	if (rc < 0)
+		goto out;
+	call_key_arn(&key, arn);
+	rc = call_touches(c, arn);
+	if (rc < 0)
+		goto out;
+	rc = answer_metadata(c, &key);
+	if (rc < 0)
+		goto out;
+	c->response_elements =
+		trail_metadata(&key, json_object_get(c->answer,
+						     "KeyMetadata"));
+out:
+	key_row_free(&key);
+	return rc;
+}
+
+/* Reads KeyId and finds the key it means. */
+static int named_key(struct call *c, enum resolve_forms forms,
+		     const char *action, struct key_row *ret)
+{
+	const char *id = param_string(c, "KeyId", PARAM_REQUIRED, 1,
+				      PARAM_KEY_ID_MAX);
+	bool tokens = param_grant_tokens(c);
+	int rc = params_check(c);
+
+	if (rc < 0)
+		return rc;
+	if (tokens)
+		return call_fail(c, ERR_INVALID_GRANT_TOKEN, "%s", "");
+	return resolve_key(c, id, forms, action, ret);
+}
+
+int op_describe_key(struct call *c)
+{
+	struct key_row key;
+	int rc = named_key(c, RESOLVE_ALIAS_TOO, "kms:DescribeKey", &key);
+
+	if (rc < 0)
+		return rc;
+	rc = answer_metadata(c, &key);
+	key_row_free(&key);
+	return rc;
+}
+
+static int take_key(const struct key_row *key, void *arg)
+{
+	char arn[CALL_ARN_BYTES];
+
+	call_key_arn(key, arn);
+	return page_take(arg, key->key_id,
+			 json_pack("{s:s, s:s}", "KeyId", key->key_id,
+				   "KeyArn", arn));
+}
+
+int op_list_keys(struct call *c)
+{
+	struct page page;
+	int rc = page_begin(c, "key", 100, 1000, &page);
+
+	if (rc < 0)
+		return rc;
+	rc = params_check(c);
+	if (rc == 0)
+		rc = authorise(c, "kms:ListKeys", "*");
+	if (rc == 0)
+		rc = store_key_list(c->server->store, c->who.user.account,
+				    c->server->region, page.after,
+				    page.limit + 1, take_key, &page);
+	if (rc == 0)
+		rc = page_answer(c, &page, "Keys");
+	page_free(&page);
+	return rc;
+}
+
+static int set_enabled(struct call *c, const char *action, const char *state)
+{
+	struct key_row key;
+	int rc = named_key(c, RESOLVE_KEY_ONLY, action, &key);
+
+	if (rc < 0)
+		return rc;
+	rc = require_not_pending_deletion(c, &key);
+	if (rc == 0) {
+		snprintf(key.state, sizeof(key.state), "%s", state);
+		rc = store_key_set_state(c->server->store, &key);
+	}
+	key_row_free(&key);
+	return rc;
+}
+
+int op_enable_key(struct call *c)
+{
+	return set_enabled(c, "kms:EnableKey", "Enabled");
+}
+
+int op_disable_key(struct call *c)
+{
+	return set_enabled(c, "kms:DisableKey", "Disabled");
+}
+
+static int answer_scheduled(struct call *c, const struct key_row *key,
+			    int64_t days)
+{
+	char arn[CALL_ARN_BYTES];
+
+	call_key_arn(key, arn);
+	c->answer = json_pack("{s:s, s:o, s:s, s:I}", "KeyId", arn,
+			      "DeletionDate", seconds(key->deletion_ms),
+			      "KeyState", key->state, "PendingWindowInDays",
+			      (json_int_t)days);
+	c->response_elements =
+		json_pack("{s:s, s:s, s:o, s:I}", "keyId", arn, "keyState",
+			  key->state, "deletionDate",
+			  trail_time(key->deletion_ms),
+			  "pendingWindowInDays", (json_int_t)days);
+	return c->answer && c->response_elements ? 0 : -ENOMEM;
+}
+
+int op_schedule_key_deletion(struct call *c)
+{
+	int64_t days = WINDOW_DAYS_MAX;
+	struct key_row key;
+	int rc;
+
+	param_int(c, "PendingWindowInDays", 1, WINDOW_DAYS_MODEL_MAX, &days);
+	rc = params_check(c);
+	if (rc < 0)
+		return rc;
+	if (days < WINDOW_DAYS_MIN || days > WINDOW_DAYS_MAX)
+		return call_fail(c, ERR_VALIDATION,
+				 "PendingWindowInDays should be between %d and %d, but it is %d",
+				 WINDOW_DAYS_MIN, WINDOW_DAYS_MAX, (int)days);
+	rc = named_key(c, RESOLVE_KEY_ONLY, "kms:ScheduleKeyDeletion", &key);
+	if (rc < 0)
+		return rc;
+	rc = require_not_pending_deletion(c, &key);
+	if (rc < 0)
+		goto out;
+	strcpy(key.state, "PendingDeletion");
+	key.deletion_ms = server_now_ms() + days * DAY_MS;
+	rc = store_key_set_state(c->server->store, &key);
+	if (rc < 0)
+		goto out;
+	rc = answer_scheduled(c, &key, days);
+out:
+	key_row_free(&key);
+	return rc;
+}
+
+int op_cancel_key_deletion(struct call *c)
+{
+	char arn[CALL_ARN_BYTES];
+	struct key_row key;
+	int rc = named_key(c, RESOLVE_KEY_ONLY, "kms:CancelKeyDeletion", &key);
+
+	if (rc < 0)
+		return rc;
+	call_key_arn(&key, arn);
+	if (strcmp(key.state, "PendingDeletion") != 0) {
+		rc = call_fail(c, ERR_INVALID_STATE,
+			       "%s is not pending deletion.", arn);
+		goto out;
+	}
+	strcpy(key.state, "Disabled");
+	key.deletion_ms = 0;
+	rc = store_key_set_state(c->server->store, &key);
+	if (rc < 0)
+		goto out;
+	c->answer = json_pack("{s:s}", "KeyId", arn);
+	c->response_elements = json_pack("{s:s}", "keyId", arn);
+	if (!c->answer || !c->response_elements)
+		rc = -ENOMEM;
+out:
+	key_row_free(&key);
+	return rc;
+}

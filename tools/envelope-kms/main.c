@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* envelope-kms: the command line. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "certs.h"
+#include "commands.h"
+#include "log.h"
+#include "process.h"
+
+#define VERSION "0.1.0"
+
+enum status { STATUS_DONE = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
+
+static const char help[] =
+	"Usage: envelope-kms init DIR [--host NAME]... [--port N] [--listen ADDR]\n"
+	"                             [--region NAME] [--account ID]\n"
+	"       envelope-kms serve DIR [--listen ADDR] [--port N]\n"
+	"       envelope-kms --help | --version\n"
+	"\n"
+	"A key management server that speaks the AWS KMS protocol.\n"
+	"\n"
+	"init makes DIR: root key, certificates, database, an administrator with\n"
+	"credentials in AWS format, and a key called alias/envelope.\n"
+	"  --host NAME     another name or address of this server, for its certificate;\n"
+	"                  the first is the one that clients are told\n"
+	"  --port N        port, 8443 by default\n"
+	"  --listen ADDR   address to listen on, 127.0.0.1 by default\n"
+	"  --region NAME   region of all keys, us-east-1 by default\n"
+	"  --account ID    account of 12 digits, 111122223333 by default\n"
+	"\n"
+	"serve answers requests until SIGTERM.\n"
+	"  --listen ADDR   in place of what init was told\n"
+	"  --port N        in place of what init was told; 0: any free port, which\n"
+	"                  DIR/endpoint names\n"
+	"\n"
+	"Losing DIR loses every volume.\n";
+
+static const struct option options[] = {
+	{ "host", required_argument, NULL, 'h' },
+	{ "port", required_argument, NULL, 'p' },
+	{ "listen", required_argument, NULL, 'l' },
+	{ "region", required_argument, NULL, 'r' },
+	{ "account", required_argument, NULL, 'a' },
+	{ "help", no_argument, NULL, '?' + 1 },
+	{ "version", no_argument, NULL, '?' + 2 },
+	{ NULL, 0, NULL, 0 },
+};
+
+struct arguments {
+	const char *verb;
+	struct init_options init;
+	struct serve_options serve;
+	int finished; /* --help or --version has been answered */
+};
+
+/* 0 to 65535; -1: not a port. */
+static int parse_port(const char *text)
+{
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(text, &end, 10);
+	if (errno || end == text || *end || n < 0 || n > 65535)
+		return -1;
+	return (int)n;
+}
+
+static int take_host(struct arguments *a, const char *host)
+{
+	if (!certs_host_ok(host)) {
+		log_error("--host %s: not a host name or address", host);
+		return -EINVAL;
+	}
+	if (a->init.host_count == HOSTS_MAX) {
+		log_error("--host: more than %d", HOSTS_MAX);
+		return -EINVAL;
+	}
+	a->init.hosts[a->init.host_count++] = host;
+	return 0;
+}
+
+static int take_port(struct arguments *a, const char *text)
+{
+	a->serve.port = a->init.port = parse_port(text);
+	if (a->init.port >= 0)
+		return 0;
+	log_error("--port %s: not a port number", text);
+	return -EINVAL;
+}
+
+static int take_option(struct arguments *a, int c)
+{
+	switch (c) {
+	case 'h':
+		return take_host(a, optarg);
+	case 'p':
+		return take_port(a, optarg);
+	case 'l':
+		a->init.listen = a->serve.listen = optarg;
+		return 0;
+	case 'r':
+		a->init.region = optarg;
+		return 0;
+	case 'a':
+		a->init.account = optarg;
+		return 0;
+	case '?' + 1:
+		fputs(help, stdout);
+		a->finished = 1;
+		return 0;
+	case '?' + 2:
+		puts("envelope-kms " VERSION);
+		a->finished = 1;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static int check_init(const struct init_options *o)
+{
+	static const char region_chars[] =
+		"abcdefghijklmnopqrstuvwxyz0123456789-";
+
+	if (!*o->region || strlen(o->region) > 32 ||
+	    o->region[strspn(o->region, region_chars)]) {
+		log_error("--region %s: not a region name", o->region);
+		return -EINVAL;
+	}
+	if (strlen(o->account) != 12 ||
+	    strspn(o->account, "0123456789") != 12) {
+		log_error("--account %s: not 12 digits", o->account);
+		return -EINVAL;
+	}
+	if (o->port < 1) {
+		log_error("--port 0: init needs a fixed port; serve may choose one");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int parse(int argc, char **argv, struct arguments *a)
+{
+	int c, rc = 0;
+
+	while (rc == 0 && !a->finished &&
+	       (c = getopt_long(argc, argv, "", options, NULL)) != -1)
+		rc = take_option(a, c);
+	if (rc < 0 || a->finished)
+		return rc;
+	if (argc - optind != 2) {
+		log_error("give a verb and a directory; see envelope-kms --help");
+		return -EINVAL;
+	}
+	a->verb = argv[optind];
+	a->init.dir = a->serve.dir = argv[optind + 1];
+	if (strcmp(a->verb, "init") == 0)
+		return check_init(&a->init);
+	if (strcmp(a->verb, "serve") == 0 && !a->init.host_count)
+		return 0;
+	log_error("%s: %s; see envelope-kms --help", a->verb,
+		  strcmp(a->verb, "serve") ? "no such verb" :
+		  "--host belongs to init");
+	return -EINVAL;
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments a = {
+		.init = { .region = DEFAULT_REGION, .account = DEFAULT_ACCOUNT,
+			  .listen = DEFAULT_LISTEN, .port = DEFAULT_PORT },
+		.serve = { .port = -1 },
+	};
+	int rc = process_harden();
+
+	log_init("envelope-kms");
+	if (rc < 0) {
+		log_error("cannot harden the process: %s", strerror(-rc));
+		return STATUS_FAILED;
+	}
+	if (parse(argc, argv, &a) < 0)
+		return STATUS_USAGE;
+	if (a.finished)
+		return STATUS_DONE;
+	rc = strcmp(a.verb, "init") == 0 ? cmd_init(&a.init) :
+					   cmd_serve(&a.serve);
+	return rc < 0 ? STATUS_FAILED : STATUS_DONE;
+}

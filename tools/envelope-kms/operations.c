@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The route table of the API and the order of handler, audit and commit. */
+#include "operations.h"
+
+#include <errno.h>
+#include <string.h>
+
+/*
+ * Every request is POST / with X-Amz-Target: TrentService.<Operation> and one
+ * JSON object; blobs are base64, times are seconds since 1970 with a fraction.
+ * A success is 200 with the reply below, or with no body where there is none.
+ * An error is {"__type": name, "message": text} with 400, or 500 for
+ * KMSInternalException. Errors that every operation may give: those of the
+ * signature, SerializationException, ValidationException,
+ * AccessDeniedException, KMSInternalException. "key" is a key id or key ARN,
+ * "any key" also an alias name or alias ARN. NF NotFoundException, DIS
+ * DisabledException, ST KMSInvalidStateException, IGT
+ * InvalidGrantTokenException, IKU InvalidKeyUsageException, UNS
+ * UnsupportedOperationException, DRY DryRunOperationException (DryRun: true
+ * and all would have gone well), LIM LimitExceededException, ICT
+ * InvalidCiphertextException, IK IncorrectKeyException.
+ *
+ * CreateKey: Description?, KeyUsage?, KeySpec? | CustomerMasterKeySpec?,
+ *   Origin?, MultiRegion? -> KeyMetadata. UNS (anything but a single-Region
+ *   symmetric key of our own making, Policy, Tags), LIM.
+ * DescribeKey: KeyId (any key), GrantTokens? -> KeyMetadata. NF, IGT.
+ * ListKeys: Limit?, Marker? -> Keys, Truncated, NextMarker?.
+ *   InvalidMarkerException.
+ * EnableKey, DisableKey: KeyId (key). NF, ST.
+ * ScheduleKeyDeletion: KeyId (key), PendingWindowInDays? (7 to 30) -> KeyId,
+ *   DeletionDate, KeyState, PendingWindowInDays. NF, ST.
+ * CancelKeyDeletion: KeyId (key) -> KeyId; the key is Disabled then. NF, ST.
+ * CreateAlias: AliasName, TargetKeyId (key). AlreadyExistsException,
+ *   InvalidAliasNameException, NF, ST, LIM.
+ * UpdateAlias: AliasName, TargetKeyId (key). NF, ST, LIM.
+ * DeleteAlias: AliasName. NF.
+ * ListAliases: KeyId? (key), Limit?, Marker? -> Aliases, Truncated,
+ *   NextMarker?. NF, InvalidMarkerException.
+ * Encrypt: KeyId (any key), Plaintext (1 to 4096 bytes), EncryptionContext?,
+ *   EncryptionAlgorithm?, GrantTokens?, DryRun? -> CiphertextBlob, KeyId,
+ *   EncryptionAlgorithm. NF, DIS, ST, IGT, IKU, DRY.
+ * Decrypt: CiphertextBlob, KeyId? (any key), EncryptionContext?,
+ *   EncryptionAlgorithm?, GrantTokens?, DryRun? -> Plaintext, KeyId,
+ *   KeyMaterialId, EncryptionAlgorithm. NF, DIS, ST, ICT, IK, IGT, IKU, DRY;
+ *   UNS for Recipient and DryRunModifiers.
+ * ReEncrypt: CiphertextBlob, SourceKeyId?, DestinationKeyId (any keys),
+ *   SourceEncryptionContext?, DestinationEncryptionContext?,
+ *   SourceEncryptionAlgorithm?, DestinationEncryptionAlgorithm?, GrantTokens?,
+ *   DryRun? -> CiphertextBlob, SourceKeyId, KeyId, both algorithms and
+ *   material ids. As Decrypt.
+ * GenerateDataKey: KeyId (any key), KeySpec | NumberOfBytes (1 to 1024),
+ *   EncryptionContext?, GrantTokens?, DryRun? -> CiphertextBlob, Plaintext,
+ *   KeyId, KeyMaterialId. NF, DIS, ST, IGT, DRY; UNS for Recipient.
+ * GenerateDataKeyWithoutPlaintext: the same without Plaintext.
+ * GenerateRandom: NumberOfBytes (1 to 1024) -> Plaintext. UNS for
+ *   CustomKeyStoreId and Recipient.
+ *
+ * The operations without a handler are those of the API's model that this
+ * server does not offer: they answer UNS, never a made-up success.
+ */
+#define CRYPT_LOGGED "KeyId EncryptionContext EncryptionAlgorithm DryRun"
+#define DATA_KEY_LOGGED "KeyId EncryptionContext KeySpec NumberOfBytes DryRun"
+
+static const struct operation operations[] = {
+	{ "CreateKey", op_create_key,
+	  "Description KeyUsage KeySpec CustomerMasterKeySpec Origin MultiRegion BypassPolicyLockoutSafetyCheck",
+	  true, false },
+	{ "DescribeKey", op_describe_key, "KeyId", false, true },
+	{ "ListKeys", op_list_keys, "Limit Marker", false, true },
+	{ "EnableKey", op_enable_key, "KeyId", true, false },
+	{ "DisableKey", op_disable_key, "KeyId", true, false },
+	{ "ScheduleKeyDeletion", op_schedule_key_deletion,
+	  "KeyId PendingWindowInDays", true, false },
+	{ "CancelKeyDeletion", op_cancel_key_deletion, "KeyId", true, false },
+	{ "CreateAlias", op_create_alias, "AliasName TargetKeyId", true,
+	  false },
+	{ "UpdateAlias", op_update_alias, "AliasName TargetKeyId", true,
+	  false },
+	{ "DeleteAlias", op_delete_alias, "AliasName", true, false },
+	{ "ListAliases", op_list_aliases, "KeyId Limit Marker", false, true },
+	{ "Encrypt", op_encrypt, CRYPT_LOGGED, false, true },
+	{ "Decrypt", op_decrypt, CRYPT_LOGGED, false, true },
+	{ "ReEncrypt", op_reencrypt,
+	  "SourceKeyId DestinationKeyId SourceEncryptionContext DestinationEncryptionContext SourceEncryptionAlgorithm DestinationEncryptionAlgorithm DryRun",
+	  false, true },
+	{ "GenerateDataKey", op_generate_data_key, DATA_KEY_LOGGED, false,
+	  true },
+	{ "GenerateDataKeyWithoutPlaintext",
+	  op_generate_data_key_without_plaintext, DATA_KEY_LOGGED, false,
+	  true },
+	{ "GenerateRandom", op_generate_random, "NumberOfBytes", false,
+	  true },
+
+	{ "ConnectCustomKeyStore", NULL, "", false, false },
+	{ "CreateCustomKeyStore", NULL, "", false, false },
+	{ "CreateGrant", NULL, "KeyId", false, false },
+	{ "DeleteCustomKeyStore", NULL, "", false, false },
+	{ "DeleteImportedKeyMaterial", NULL, "KeyId", false, false },
+	{ "DeriveSharedSecret", NULL, "KeyId", false, true },
+	{ "DescribeCustomKeyStores", NULL, "", false, true },
+	{ "DisableKeyRotation", NULL, "KeyId", false, false },
+	{ "DisconnectCustomKeyStore", NULL, "", false, false },
+	{ "EnableKeyRotation", NULL, "KeyId", false, false },
+	{ "GenerateDataKeyPair", NULL, "KeyId", false, true },
+	{ "GenerateDataKeyPairWithoutPlaintext", NULL, "KeyId", false, true },
+	{ "GenerateMac", NULL, "KeyId", false, true },
+	{ "GetKeyLastUsage", NULL, "KeyId", false, true },
+	{ "GetKeyPolicy", NULL, "KeyId", false, true },
+	{ "GetKeyRotationStatus", NULL, "KeyId", false, true },
+	{ "GetParametersForImport", NULL, "KeyId", false, true },
+	{ "GetPublicKey", NULL, "KeyId", false, true },
+	{ "ImportKeyMaterial", NULL, "KeyId", false, false },
+	{ "ListGrants", NULL, "KeyId", false, true },
+	{ "ListKeyPolicies", NULL, "KeyId", false, true },
+	{ "ListKeyRotations", NULL, "KeyId", false, true },
+	{ "ListResourceTags", NULL, "KeyId", false, true },
+	{ "ListRetirableGrants", NULL, "", false, true },
+	{ "PutKeyPolicy", NULL, "KeyId", false, false },
+	{ "ReplicateKey", NULL, "KeyId", false, false },
+	{ "RetireGrant", NULL, "KeyId", false, false },
+	{ "RevokeGrant", NULL, "KeyId", false, false },
+	{ "RotateKeyOnDemand", NULL, "KeyId", false, false },
+	{ "Sign", NULL, "KeyId", false, true },
+	{ "TagResource", NULL, "KeyId", false, false },
+	{ "UntagResource", NULL, "KeyId", false, false },
+	{ "UpdateCustomKeyStore", NULL, "", false, false },
+	{ "UpdateKeyDescription", NULL, "KeyId", false, false },
+	{ "UpdatePrimaryRegion", NULL, "KeyId", false, false },
+	{ "Verify", NULL, "KeyId", false, true },
+	{ "VerifyMac", NULL, "KeyId", false, true },
+};
+
+const struct operation *operation_find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
+		if (strcmp(operations[i].name, name) == 0)
+			return &operations[i];
+	return NULL;
+}
+
+/* Nothing that the operation made may leave the server now. */
+static void withdraw(struct call *c)
+{
+	json_decref(c->answer);
+	c->answer = NULL;
+	secret_free(c->plaintext);
+	c->plaintext = NULL;
+	call_fail(c, ERR_INTERNAL,
+		  "The request was rejected because an internal exception occurred. The request can be retried.");
+}
+
+static void handle(struct call *c)
+{
+	int rc;
+
+	if (!c->operation) {
+		call_fail(c, ERR_UNKNOWN_OPERATION, "%s", "");
+		return;
+	}
+	if (!c->params) {
+		call_fail(c, ERR_SERIALIZATION, "%s", "");
+		return;
+	}
+	if (!c->operation->handle) {
+		call_fail(c, ERR_UNSUPPORTED,
+			  "This server does not offer the operation %s.",
+			  c->operation->name);
+		return;
+	}
+	rc = c->operation->handle(c);
+	if (rc < 0 && c->error == ERR_NONE)
+		withdraw(c);
+}
+
+void operation_run(struct call *c)
+{
+	struct store *store = c->server->store;
+	bool writes = c->operation && c->operation->writes;
+
+	if (writes && store_begin(store) < 0) {
+		withdraw(c);
+		writes = false;
+	} else {
+		handle(c);
+	}
+	/*
+	 * Record first, commit second: a change that is not in the trail must
+	 * not happen, while a recorded one that then fails is only overstated.
+	 */
+	if (audit_call(c->server->audit, c) < 0)
+		withdraw(c);
+	if (writes && c->error != ERR_NONE)
+		store_rollback(store);
+	else if (writes && store_commit(store) < 0)
+		withdraw(c);
+}

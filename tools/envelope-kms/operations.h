@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The operations of the API: the table, and what each answers. */
+#ifndef KMS_OPERATIONS_H
+#define KMS_OPERATIONS_H
+
+#include "call.h"
+
+/* NULL: KMS knows no operation of that name. */
+const struct operation *operation_find(const char *name);
+
+/*
+ * Runs the call's operation and writes its audit record. When it returns, the
+ * call holds what may leave the server: nothing but KMSInternalException if
+ * the record is not on the disk.
+ */
+void operation_run(struct call *c);
+
+/* keys.c */
+int op_create_key(struct call *c);
+int op_describe_key(struct call *c);
+int op_list_keys(struct call *c);
+int op_enable_key(struct call *c);
+int op_disable_key(struct call *c);
+int op_schedule_key_deletion(struct call *c);
+int op_cancel_key_deletion(struct call *c);
+
+/* aliases.c */
+int op_create_alias(struct call *c);
+int op_update_alias(struct call *c);
+int op_delete_alias(struct call *c);
+int op_list_aliases(struct call *c);
+
+/* encrypt.c */
+int op_encrypt(struct call *c);
+int op_decrypt(struct call *c);
+int op_reencrypt(struct call *c);
+
+/* datakey.c */
+int op_generate_data_key(struct call *c);
+int op_generate_data_key_without_plaintext(struct call *c);
+int op_generate_random(struct call *c);
+
+#endif

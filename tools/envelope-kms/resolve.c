@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Key identifiers and key states: what each form means and may do. */
+#include "resolve.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "authz.h"
+#include "reaper.h"
+
+#define ARN_PARTS 6
+
+bool is_key_id(const char *text)
+{
+	static const char uuid[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	size_t i;
+
+	if (strlen(text) != sizeof(uuid) - 1)
+		return false;
+	if (strncmp(text, "mrk-", 4) == 0)
+		return strspn(text + 4, "0123456789abcdef") == 32;
+	for (i = 0; uuid[i]; i++)
+		if (uuid[i] == '-' ? text[i] != '-' :
+		    !strchr("0123456789abcdef", text[i]))
+			return false;
+	return true;
+}
+
+static int invalid_id(struct call *c, const char *id)
+{
+	return call_fail(c, ERR_NOT_FOUND, "Invalid keyId '%s'", id);
+}
+
+/*
+ * Looks @key_id up in this region. A key whose window has passed is gone for
+ * every caller from that moment, whenever its bytes follow.
+ */
+static int look_up(struct call *c, const char *key_id, struct key_row *ret)
+{
+	struct key_row key = { .description = NULL };
+	int rc = store_key_get(c->server->store, c->server->region, key_id,
+			       &key);
+
+	if (rc < 0)
+		return rc;
+	if (key.deletion_ms > 0 && key.deletion_ms <= server_now_ms()) {
+		reaper_wake(c->server->reaper);
+		key_row_free(&key);
+		return -ENOENT;
+	}
+	*ret = key;
+	return 0;
+}
+
+/* The key @key_id, which the caller names as one of @account's. */
+static int by_key_id(struct call *c, const char *account, const char *key_id,
+		     const char *action, struct key_row *ret)
+{
+	struct key_row named = { .description = NULL }, key;
+	char arn[CALL_ARN_BYTES];
+	int rc;
+
+	if (!is_key_id(key_id))
+		return invalid_id(c, key_id);
+	snprintf(named.account, sizeof(named.account), "%s", account);
+	snprintf(named.region, sizeof(named.region), "%s", c->server->region);
+	snprintf(named.key_id, sizeof(named.key_id), "%s", key_id);
+	call_key_arn(&named, arn);
+	/* Before the look-up, so that a stranger learns nothing from it. */
+	rc = authorise(c, action, arn);
+	if (rc < 0)
+		return rc;
+	rc = look_up(c, key_id, &key);
+	if (rc == 0 && strcmp(key.account, account) != 0) {
+		key_row_free(&key);
+		rc = -ENOENT;
+	}
+	if (rc == -ENOENT)
+		return call_fail(c, ERR_NOT_FOUND, "Key '%s' does not exist",
+				 arn);
+	if (rc < 0)
+		return rc;
+	rc = call_touches(c, arn);
+	if (rc < 0) {
+		key_row_free(&key);
+		return rc;
+	}
+	*ret = key;
+	return 0;
+}
+
+static int by_alias(struct call *c, const char *account, const char *name,
+		    const char *action, struct key_row *ret)
+{
+	struct alias_row alias;
+	char arn[CALL_ARN_BYTES];
+	int rc = -ENOENT;
+
+	snprintf(arn, sizeof(arn), "arn:aws:kms:%s:%s:%.256s",
+		 c->server->region, account, name);
+	if (strcmp(account, c->who.user.account) != 0)
+		return authorise(c, action, arn);
+	if (strlen(name) < sizeof(alias.name))
+		rc = store_alias_get(c->server->store, account,
+				     c->server->region, name, &alias);
+	if (rc == -ENOENT)
+		return call_fail(c, ERR_NOT_FOUND, "Alias %s is not found.",
+				 arn);
+	if (rc < 0)
+		return rc;
+	return by_key_id(c, account, alias.key_id, action, ret);
+}
+
+/*
+ * Cuts arn:aws:kms:region:account:rest, the account into @account. NULL: not
+ * of that form.
+ */
+static const char *split_arn(const char *arn, char *region,
+			     size_t region_bytes,
+			     char account[static ACCOUNT_BYTES])
+{
+	const char *part[ARN_PARTS];
+	size_t len[ARN_PARTS];
+	int i;
+
+	for (i = 0; i < ARN_PARTS; i++) {
+		part[i] = arn;
+		len[i] = i < ARN_PARTS - 1 ? strcspn(arn, ":") : strlen(arn);
+		if (i < ARN_PARTS - 1 && arn[len[i]] != ':')
+			return NULL;
+		arn += len[i] + 1;
+	}
+	if (strncmp(part[0], "arn:aws:kms:", 12) != 0 ||
+	    len[3] >= region_bytes || len[4] != ACCOUNT_BYTES - 1 ||
+	    strspn(part[4], "0123456789") != ACCOUNT_BYTES - 1)
+		return NULL;
+	snprintf(region, region_bytes, "%.*s", (int)len[3], part[3]);
+	snprintf(account, ACCOUNT_BYTES, "%.*s", (int)len[4], part[4]);
+	return part[5];
+}
+
+int resolve_key(struct call *c, const char *id, enum resolve_forms forms,
+		const char *action, struct key_row *ret)
+{
+	char region[REGION_BYTES], account[ACCOUNT_BYTES];
+	const char *rest = id;
+
+	strcpy(account, c->who.user.account);
+	if (strncmp(id, "arn:", 4) == 0) {
+		rest = split_arn(id, region, sizeof(region), account);
+		if (!rest)
+			return invalid_id(c, id);
+		if (strcmp(region, c->server->region) != 0)
+			return call_fail(c, ERR_NOT_FOUND, "Invalid arn %s",
+					 region);
+		if (strncmp(rest, "key/", 4) == 0)
+			return by_key_id(c, account, rest + 4, action, ret);
+		if (strncmp(rest, "alias/", 6) != 0)
+			return invalid_id(c, id);
+	}
+	if (strncmp(rest, "alias/", 6) != 0)
+		return by_key_id(c, account, rest, action, ret);
+	if (forms == RESOLVE_KEY_ONLY)
+		return invalid_id(c, id);
+	return by_alias(c, account, rest, action, ret);
+}
+
+int resolve_blob_key(struct call *c, const char *key_id, const char *action,
+		     struct key_row *ret)
+{
+	struct key_row key = { .description = NULL };
+	char arn[CALL_ARN_BYTES];
+	int rc = look_up(c, key_id, &key);
+
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	if (rc == 0) {
+		call_key_arn(&key, arn);
+		rc = authorise(c, action, arn);
+		if (rc == 0)
+			rc = call_touches(c, arn);
+	}
+	if (rc == -ENOENT || rc == -EPROTO)
+		rc = call_fail(c, ERR_ACCESS_DENIED,
+			       "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.");
+	if (rc < 0) {
+		key_row_free(&key);
+		return rc;
+	}
+	*ret = key;
+	return 0;
+}
+
+int require_usable(struct call *c, const struct key_row *key)
+{
+	char arn[CALL_ARN_BYTES];
+
+	call_key_arn(key, arn);
+	if (strcmp(key->state, "Disabled") == 0)
+		return call_fail(c, ERR_DISABLED, "%s is disabled.", arn);
+	return require_not_pending_deletion(c, key);
+}
+
+int require_not_pending_deletion(struct call *c, const struct key_row *key)
+{
+	char arn[CALL_ARN_BYTES];
+
+	call_key_arn(key, arn);
+	if (strcmp(key->state, "PendingDeletion") == 0)
+		return call_fail(c, ERR_INVALID_STATE,
+				 "%s is pending deletion.", arn);
+	return 0;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* From any form of a key id to the key, with the errors on the way. */
+#ifndef KMS_RESOLVE_H
+#define KMS_RESOLVE_H
+
+#include "call.h"
+
+/* Alias names and alias ARNs: only for cryptography and DescribeKey. */
+enum resolve_forms { RESOLVE_KEY_ONLY, RESOLVE_ALIAS_TOO };
+
+/*
+ * The key that @id (key id, key ARN, alias name, alias ARN) means, once the
+ * caller is authorised for @action on it; it is named in the audit record
+ * before that. key_row_free() is owed on success, @ret is untouched else.
+ *
+ * 0; call_fail()'s NotFoundException or AccessDeniedException; -ENOMEM; -EIO.
+ */
+int resolve_key(struct call *c, const char *id, enum resolve_forms forms,
+		const char *action, struct key_row *ret);
+
+/* The same for a key id out of a ciphertext blob, where "unknown" and "not
+ * allowed" are one answer.
+ */
+int resolve_blob_key(struct call *c, const char *key_id, const char *action,
+		     struct key_row *ret);
+
+/* True for the shape of a key id, which says nothing of its existence. */
+bool is_key_id(const char *text);
+
+/*
+ * 0 when cryptography may use @key; else call_fail()'s DisabledException or
+ * KMSInvalidStateException.
+ */
+int require_usable(struct call *c, const struct key_row *key);
+
+/* The same for a change of @key that only pending deletion forbids. */
+int require_not_pending_deletion(struct call *c, const struct key_row *key);
+
+#endif

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* `envelope-kms serve`: opens a KMS directory, listens, ends on a signal. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "crypto.h"
+#include "files.h"
+#include "guide.h"
+#include "http.h"
+#include "log.h"
+#include "reaper.h"
+#include "seal.h"
+#include "server.h"
+#include "throttle.h"
+
+#define BACKLOG 128
+
+struct serve {
+	const struct serve_options *options;
+	struct server server;
+	struct secret *certificate, *tls_key;
+	struct http *http;
+	char *dir;           /* absolute */
+	char *listen;        /* address */
+	char *endpoint_host; /* how clients call this server */
+	char *endpoint;      /* URL of the address; NULL: not published */
+	char *client_endpoint; /* URL of endpoint_host */
+	int lock_fd;         /* the directory, locked; -1: none */
+	int listen_fd;       /* -1: none, or http's */
+	int port;            /* -1: not known yet */
+};
+
+/* Two servers on one database would each audit half. */
+static int lock_dir(struct serve *s)
+{
+	int rc;
+
+	s->dir = realpath(s->options->dir, NULL);
+	if (s->dir)
+		s->lock_fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->lock_fd < 0) {
+		rc = -errno;
+		log_error("%s: %s; make it with: envelope-kms init %s",
+			  s->options->dir, strerror(-rc), s->options->dir);
+		return rc;
+	}
+	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+		log_error("%s: another envelope-kms serves it", s->dir);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static int read_root_key(struct serve *s)
+{
+	struct secret *file = NULL;
+	int rc = file_read(s->dir, FILE_ROOT_KEY, 1, &file);
+
+	if (rc < 0)
+		return rc;
+	if (secret_len(file) != CRYPTO_KEY_BYTES + 1) {
+		log_error("%s/" FILE_ROOT_KEY ": not a root key: it has %zu bytes, not %d",
+			  s->dir, secret_len(file) - 1, CRYPTO_KEY_BYTES);
+		secret_free(file);
+		return -EINVAL;
+	}
+	s->server.root = secret_new(CRYPTO_KEY_BYTES);
+	if (s->server.root)
+		memcpy(secret_bytes(s->server.root), secret_cbytes(file),
+		       CRYPTO_KEY_BYTES);
+	secret_free(file);
+	return s->server.root ? 0 : -ENOMEM;
+}
+
+static int check_root_key(struct serve *s)
+{
+	struct seal_place place = { SEAL_CHECK, "", "", "", "" };
+	struct secret *known = NULL;
+	uint8_t *sealed = NULL;
+	size_t bytes;
+	int rc = store_get_blob(s->server.store, "root-check", &sealed,
+				&bytes);
+
+	if (rc == 0)
+		rc = seal_open(s->server.root, &place, sealed, bytes, &known);
+	if (rc == -EBADMSG)
+		log_error("%s/" FILE_ROOT_KEY ": not the root key of this database; put the one back that init made",
+			  s->dir);
+	secret_free(known);
+	free(sealed);
+	return rc;
+}
+
+static int get_setting(struct serve *s, const char *name, char **ret)
+{
+	int rc = store_get(s->server.store, name, ret);
+
+	if (rc == -ENOENT)
+		log_error("%s/" FILE_DATABASE ": setting %s is missing",
+			  s->dir, name);
+	return rc;
+}
+
+static int copy_setting(struct serve *s, const char *name, char *ret,
+			size_t bytes)
+{
+	char *value = NULL;
+	int rc = get_setting(s, name, &value);
+
+	if (rc == 0)
+		snprintf(ret, bytes, "%s", value);
+	free(value);
+	return rc;
+}
+
+static int read_settings(struct serve *s)
+{
+	char port[16] = "";
+	int rc;
+
+	rc = copy_setting(s, "region", s->server.region,
+			  sizeof(s->server.region));
+	if (rc == 0)
+		rc = copy_setting(s, "account", s->server.account,
+				  sizeof(s->server.account));
+	if (rc == 0)
+		rc = get_setting(s, "listen", &s->listen);
+	if (rc == 0)
+		rc = get_setting(s, "endpoint-host", &s->endpoint_host);
+	if (rc == 0)
+		rc = copy_setting(s, "port", port, sizeof(port));
+	if (rc < 0)
+		return rc;
+	s->port = s->options->port >= 0 ? s->options->port : atoi(port);
+	if (s->options->listen) {
+		free(s->listen);
+		s->listen = strdup(s->options->listen);
+	}
+	return s->listen ? 0 : -ENOMEM;
+}
+
+static int open_store(struct serve *s)
+{
+	char *path = file_path(s->dir, FILE_DATABASE);
+	int rc = path ? store_open(path, &s->server.store) : -ENOMEM;
+
+	free(path);
+	if (rc == 0)
+		rc = check_root_key(s);
+	return rc == 0 ? read_settings(s) : rc;
+}
+
+static int open_audit(struct serve *s)
+{
+	char *path = file_path(s->dir, FILE_AUDIT);
+	int rc = path ? audit_open(path, &s->server.audit) : -ENOMEM;
+
+	free(path);
+	return rc;
+}
+
+static int bind_address(const struct addrinfo *ai)
+{
+	int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int on = 1;
+
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 ||
+	    listen(fd, BACKLOG) < 0) {
+		int rc = -errno;
+
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+/* The port that a socket bound to port 0 has got. */
+static int bound_port(int fd)
+{
+	struct sockaddr_storage sa;
+	socklen_t bytes = sizeof(sa);
+	char text[16];
+
+	if (getsockname(fd, (struct sockaddr *)&sa, &bytes) < 0 ||
+	    getnameinfo((struct sockaddr *)&sa, bytes, NULL, 0, text,
+			sizeof(text), NI_NUMERICSERV) != 0)
+		return -EIO;
+	return atoi(text);
+}
+
+static int open_socket(struct serve *s)
+{
+	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_PASSIVE,
+				  .ai_socktype = SOCK_STREAM };
+	struct addrinfo *ai = NULL;
+	char port[16];
+	int rc;
+
+	snprintf(port, sizeof(port), "%d", s->port);
+	if (getaddrinfo(s->listen, port, &hints, &ai) != 0) {
+		log_error("--listen %s: not an IP address", s->listen);
+		return -EINVAL;
+	}
+	rc = bind_address(ai);
+	freeaddrinfo(ai);
+	if (rc < 0) {
+		log_error("cannot listen on %s port %d: %s", s->listen,
+			  s->port, strerror(-rc));
+		return rc;
+	}
+	s->listen_fd = rc;
+	rc = bound_port(s->listen_fd);
+	if (rc < 0)
+		return rc;
+	s->port = rc;
+	return 0;
+}
+
+static char *make_url(const char *host, int port)
+{
+	char *url = NULL;
+
+	/* Any address means this one, for whoever asks on this machine. */
+	if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0)
+		host = DEFAULT_LISTEN;
+	if (asprintf(&url, strchr(host, ':') ? "https://[%s]:%d" :
+					       "https://%s:%d",
+		     host, port) < 0)
+		return NULL;
+	return url;
+}
+
+/* DIR/endpoint exists while the server answers, and says where. */
+static int publish_endpoint(struct serve *s)
+{
+	char *path = file_path(s->dir, FILE_ENDPOINT);
+
+	s->endpoint = make_url(s->listen, s->port);
+	s->client_endpoint = make_url(s->endpoint_host, s->port);
+	if (!path || !s->endpoint || !s->client_endpoint) {
+		free(path);
+		return -ENOMEM;
+	}
+	unlink(path);
+	free(path);
+	return file_write(s->dir, FILE_ENDPOINT, 0644, s->endpoint,
+			  strlen(s->endpoint));
+}
+
+static void withdraw_endpoint(struct serve *s)
+{
+	char *path = s->endpoint ? file_path(s->dir, FILE_ENDPOINT) : NULL;
+
+	if (path)
+		unlink(path);
+	free(path);
+}
+
+static int start(struct serve *s)
+{
+	int rc = lock_dir(s);
+
+	if (rc == 0)
+		rc = read_root_key(s);
+	if (rc == 0)
+		rc = file_read(s->dir, FILE_CERTIFICATE, 0, &s->certificate);
+	if (rc == 0)
+		rc = file_read(s->dir, FILE_KEY, 1, &s->tls_key);
+	if (rc == 0)
+		rc = open_store(s);
+	if (rc == 0)
+		rc = open_audit(s);
+	if (rc == 0)
+		rc = open_socket(s);
+	if (rc < 0)
+		return rc;
+	s->server.throttle = throttle_new();
+	if (!s->server.throttle)
+		return -ENOMEM;
+	rc = reaper_start(&s->server, &s->server.reaper);
+	if (rc < 0)
+		return rc;
+	rc = http_start(&s->server, s->listen_fd, s->certificate, s->tls_key,
+			&s->http);
+	if (rc < 0)
+		return rc;
+	s->listen_fd = -1;
+	return publish_endpoint(s);
+}
+
+static void announce(const struct serve *s)
+{
+	struct guide guide = { s->dir, s->client_endpoint, s->server.region,
+			       s->server.account };
+
+	printf("listening on %s\n\n", s->endpoint);
+	guide_print(&guide, true);
+}
+
+static void stop(struct serve *s)
+{
+	withdraw_endpoint(s);
+	http_stop(s->http);
+	reaper_stop(s->server.reaper);
+	throttle_free(s->server.throttle);
+	audit_close(s->server.audit);
+	store_close(s->server.store);
+	secret_free(s->server.root);
+	secret_free(s->certificate);
+	secret_free(s->tls_key);
+	if (s->listen_fd >= 0)
+		close(s->listen_fd);
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+	free(s->endpoint);
+	free(s->client_endpoint);
+	free(s->endpoint_host);
+	free(s->listen);
+	free(s->dir);
+}
+
+int cmd_serve(const struct serve_options *o)
+{
+	struct serve s = { .options = o, .lock_fd = -1, .listen_fd = -1,
+			   .port = -1 };
+	sigset_t signals;
+	int rc, number;
+
+	umask(0077);
+	/* A full disk or a client that left is an error code, not the end. */
+	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	/* Before any thread, so that all of them inherit it. */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	rc = start(&s);
+	if (rc == 0) {
+		announce(&s);
+		sigwait(&signals, &number);
+		log_info("stopping");
+	}
+	stop(&s);
+	return rc;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What one running server consists of; every request sees it. */
+#ifndef KMS_SERVER_H
+#define KMS_SERVER_H
+
+#include <stdint.h>
+
+#include "audit.h"
+#include "secret.h"
+#include "store.h"
+
+struct reaper;
+struct throttle;
+
+struct server {
+	struct store *store;
+	struct audit *audit;
+	struct secret *root;           /* the root key */
+	struct throttle *throttle;     /* of unauthenticated failures */
+	struct reaper *reaper;         /* ends keys whose window has passed */
+	char region[REGION_BYTES];
+	char account[ACCOUNT_BYTES];
+};
+
+/* Milliseconds since 1970, UTC. */
+int64_t server_now_ms(void);
+
+#endif

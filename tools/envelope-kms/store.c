@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The SQLite connection: schema, durability, transactions, settings. */
+#include "store.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "log.h"
+#include "store_private.h"
+
+#define SCHEMA_VERSION "1"
+
+struct store {
+	sqlite3 *db;
+	pthread_mutex_t lock; /* the connection; recursive */
+};
+
+/*
+ * Tables carry account and region in their keys, so that one database serves
+ * several of each. WITHOUT ROWID keeps a row in one b-tree only: what
+ * secure_delete overwrites is then all there was.
+ */
+static const char schema[] =
+	"CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL)"
+	" WITHOUT ROWID;"
+	"CREATE TABLE user (account TEXT, name TEXT, user_id TEXT NOT NULL,"
+	" arn TEXT NOT NULL, PRIMARY KEY (account, name)) WITHOUT ROWID;"
+	"CREATE TABLE access_key (access_key_id TEXT PRIMARY KEY,"
+	" account TEXT NOT NULL, user_name TEXT NOT NULL,"
+	" sealed BLOB NOT NULL,"
+	" FOREIGN KEY (account, user_name) REFERENCES user (account, name))"
+	" WITHOUT ROWID;"
+	"CREATE TABLE kms_key (region TEXT, key_id TEXT,"
+	" account TEXT NOT NULL, state TEXT NOT NULL, usage TEXT NOT NULL,"
+	" spec TEXT NOT NULL, origin TEXT NOT NULL, manager TEXT NOT NULL,"
+	" material_id TEXT NOT NULL, description TEXT NOT NULL,"
+	" created_ms INTEGER NOT NULL, deletion_ms INTEGER NOT NULL,"
+	" PRIMARY KEY (region, key_id)) WITHOUT ROWID;"
+	"CREATE INDEX kms_key_owner ON kms_key (account, region, key_id);"
+	"CREATE INDEX kms_key_due ON kms_key (deletion_ms)"
+	" WHERE deletion_ms > 0;"
+	"CREATE TABLE material (region TEXT, key_id TEXT, material_id TEXT,"
+	" sealed BLOB NOT NULL, created_ms INTEGER NOT NULL,"
+	" PRIMARY KEY (region, key_id, material_id),"
+	" FOREIGN KEY (region, key_id) REFERENCES kms_key (region, key_id))"
+	" WITHOUT ROWID;"
+	"CREATE TABLE alias (account TEXT, region TEXT, name TEXT,"
+	" key_id TEXT NOT NULL, created_ms INTEGER NOT NULL,"
+	" updated_ms INTEGER NOT NULL,"
+	" PRIMARY KEY (account, region, name),"
+	" FOREIGN KEY (region, key_id) REFERENCES kms_key (region, key_id))"
+	" WITHOUT ROWID;"
+	"CREATE INDEX alias_key ON alias (region, key_id);";
+
+/*
+ * FULL makes a commit in WAL mode durable before it returns; secure_delete
+ * overwrites what is deleted.
+ */
+static const char pragmas[] =
+	"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+	"PRAGMA secure_delete=ON; PRAGMA foreign_keys=ON;"
+	"PRAGMA trusted_schema=OFF; PRAGMA temp_store=MEMORY;";
+
+static int convert(struct store *s, int rc, const char *what)
+{
+	switch (rc & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE:
+		return 0;
+	case SQLITE_CONSTRAINT:
+		return -EEXIST;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return -EBUSY;
+	case SQLITE_NOMEM:
+		return -ENOMEM;
+	}
+	log_error("database: %s: %s", what, sqlite3_errmsg(s->db));
+	return (rc & 0xff) == SQLITE_FULL ? -ENOSPC : -EIO;
+}
+
+void store_lock(struct store *s)
+{
+	pthread_mutex_lock(&s->lock);
+}
+
+void store_unlock(struct store *s)
+{
+	pthread_mutex_unlock(&s->lock);
+}
+
+static int execute(struct store *s, const char *sql)
+{
+	int rc;
+
+	store_lock(s);
+	rc = convert(s, sqlite3_exec(s->db, sql, NULL, NULL, NULL), sql);
+	store_unlock(s);
+	return rc;
+}
+
+static int open_database(const char *path, int flags, struct store **ret)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	pthread_mutexattr_t attr;
+	int rc;
+
+	if (!s)
+		return -ENOMEM;
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&s->lock, &attr);
+	pthread_mutexattr_destroy(&attr);
+	rc = convert(s, sqlite3_open_v2(path, &s->db,
+					flags | SQLITE_OPEN_READWRITE |
+					SQLITE_OPEN_NOMUTEX |
+					SQLITE_OPEN_NOFOLLOW, NULL), path);
+	if (rc == 0) {
+		sqlite3_busy_timeout(s->db, 5000);
+		sqlite3_extended_result_codes(s->db, 1);
+		rc = execute(s, pragmas);
+	}
+	if (rc < 0) {
+		store_close(s);
+		return rc;
+	}
+	*ret = s;
+	return 0;
+}
+
+int store_create(const char *path, struct store **ret)
+{
+	mode_t mask = umask(0077);
+	struct store *s = NULL;
+	int rc = open_database(path, SQLITE_OPEN_CREATE, &s);
+
+	umask(mask);
+	if (rc < 0)
+		return rc;
+	rc = execute(s, "BEGIN IMMEDIATE");
+	if (rc == 0)
+		rc = execute(s, schema);
+	if (rc == 0)
+		rc = store_set(s, "schema", SCHEMA_VERSION);
+	if (rc == 0)
+		rc = execute(s, "COMMIT");
+	if (rc < 0) {
+		store_close(s);
+		return rc;
+	}
+	*ret = s;
+	return 0;
+}
+
+int store_open(const char *path, struct store **ret)
+{
+	char *version = NULL;
+	struct store *s = NULL;
+	int rc = open_database(path, 0, &s);
+
+	if (rc < 0)
+		return rc;
+	rc = store_get(s, "schema", &version);
+	if (rc == 0 && strcmp(version, SCHEMA_VERSION) != 0) {
+		log_error("%s: database version %s, this program knows %s",
+			  path, version, SCHEMA_VERSION);
+		rc = -EIO;
+	}
+	free(version);
+	if (rc < 0) {
+		store_close(s);
+		return rc == -ENOENT ? -EIO : rc;
+	}
+	*ret = s;
+	return 0;
+}
+
+void store_close(struct store *s)
+{
+	if (!s)
+		return;
+	sqlite3_close(s->db);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+int store_begin(struct store *s)
+{
+	int rc;
+
+	store_lock(s);
+	rc = execute(s, "BEGIN IMMEDIATE");
+	if (rc < 0)
+		store_unlock(s);
+	return rc;
+}
+
+int store_commit(struct store *s)
+{
+	int rc = execute(s, "COMMIT");
+
+	if (rc < 0)
+		execute(s, "ROLLBACK");
+	store_unlock(s);
+	return rc;
+}
+
+void store_rollback(struct store *s)
+{
+	execute(s, "ROLLBACK");
+	store_unlock(s);
+}
+
+int store_truncate_log(struct store *s)
+{
+	int rc;
+
+	store_lock(s);
+	rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE,
+				       NULL, NULL);
+	rc = convert(s, rc, "checkpoint");
+	store_unlock(s);
+	return rc;
+}
+
+static int bind_all(sqlite3_stmt *stmt, const char *types, va_list args)
+{
+	int rc = SQLITE_OK;
+	int i;
+
+	for (i = 1; rc == SQLITE_OK && *types; i++, types++) {
+		if (*types == 't') {
+			rc = sqlite3_bind_text(stmt, i,
+					       va_arg(args, const char *),
+					       -1, SQLITE_TRANSIENT);
+		} else if (*types == 'i') {
+			rc = sqlite3_bind_int64(stmt, i,
+						va_arg(args, int64_t));
+		} else {
+			const uint8_t *data = va_arg(args, const uint8_t *);
+
+			rc = sqlite3_bind_blob64(stmt, i, data,
+						 va_arg(args, size_t),
+						 SQLITE_TRANSIENT);
+		}
+	}
+	return rc;
+}
+
+static int query_args(struct store *s, sqlite3_stmt **ret, const char *sql,
+		      const char *types, va_list args)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc = sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = bind_all(stmt, types, args);
+	rc = convert(s, rc, sql);
+	if (rc < 0)
+		sqlite3_finalize(stmt);
+	else
+		*ret = stmt;
+	return rc;
+}
+
+int store_query(struct store *s, sqlite3_stmt **ret, const char *sql,
+		const char *types, ...)
+{
+	va_list args;
+	int rc;
+
+	va_start(args, types);
+	rc = query_args(s, ret, sql, types, args);
+	va_end(args);
+	return rc;
+}
+
+int store_step(struct store *s, sqlite3_stmt *stmt)
+{
+	int rc = sqlite3_step(stmt);
+
+	if (rc == SQLITE_ROW)
+		return 1;
+	return convert(s, rc, sqlite3_sql(stmt));
+}
+
+void store_finish(sqlite3_stmt *stmt)
+{
+	sqlite3_finalize(stmt);
+}
+
+int store_run(struct store *s, const char *sql, const char *types, ...)
+{
+	sqlite3_stmt *stmt = NULL;
+	va_list args;
+	int rc;
+
+	store_lock(s);
+	va_start(args, types);
+	rc = query_args(s, &stmt, sql, types, args);
+	va_end(args);
+	if (rc == 0)
+		rc = store_step(s, stmt);
+	store_finish(stmt);
+	store_unlock(s);
+	return rc;
+}
+
+void store_text(sqlite3_stmt *stmt, int i, char *ret, size_t bytes)
+{
+	const char *text = (const char *)sqlite3_column_text(stmt, i);
+
+	ret[0] = '\0';
+	if (text)
+		strncat(ret, text, bytes - 1);
+}
+
+int store_bytes(sqlite3_stmt *stmt, int i, uint8_t **ret, size_t *bytes_ret)
+{
+	const void *data = sqlite3_column_blob(stmt, i);
+	size_t bytes = (size_t)sqlite3_column_bytes(stmt, i);
+	uint8_t *copy;
+
+	if (!data || !bytes)
+		return -EIO;
+	copy = malloc(bytes + 1);
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, data, bytes);
+	copy[bytes] = '\0';
+	*ret = copy;
+	*bytes_ret = bytes;
+	return 0;
+}
+
+int store_set_blob(struct store *s, const char *name, const uint8_t *data,
+		   size_t bytes)
+{
+	return store_run(s, "INSERT OR REPLACE INTO setting VALUES (?, ?)",
+			 "tb", name, data, bytes);
+}
+
+int store_get_blob(struct store *s, const char *name, uint8_t **ret,
+		   size_t *bytes_ret)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc;
+
+	store_lock(s);
+	rc = store_query(s, &stmt, "SELECT value FROM setting WHERE name = ?",
+			 "t", name);
+	if (rc == 0)
+		rc = store_step(s, stmt);
+	if (rc == 0)
+		rc = -ENOENT;
+	if (rc > 0)
+		rc = store_bytes(stmt, 0, ret, bytes_ret);
+	store_finish(stmt);
+	store_unlock(s);
+	return rc;
+}
+
+int store_set(struct store *s, const char *name, const char *value)
+{
+	return store_set_blob(s, name, (const uint8_t *)value, strlen(value));
+}
+
+int store_get(struct store *s, const char *name, char **ret)
+{
+	uint8_t *data;
+	size_t bytes;
+	int rc = store_get_blob(s, name, &data, &bytes);
+
+	if (rc == 0)
+		*ret = (char *)data;
+	return rc;
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Rows of KMS keys and of their sealed material. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store.h"
+#include "store_private.h"
+
+#define COLUMNS "account, region, key_id, state, usage, spec, origin, " \
+	"manager, material_id, description, created_ms, deletion_ms"
+
+void key_row_free(struct key_row *key)
+{
+	free(key->description);
+	key->description = NULL;
+}
+
+static int read_key(sqlite3_stmt *stmt, struct key_row *ret)
+{
+	struct key_row key = { .description = NULL };
+	const unsigned char *description = sqlite3_column_text(stmt, 9);
+
+	store_text(stmt, 0, key.account, sizeof(key.account));
+	store_text(stmt, 1, key.region, sizeof(key.region));
+	store_text(stmt, 2, key.key_id, sizeof(key.key_id));
+	store_text(stmt, 3, key.state, sizeof(key.state));
+	store_text(stmt, 4, key.usage, sizeof(key.usage));
+	store_text(stmt, 5, key.spec, sizeof(key.spec));
+	store_text(stmt, 6, key.origin, sizeof(key.origin));
+	store_text(stmt, 7, key.manager, sizeof(key.manager));
+	store_text(stmt, 8, key.material_id, sizeof(key.material_id));
+	key.description = strdup(description ? (const char *)description : "");
+	key.created_ms = sqlite3_column_int64(stmt, 10);
+	key.deletion_ms = sqlite3_column_int64(stmt, 11);
+	if (!key.description)
+		return -ENOMEM;
+	*ret = key;
+	return 0;
+}
+
+/* The first row of a prepared query of COLUMNS; ends the query. */
+static int first_key(struct store *s, sqlite3_stmt *stmt, struct key_row *ret)
+{
+	int rc = store_step(s, stmt);
+
+	if (rc == 0)
+		rc = -ENOENT;
+	if (rc > 0)
+		rc = read_key(stmt, ret);
+	store_finish(stmt);
+	return rc;
+}
+
+int store_key_add(struct store *s, const struct key_row *key)
+{
+	return store_run(s, "INSERT INTO kms_key (" COLUMNS ") VALUES"
+			 " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			 "ttttttttttii", key->account, key->region,
+			 key->key_id, key->state, key->usage, key->spec,
+			 key->origin, key->manager, key->material_id,
+			 key->description, key->created_ms, key->deletion_ms);
+}
+
+int store_key_get(struct store *s, const char *region, const char *key_id,
+		  struct key_row *ret)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc;
+
+	store_lock(s);
+	rc = store_query(s, &stmt, "SELECT " COLUMNS " FROM kms_key"
+			 " WHERE region = ? AND key_id = ?", "tt", region,
+			 key_id);
+	if (rc == 0)
+		rc = first_key(s, stmt, ret);
+	store_unlock(s);
+	return rc;
+}
+
+int store_key_set_state(struct store *s, const struct key_row *key)
+{
+	return store_run(s, "UPDATE kms_key SET state = ?, deletion_ms = ?"
+			 " WHERE region = ? AND key_id = ?", "titt",
+			 key->state, key->deletion_ms, key->region,
+			 key->key_id);
+}
+
+int store_key_count(struct store *s, const char *account, const char *region,
+		    int64_t *ret)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc;
+
+	store_lock(s);
+	rc = store_query(s, &stmt, "SELECT count(*) FROM kms_key"
+			 " WHERE account = ? AND region = ?", "tt", account,
+			 region);
+	if (rc == 0)
+		rc = store_step(s, stmt);
+	if (rc > 0) {
+		*ret = sqlite3_column_int64(stmt, 0);
+		rc = 0;
+	}
+	store_finish(stmt);
+	store_unlock(s);
+	return rc;
+}
+
+int store_key_list(struct store *s, const char *account, const char *region,
+		   const char *after, int limit, store_key_fn *fn, void *arg)
+{
+	struct key_row key = { .description = NULL };
+	sqlite3_stmt *stmt = NULL;
+	int rc;
+
+	store_lock(s);
+	rc = store_query(s, &stmt, "SELECT key_id FROM kms_key"
+			 " WHERE account = ? AND region = ? AND key_id > ?"
+			 " ORDER BY key_id LIMIT ?", "ttti", account, region,
+			 after, (int64_t)limit);
+	strncat(key.account, account, sizeof(key.account) - 1);
+	strncat(key.region, region, sizeof(key.region) - 1);
+	while (rc == 0 && (rc = store_step(s, stmt)) > 0) {
+		store_text(stmt, 0, key.key_id, sizeof(key.key_id));
+		rc = fn(&key, arg);
+	}
+	store_finish(stmt);
+	store_unlock(s);
+	return rc;
+}
+
+int store_key_due(struct store *s, int64_t now_ms, struct key_row *ret)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc;
+
+	store_lock(s);
+	rc = store_query(s, &stmt, "SELECT " COLUMNS " FROM kms_key"
+			 " WHERE deletion_ms > 0 AND deletion_ms <= ?"
+			 " ORDER BY deletion_ms LIMIT 1", "i", now_ms);
+	if (rc == 0)
+		rc = first_key(s, stmt, ret);
+	store_unlock(s);
+	return rc;
+}
+
+int store_key_purge(struct store *s, const struct key_row *key)
+{
+	static const char *const sql[] = {
+		"DELETE FROM alias WHERE region = ? AND key_id = ?",
+		"DELETE FROM material WHERE region = ? AND key_id = ?",
+		"DELETE FROM kms_key WHERE region = ? AND key_id = ?",
+	};
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && i < sizeof(sql) / sizeof(sql[0]); i++)
+		rc = store_run(s, sql[i], "tt", key->region, key->key_id);
+	return rc;
+}
+
+int store_material_add(struct store *s, const struct key_row *key,
+		       const char *material_id, const uint8_t *sealed,
+		       size_t sealed_bytes, int64_t created_ms)
+{
+	return store_run(s, "INSERT INTO material VALUES (?, ?, ?, ?, ?)",
+			 "tttbi", key->region, key->key_id, material_id,
+			 sealed, sealed_bytes, created_ms);
+}
+
+int store_material_get(struct store *s, const struct key_row *key,
+		       const char *material_id, uint8_t **ret,
+		       size_t *bytes_ret)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc;
+
+	store_lock(s);
+	rc = store_query(s, &stmt, "SELECT sealed FROM material WHERE"
+			 " region = ? AND key_id = ? AND material_id = ?",
+			 "ttt", key->region, key->key_id, material_id);
+	if (rc == 0)
+		rc = store_step(s, stmt);
+	if (rc == 0)
+		rc = -ENOENT;
+	if (rc > 0)
+		rc = store_bytes(stmt, 0, ret, bytes_ret);
+	store_finish(stmt);
+	store_unlock(s);
+	return rc;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the store*.c files share and nobody else may use. */
+#ifndef KMS_STORE_PRIVATE_H
+#define KMS_STORE_PRIVATE_H
+
+#include <sqlite3.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store.h"
+
+void store_lock(struct store *s);
+void store_unlock(struct store *s);
+
+/*
+ * A statement with its arguments, under the lock that the caller holds.
+ * @types has one letter for each: t (const char *), i (int64_t), b (const
+ * uint8_t *, size_t). The caller ends it with store_finish().
+ */
+int store_query(struct store *s, sqlite3_stmt **ret, const char *sql,
+		const char *types, ...);
+
+/* 1: a row; 0: no more; negative: as in store.h, -EEXIST (constraint). */
+int store_step(struct store *s, sqlite3_stmt *stmt);
+void store_finish(sqlite3_stmt *stmt);
+
+/* A statement without rows: lock, run, unlock. Arguments as store_query(). */
+int store_run(struct store *s, const char *sql, const char *types, ...);
+
+/* Column @i as text, cut to @bytes with its NUL; NULL reads as "". */
+void store_text(sqlite3_stmt *stmt, int i, char *ret, size_t bytes);
+
+/* Column @i as malloc(3)ed bytes. 0; -ENOMEM; -EIO (empty). */
+int store_bytes(sqlite3_stmt *stmt, int i, uint8_t **ret, size_t *bytes_ret);
+
+#endif
