@@ -66,6 +66,12 @@ int device_signature(const struct device *d,
 		     char ret[DEVICE_SIGNATURE_CHARS]);
 
 /*
+ * Make libblkid find nothing on @d any more: what a forced format leaves
+ * behind would be taken for a file system or a RAID member later. -EIO.
+ */
+int device_wipe_signatures(const struct device *d);
+
+/*
  * Size, WWN and partition UUID, as a detached header records them; texts stay
  * empty where the device has none (a file has neither). Never fails.
  */

@@ -70,6 +70,30 @@ int device_signature(const struct device *d, char ret[DEVICE_SIGNATURE_CHARS])
 	return 0;
 }
 
+int device_wipe_signatures(const struct device *d)
+{
+	blkid_probe probe = blkid_new_probe();
+	int r = -1;
+
+	if (probe && blkid_probe_set_device(probe, d->fd, 0, 0) == 0) {
+		blkid_probe_enable_superblocks(probe, 1);
+		blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_MAGIC);
+		blkid_probe_enable_partitions(probe, 1);
+		blkid_probe_set_partitions_flags(probe, BLKID_PARTS_MAGIC);
+		/* One signature at a time, also one behind another. */
+		while ((r = blkid_do_probe(probe)) == 0)
+			if (blkid_do_wipe(probe, 0) < 0)
+				break;
+	}
+	blkid_free_probe(probe);
+	if (r != 1 && d->size_bytes >= 512) {
+		log_error("'%s': cannot wipe the old signatures: %s", d->path,
+			  strerror(errno));
+		return -EIO;
+	}
+	return 0;
+}
+
 /* The first line of a sysfs file; an empty text if there is none. */
 static void read_line(const char *path, char *ret, size_t bytes)
 {

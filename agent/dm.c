@@ -218,7 +218,7 @@ static int resume(const struct dm_volume *v)
 	return r;
 }
 
-static int remove_device(const char *name, bool deferred)
+static int remove_device(const char *name)
 {
 	struct dm_task *task;
 	int r;
@@ -227,11 +227,7 @@ static int remove_device(const char *name, bool deferred)
 	if (r < 0)
 		return r;
 	/* udev's probing holds the device for moments: the library retries. */
-	if (!dm_task_retry_remove(task) ||
-	    (deferred && !dm_task_deferred_remove(task)))
-		r = -ENOMEM;
-	else
-		r = run_with_udev(task);
+	r = dm_task_retry_remove(task) ? run_with_udev(task) : -ENOMEM;
 	dm_task_destroy(task);
 	return r;
 }
@@ -246,7 +242,7 @@ int dm_volume_create(const struct dm_volume *v)
 	r = load_table(v);
 	if (r == 0)
 		r = resume(v);
-	if (r < 0 && remove_device(v->name, false) < 0)
+	if (r < 0 && remove_device(v->name) < 0)
 		log_error("'%s': the half-made device stays: dmsetup remove %s",
 			  v->name, v->name);
 	return r;
@@ -268,7 +264,7 @@ int dm_volume_reload(const struct dm_volume *v)
 	return r;
 }
 
-int dm_volume_remove(const char *name, bool deferred)
+int dm_volume_remove(const char *name)
 {
 	struct dm_volume_status status;
 	int r;
@@ -276,7 +272,7 @@ int dm_volume_remove(const char *name, bool deferred)
 	r = dm_volume_status_get(name, &status);
 	if (r < 0)
 		return r;
-	r = remove_device(name, deferred);
+	r = remove_device(name);
 	if (r == -EBUSY)
 		log_error("'%s' is in use: unmount it, or close what uses it, first",
 			  name);
@@ -433,6 +429,11 @@ int dm_volume_list(struct dm_volume_status **ret, size_t *count_ret)
 	struct dm_task *task;
 	int r;
 
+	if (access("/sys/class/misc/device-mapper", F_OK) < 0) {
+		*ret = NULL;
+		*count_ret = 0;
+		return 0;
+	}
 	r = new_task(DM_DEVICE_LIST, NULL, &task);
 	if (r < 0)
 		return r;

@@ -110,18 +110,16 @@ int dm_volume_target_known(enum dm_target target);
  */
 int dm_volume_create(const struct dm_volume *v);
 
-/*
- * Remove @name. -ENXIO: no such volume. -EBUSY: in use, unless @deferred, when
- * it goes with its last user.
- */
-int dm_volume_remove(const char *name, bool deferred);
+/* Remove @name. -ENXIO: no such volume. -EBUSY: in use. */
+int dm_volume_remove(const char *name);
 
 /* -ENXIO: no device @name, or not one of ours. */
 int dm_volume_status_get(const char *name, struct dm_volume_status *ret);
 
 /*
  * All attached volumes, an array of *@count_ret that the caller frees. One
- * that vanishes meanwhile is left out.
+ * that vanishes meanwhile is left out. None where the kernel has no device
+ * mapper: no error.
  */
 int dm_volume_list(struct dm_volume_status **ret, size_t *count_ret);
 

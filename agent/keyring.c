@@ -212,8 +212,8 @@ int keyring_add_dek(const char *volume_id, const struct secret *dek,
 		log_error("the kernel knows no keys of type '%s': load the module first, with modprobe dm-envelope",
 			  KEYRING_TYPE);
 	else if (r == -EEXIST)
-		log_error("a live key %s is in the keyring '%s': the volume is attached, or its key was left: keyctl show @u",
-			  volume_id, KEYRING_NAME);
+		log_error("a live key %s is in the keyring '%s': the volume is being attached, or a device that is gone left it: 'envelope detach %s' removes it",
+			  volume_id, KEYRING_NAME, volume_id);
 	else if (r < 0)
 		log_error("cannot put the key of %s into the keyring '%s': %s",
 			  volume_id, KEYRING_NAME, strerror(-r));

@@ -145,7 +145,7 @@ struct volume_attach_options {
 	enum dm_on_lock on_lock;
 	bool read_only;
 	bool allow_discards;
-	bool dry_run;		/* all but the kernel: proves that it would */
+	bool dry_run;		/* header, pin, KMS and HMAC; not the kernel */
 	bool force;		/* as VOLUME_FORCE */
 };
 
@@ -166,17 +166,18 @@ int volume_attach(const struct volume_attach_options *o,
 		  struct volume_attach_result *ret);
 
 /*
- * Remove @name (a device name or a volume id), revoke and unlink the key.
- * -ENXIO: not attached. -EBUSY: in use, unless @deferred.
+ * Remove @name (as volume_find()), revoke and unlink the key. The volume id of
+ * a device that was removed by other means drops the key it has left.
+ * -ENXIO: not attached. -EBUSY: in use.
  */
-int volume_detach(const char *name, bool deferred);
+int volume_detach(const char *name);
 
 /*
  * volume_resize.c
  */
 
 struct volume_resize_options {
-	const char *target;	/* attached name, or device if not attached */
+	const char *target;	/* as volume_find(), or the device below */
 	const char *header_path;
 	struct volume_access access;
 	uint64_t size_bytes;	/* 0: all the device has */
@@ -187,6 +188,7 @@ struct volume_resize_result {
 	char volume_id[HEADER_VOLUME_ID_CHARS];
 	uint64_t old_bytes;
 	uint64_t new_bytes;
+	bool attached;
 };
 
 /*
@@ -194,7 +196,8 @@ struct volume_resize_result {
  * sealed and written before the device grows, and core.revision grows.
  *
  * -ENOSPC: the device is too small. -EBUSY: shrinking while attached. -EINVAL:
- * not a multiple of the block, or shrinking without force.
+ * not a multiple of the block, or shrinking without force. -EKEYREVOKED: the
+ * volume is locked.
  */
 int volume_resize(const struct volume_resize_options *o,
 		  struct volume_resize_result *ret);
@@ -203,11 +206,25 @@ int volume_resize(const struct volume_resize_options *o,
  * volume_find.c
  */
 
-/* An attached volume by device name, path below /dev/mapper, or volume id.
- * -ENXIO: none; prints its own error. */
+/*
+ * An attached volume by device name, path of its device, or volume id.
+ * -ENXIO: none; prints its own error.
+ */
 int volume_find(const char *name, struct dm_volume_status *ret);
+
+/* The same; prints nothing but errors of device mapper itself. */
+int volume_find_quietly(const char *name, struct dm_volume_status *ret);
 
 /* Is a volume of that id attached? Its status then. -ENXIO; prints nothing. */
 int volume_find_id(const char *volume_id, struct dm_volume_status *ret);
+
+/*
+ * volume_self.c
+ *
+ * Warn if a CA file of @conf (may be NULL), or the state of a KMS that runs on
+ * this machine, is stored on the attached volume @s.
+ */
+void volume_warn_self(const struct conf *conf,
+		      const struct dm_volume_status *s);
 
 #endif

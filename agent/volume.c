@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Opening a volume's header, and unwrapping its DEK. */
+#include "volume.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "known.h"
+#include "log.h"
+
+int volume_kms_open(const struct volume_access *access, struct volume_kms *ret)
+{
+	struct volume_kms k = { 0 };
+	int r;
+
+	r = conf_load(&access->conf, &k.conf);
+	if (r < 0)
+		return r;
+	r = kms_open(k.conf, access->timeout_ms ? access->timeout_ms :
+		     VOLUME_TIMEOUT_MS, &k.kms);
+	if (r < 0) {
+		log_error("cannot start a session with the KMS: %s",
+			  strerror(-r));
+		volume_kms_close(&k);
+		return r;
+	}
+	*ret = k;
+	return 0;
+}
+
+void volume_kms_close(struct volume_kms *k)
+{
+	kms_free(k->kms);
+	conf_free(k->conf);
+	*k = (struct volume_kms){ 0 };
+}
+
+int volume_header_fd(const struct volume *v)
+{
+	return v->header_file.fd >= 0 ? v->header_file.fd : v->device.fd;
+}
+
+const char *volume_header_name(const struct volume *v)
+{
+	return v->header_file.fd >= 0 ? v->header_file.path : v->device.path;
+}
+
+static const struct device *header_device(const struct volume *v)
+{
+	return v->header_file.fd >= 0 ? &v->header_file : &v->device;
+}
+
+/*
+ * mkfs or a partitioning program may have been run on the backing device; with
+ * copy B still whole, an attach would serve what is left under it.
+ */
+static int check_magic(const struct volume *v, unsigned int flags)
+{
+	const struct device *d = header_device(v);
+	char signature[DEVICE_SIGNATURE_CHARS];
+	bool a;
+	bool b;
+	int r;
+
+	r = header_magic_at(d->fd, d->path, &a, &b);
+	if (r < 0 || a)
+		return r;
+	r = device_signature(d, signature);
+	if (r < 0)
+		return r;
+	if (!b && signature[0]) {
+		log_error("'%s': no envelope header, but a %s: if a volume was here, mkfs or the like was run on the device below it; a header backup brings back what was not overwritten",
+			  d->path, signature);
+		return -ENODATA;
+	}
+	if (!b) {
+		log_error("'%s': no envelope header in either copy", d->path);
+		return -ENODATA;
+	}
+	if (!signature[0])
+		return 0;
+	log_error("'%s': a %s was made over the header; its copy B is whole, but data were overwritten: 'envelope check --repair' mends the header",
+		  d->path, signature);
+	return flags & VOLUME_FORCE ? 0 : -ENODATA;
+}
+
+/* Rule of detached headers: this very device, and nothing readable on it. */
+static const char *foreign_device(const struct volume *v,
+				  char why[DEVICE_SIGNATURE_CHARS + 16])
+{
+	struct header_device found;
+	const char *differs;
+	bool a;
+	bool b;
+
+	device_identity(&v->device, &found);
+	differs = device_identity_differs(&header_core(v->header)->device,
+					  &found);
+	if (differs)
+		return differs;
+	if (header_magic_at(v->device.fd, v->device.path, &a, &b) < 0)
+		return "an unreadable start";
+	if (a || b)
+		return "an envelope header of its own";
+	if (device_signature(&v->device, why) < 0)
+		return "an unreadable start";
+	return why[0] ? why : NULL;
+}
+
+static int check_detached(const struct volume *v, unsigned int flags)
+{
+	char why[DEVICE_SIGNATURE_CHARS + 16] = "";
+	const char *foreign = foreign_device(v, why);
+
+	if (!foreign)
+		return 0;
+	if (flags & VOLUME_FORCE) {
+		log_warn("'%s' has %s, so it may not be the device of '%s': going on, as told",
+			 v->device.path, foreign, v->header_file.path);
+		return 0;
+	}
+	log_error("'%s' has %s, so it is not the device of '%s': --force goes on nevertheless",
+		  v->device.path, foreign, v->header_file.path);
+	return -EBADMSG;
+}
+
+static int check_place(const struct volume *v, unsigned int flags)
+{
+	bool detached = header_core(v->header)->detached;
+
+	if (detached && v->header_file.fd < 0) {
+		log_error("'%s' is a detached header: name it with --header, and its device",
+			  v->device.path);
+		return -EINVAL;
+	}
+	if (!detached && v->header_file.fd >= 0 && v->device.fd >= 0) {
+		/* A backup serves a volume whose own header is damaged. */
+		log_warn("'%s' is the copy of a header that belongs on '%s'",
+			 v->header_file.path, v->device.path);
+	}
+	if (v->device.fd < 0)
+		return 0;
+	if (detached) {
+		int r = check_detached(v, flags);
+
+		if (r < 0)
+			return r;
+	}
+	return header_check_fit(v->header, v->device.path,
+				v->device.size_bytes);
+}
+
+static int open_places(const char *device, const char *header_path,
+		       unsigned int flags, struct volume *v)
+{
+	unsigned int write = flags & VOLUME_WRITE_HEADER ? DEVICE_WRITE : 0;
+	int r = 0;
+
+	if (header_path)
+		r = device_open(header_path, write, &v->header_file);
+	if (r == 0 && device)
+		r = device_open(device, header_path ? DEVICE_WRITE_IF_POSSIBLE :
+				write ? write : DEVICE_WRITE_IF_POSSIBLE,
+				&v->device);
+	if (r == 0 && write)
+		r = header_lock(volume_header_fd(v), volume_header_name(v));
+	return r;
+}
+
+int volume_open(const char *device, const char *header_path,
+		unsigned int flags, struct volume *ret)
+{
+	struct volume v = VOLUME_CLOSED;
+	int r;
+
+	r = open_places(device, header_path, flags, &v);
+	if (r == 0)
+		r = check_magic(&v, flags);
+	if (r == 0)
+		r = header_read(volume_header_fd(&v), volume_header_name(&v),
+				&v.header);
+	if (r == 0)
+		r = check_place(&v, flags);
+	if (r < 0)
+		volume_close(&v);
+	else
+		*ret = v;
+	return r;
+}
+
+void volume_close(struct volume *v)
+{
+	header_free(v->header);
+	device_close(&v->device);
+	device_close(&v->header_file);
+	*v = (struct volume)VOLUME_CLOSED;
+}
+
+/*
+ * One slot. Everything that can be known without the KMS is asked first, so
+ * that a forged header causes no traffic.
+ */
+static int unwrap_slot(struct volume *v, struct volume_kms *k, size_t index,
+		       struct secret **dek_ret)
+{
+	struct header_slot slot = header_slot_get(v->header, index);
+	const struct conf_region *region;
+	json_t *context = NULL;
+	int r;
+
+	r = known_check(volume_header_name(v), v->header, index);
+	if (r == -ENOENT)
+		r = 0;
+	if (r == 0)
+		r = conf_allow_key(k->conf, slot.key_id, &region);
+	if (r == 0)
+		r = kms_use_provider(k->kms, slot.provider);
+	if (r == 0)
+		r = header_context(v->header, index, &context);
+	if (r == 0)
+		r = kms_decrypt(k->kms, slot.key_id, context, slot.ciphertext,
+				slot.ciphertext_bytes, dek_ret);
+	json_decref(context);
+	return r;
+}
+
+/* Slots of providers that this version cannot speak to are passed over. */
+static int unwrap_any(struct volume *v, struct volume_kms *k,
+		      struct secret **dek_ret)
+{
+	size_t n = header_slot_count(v->header);
+	bool tried = false;
+	int r = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		struct header_slot slot = header_slot_get(v->header, i);
+
+		if (strcmp(slot.provider, HEADER_PROVIDER_AWS) != 0)
+			continue;
+		if (tried)
+			log_info("'%s': trying the next slot, %zu of %zu",
+				 volume_header_name(v), i + 1, n);
+		tried = true;
+		r = unwrap_slot(v, k, i, dek_ret);
+		/* A denial is an answer; only silence asks for another. */
+		if (r != -EHOSTUNREACH)
+			return r;
+	}
+	if (!tried) {
+		log_error("'%s': no slot that this version can use",
+			  volume_header_name(v));
+		return -EACCES;
+	}
+	return r;
+}
+
+int volume_unwrap(struct volume *v, const struct volume_access *access,
+		  struct secret **dek_ret)
+{
+	struct volume_kms k = { 0 };
+	struct secret *dek = NULL;
+	int r;
+
+	r = volume_kms_open(access, &k);
+	if (r == 0)
+		r = unwrap_any(v, &k, &dek);
+	if (r == 0)
+		r = header_verify(v->header, volume_header_name(v), dek);
+	if (r == 0) {
+		*dek_ret = dek;
+		dek = NULL;
+	}
+	secret_free(dek);
+	volume_kms_close(&k);
+	return r;
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Attach and detach: the steps in order, each with its undo. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "keyring.h"
+#include "known.h"
+#include "log.h"
+#include "volume_private.h"
+
+static int choose_name(const struct volume_attach_options *o,
+		       const struct header_core *core,
+		       char ret[DM_VOLUME_NAME_CHARS])
+{
+	const char *name = o->name ? o->name : core->volume_id;
+
+	if (!dm_volume_name_valid(name)) {
+		log_error("'%s' is no name for a device: want 1 to %d letters, digits and #+.:=@_-",
+			  name, DM_VOLUME_NAME_CHARS - 1);
+		return -EINVAL;
+	}
+	snprintf(ret, DM_VOLUME_NAME_CHARS, "%s", name);
+	return 0;
+}
+
+/* One DEK, one device: two would not see each other's writes. */
+static int check_free(const char *name, const struct header_core *core)
+{
+	struct dm_volume_status *list = NULL;
+	struct dm_volume_status live;
+	size_t count = 0;
+	size_t i;
+	int r;
+
+	r = volume_find_id(core->volume_id, &live);
+	if (r == 0) {
+		log_error("volume %s is attached already, as '%s'",
+			  core->volume_id, live.volume.name);
+		return -EEXIST;
+	}
+	if (r != -ENXIO)
+		return r;
+	r = dm_volume_list(&list, &count);
+	for (i = 0; r == 0 && i < count; i++) {
+		if (strcmp(list[i].volume.name, name) != 0)
+			continue;
+		log_error("the name '%s' is in use, by volume %s: choose another name",
+			  name, list[i].volume.volume_id);
+		r = -EEXIST;
+	}
+	free(list);
+	return r;
+}
+
+/* The kernel would say so too, but only after the KMS was asked. */
+static int check_unused(const char *path)
+{
+	struct device d = DEVICE_CLOSED;
+	int r = device_open(path, DEVICE_EXCLUSIVE, &d);
+
+	device_close(&d);
+	return r;
+}
+
+static void compose_table(const struct volume_attach_options *o,
+			  const struct volume *v, const char *name,
+			  struct dm_volume *ret)
+{
+	const struct header_core *core = header_core(v->header);
+
+	*ret = (struct dm_volume){
+		.target = o->target,
+		.size_sectors = core->size_bytes / 512,
+		.major = v->device.major,
+		.minor = v->device.minor,
+		.start_sectors = core->data_offset_bytes / 512,
+		.sector_size = core->sector_size,
+		.iv_large_sectors = core->iv_large_sectors,
+		.allow_discards = o->allow_discards,
+		.holes = core->holes,
+		.read_only = o->read_only || v->device.read_only,
+		.on_lock = o->on_lock,
+	};
+	snprintf(ret->name, sizeof(ret->name), "%s", name);
+	snprintf(ret->volume_id, sizeof(ret->volume_id), "%s",
+		 core->volume_id);
+	header_uuid_print(core->uuid, ret->uuid);
+}
+
+/* dm-crypt reads its key once; ours looks in the keyring at every reload. */
+static int map_crypt(const struct dm_volume *table, const struct secret *dek)
+{
+	int32_t serial;
+	int r;
+
+	r = keyring_add_logon(table->volume_id, dek, &serial);
+	if (r < 0)
+		return r;
+	r = dm_volume_create(table);
+	keyring_drop_logon(serial);
+	return r;
+}
+
+static int map_envelope(const struct dm_volume *table,
+			const struct secret *dek)
+{
+	int32_t serial;
+	int r;
+
+	r = keyring_add_dek(table->volume_id, dek, &serial);
+	if (r < 0)
+		return r;
+	r = dm_volume_create(table);
+	if (r < 0)
+		keyring_drop_dek(table->volume_id);
+	return r;
+}
+
+/* Everything that can refuse without the KMS does it before the KMS is asked:
+ * the other way round, each failed attempt would be a Decrypt in the audit. */
+static int prepare(const struct volume_attach_options *o, struct volume *v,
+		   char name[DM_VOLUME_NAME_CHARS])
+{
+	struct conf *conf = NULL;
+	int r;
+
+	r = volume_open(o->device, o->header_path,
+			o->force ? VOLUME_FORCE : 0, v);
+	if (r == 0)
+		r = choose_name(o, header_core(v->header), name);
+	if (r == 0)
+		r = conf_load(&o->access.conf, &conf);
+	if (r == 0)
+		r = self_check_fstab(conf, name);
+	conf_free(conf);
+	if (r < 0 || o->dry_run)
+		return r;
+	r = module_require(o->target);
+	if (r == 0)
+		r = check_free(name, header_core(v->header));
+	if (r == 0)
+		r = check_unused(o->device);
+	return r;
+}
+
+static int map(const struct volume_attach_options *o, struct volume *v,
+	       const char *name, const struct secret *dek)
+{
+	struct dm_volume table;
+	int r = 0;
+
+	if (!v->device.is_block)
+		r = device_loop(&v->device,
+				o->read_only || v->device.read_only);
+	if (r < 0)
+		return r;
+	compose_table(o, v, name, &table);
+	if (o->target == DM_TARGET_CRYPT)
+		return map_crypt(&table, dek);
+	return map_envelope(&table, dek);
+}
+
+static void warn(const struct volume_attach_options *o, const struct volume *v)
+{
+	if (v->device.read_only && !o->read_only)
+		log_warn("'%s' is read-only, and so is what is attached",
+			 o->device);
+	if (o->target == DM_TARGET_CRYPT && header_core(v->header)->holes)
+		log_warn("'%s': dm-crypt knows no holes: blocks that were never written read as noise",
+			 o->device);
+}
+
+int volume_attach(const struct volume_attach_options *o,
+		  struct volume_attach_result *ret)
+{
+	struct volume_attach_result result = { 0 };
+	struct volume v = VOLUME_CLOSED;
+	struct secret *dek = NULL;
+	int r;
+
+	r = prepare(o, &v, result.name);
+	if (r == 0)
+		r = volume_unwrap(&v, &o->access, &dek);
+	if (r == 0 && !o->dry_run)
+		r = map(o, &v, result.name, dek);
+	secret_free(dek);
+	/* The device is there; that it could not be pinned was said. */
+	if (r == 0 && !o->dry_run)
+		known_update(v.header);
+	if (r == 0) {
+		warn(o, &v);
+		result.core = *header_core(v.header);
+		result.read_only = o->read_only || v.device.read_only;
+		*ret = result;
+	}
+	volume_close(&v);
+	return r;
+}
+
+/* A device that was removed by other means leaves its key behind. */
+static int drop_left_key(const char *volume_id)
+{
+	int r = keyring_drop_dek(volume_id);
+
+	if (r == 0)
+		log_info("%s was not attached any more; its key is revoked",
+			 volume_id);
+	return r;
+}
+
+int volume_detach(const char *name)
+{
+	struct dm_volume_status s;
+	int32_t serial;
+	int r;
+
+	if (header_volume_id_valid(name) &&
+	    volume_find_id(name, &s) == -ENXIO &&
+	    keyring_find(name, &serial) == 0)
+		return drop_left_key(name);
+	r = volume_find(name, &s);
+	if (r == 0)
+		r = dm_volume_remove(s.volume.name);
+	if (r == 0 && s.volume.target == DM_TARGET_ENVELOPE)
+		r = keyring_drop_dek(s.volume.volume_id);
+	return r;
+}

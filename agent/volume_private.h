@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the parts of volume_*.c share among themselves. */
+#ifndef ENVELOPE_VOLUME_PRIVATE_H
+#define ENVELOPE_VOLUME_PRIVATE_H
+
+#include "volume.h"
+
+/*
+ * volume_rehearse.c
+ *
+ * What volume_format() hands to the process that rehearses: both are the same
+ * program, so a struct is the whole protocol. No secrets. Empty texts: not
+ * given.
+ */
+#define REHEARSAL_MAGIC 0x72656865u
+#define REHEARSAL_TEXT_CHARS 1024
+
+struct rehearsal {
+	uint32_t magic;
+	int32_t header_fd;		/* inherited */
+	int32_t wipe_fd;		/* inherited; -1: wipe no signatures */
+	uint32_t timeout_ms;
+	struct header_core core;
+	char header_name[4096];
+	char wipe_name[4096];
+	char config[REHEARSAL_TEXT_CHARS];
+	char endpoint[REHEARSAL_TEXT_CHARS];
+	char ca_file[REHEARSAL_TEXT_CHARS];
+	char profile[REHEARSAL_TEXT_CHARS];
+	char region[REHEARSAL_TEXT_CHARS];
+	char key_arn[ARN_TEXT_BYTES];
+	char context[16384];		/* JSON of the extra pairs */
+	uint8_t wrapped[KMS_WRAPPED_MAX_BYTES];
+	uint32_t wrapped_bytes;
+};
+
+/*
+ * Run @request in a new process of this program, and wait for it.
+ * The -errno that its exit status stands for; it has printed why.
+ */
+int rehearsal_run(const struct rehearsal *request);
+
+/*
+ * volume_module.c
+ *
+ * Is the target of @target there? Tries modprobe(8) for it.
+ * -ENOPKG with a sentence that says what to do. Else as dm.h.
+ */
+int module_require(enum dm_target target);
+
+/*
+ * volume_self.c
+ *
+ * -EINVAL with a sentence: a CA file of @conf is not there, and /etc/fstab says
+ * that it is on @name itself.
+ */
+int self_check_fstab(const struct conf *conf, const char *name);
+
+#endif

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Growing a volume, attached or not, and shrinking a detached one. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/loop.h>
+#include <linux/major.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "keyring.h"
+#include "known.h"
+#include "log.h"
+#include "volume_private.h"
+
+struct resize {
+	const struct volume_resize_options *o;
+	struct volume volume;
+	struct dm_volume_status live;	/* if attached */
+	bool attached;
+	struct header_core core;	/* as it shall be */
+};
+
+/* The node of a device number, by the name that the kernel gave it. */
+static int find_node(unsigned int major, unsigned int minor, char *ret,
+		     size_t bytes)
+{
+	char line[256];
+	FILE *f;
+	int r = -ENXIO;
+
+	snprintf(line, sizeof(line), "/sys/dev/block/%u:%u/uevent", major,
+		 minor);
+	f = fopen(line, "re");
+	while (f && r < 0 && fgets(line, sizeof(line), f)) {
+		if (strncmp(line, "DEVNAME=", 8) != 0)
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		snprintf(ret, bytes, "/dev/%s", line + 8);
+		r = 0;
+	}
+	if (f)
+		fclose(f);
+	if (r < 0)
+		log_error("the device %u:%u below has no node", major, minor);
+	return r;
+}
+
+/* A file that has grown does not tell the loop device over it. */
+static void refresh_loop(const char *node)
+{
+	int fd = open(node, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return;
+	ioctl(fd, LOOP_SET_CAPACITY, 0);
+	close(fd);
+}
+
+static int open_volume(struct resize *z)
+{
+	const char *device = z->o->target;
+	struct dm_volume_status s;
+	char node[280];
+	int r;
+
+	r = volume_find_quietly(z->o->target, &s);
+	if (r < 0 && r != -ENXIO)
+		return r;
+	if (r == 0) {
+		r = find_node(s.volume.major, s.volume.minor, node,
+			      sizeof(node));
+		if (r < 0)
+			return r;
+		device = node;
+		if (s.volume.major == LOOP_MAJOR)
+			refresh_loop(node);
+	}
+	r = volume_open(device, z->o->header_path, VOLUME_WRITE_HEADER,
+			&z->volume);
+	if (r < 0)
+		return r;
+	z->core = *header_core(z->volume.header);
+	r = volume_find_id(z->core.volume_id, &z->live);
+	z->attached = r == 0;
+	return r == -ENXIO ? 0 : r;
+}
+
+static int check_locked(const struct resize *z)
+{
+	if (!z->attached || z->live.state == DM_STATE_ACTIVE)
+		return 0;
+	log_error("'%s' is locked (%s): unlock it first",
+		  z->live.volume.name, z->live.reason);
+	return -EKEYREVOKED;
+}
+
+static int check_shrink(const struct resize *z, uint64_t old)
+{
+	if (z->core.size_bytes >= old)
+		return 0;
+	if (z->attached) {
+		log_error("'%s' is attached, and would shrink from %" PRIu64 " to %" PRIu64 " bytes: shrink the file system, detach the volume, then resize it",
+			  z->live.volume.name, old, z->core.size_bytes);
+		return -EBUSY;
+	}
+	if (z->o->force)
+		return 0;
+	log_error("'%s' would shrink from %" PRIu64 " to %" PRIu64 " bytes, and lose what is beyond: --force does it",
+		  z->o->target, old, z->core.size_bytes);
+	return -EINVAL;
+}
+
+static int choose_size(struct resize *z)
+{
+	const struct device *d = &z->volume.device;
+	uint64_t block = z->core.sector_size;
+	uint64_t offset = z->core.data_offset_bytes;
+	uint64_t room = (d->size_bytes - offset) / block * block;
+	uint64_t old = z->core.size_bytes;
+
+	z->core.size_bytes = z->o->size_bytes ? z->o->size_bytes : room;
+	if (z->core.size_bytes % block) {
+		log_error("--size: %" PRIu64 " bytes are not a multiple of the sector size, %" PRIu64,
+			  z->core.size_bytes, block);
+		return -EINVAL;
+	}
+	if (z->core.size_bytes > room) {
+		log_error("'%s' is too small: room for %" PRIu64 " bytes of data, not for %" PRIu64,
+			  d->path, room, z->core.size_bytes);
+		return -ENOSPC;
+	}
+	if (z->core.detached)
+		z->core.device.size_bytes = d->size_bytes;
+	return check_shrink(z, old);
+}
+
+static int store(struct resize *z, const struct secret *dek)
+{
+	struct header *h = z->volume.header;
+	int r;
+
+	r = header_change_core(h, &z->core);
+	if (r == 0)
+		r = header_seal(h, dek);
+	if (r == 0)
+		r = header_write(volume_header_fd(&z->volume),
+				 volume_header_name(&z->volume), h);
+	if (r == 0)
+		r = known_update(h);
+	return r;
+}
+
+static int reload(struct resize *z, const struct secret *dek)
+{
+	struct dm_volume table = z->live.volume;
+	int32_t serial;
+	int r;
+
+	table.size_sectors = z->core.size_bytes / 512;
+	if (table.target == DM_TARGET_ENVELOPE)
+		return dm_volume_reload(&table);
+	r = keyring_add_logon(table.volume_id, dek, &serial);
+	if (r < 0)
+		return r;
+	r = dm_volume_reload(&table);
+	keyring_drop_logon(serial);
+	return r;
+}
+
+/* The header first: a device larger than its header says would lose data at
+ * the next attach, the other way round nothing is lost. */
+static int apply(struct resize *z, uint64_t old)
+{
+	bool change = z->core.size_bytes != old;
+	bool grow = z->attached &&
+		    z->live.volume.size_sectors != z->core.size_bytes / 512;
+	struct secret *dek = NULL;
+	int r = 0;
+
+	if (change || grow)
+		r = volume_unwrap(&z->volume, &z->o->access, &dek);
+	if (r == 0 && change)
+		r = store(z, dek);
+	if (r == 0 && grow)
+		r = reload(z, dek);
+	secret_free(dek);
+	return r;
+}
+
+int volume_resize(const struct volume_resize_options *o,
+		  struct volume_resize_result *ret)
+{
+	struct resize z = { .o = o, .volume = VOLUME_CLOSED };
+	uint64_t old = 0;
+	int r;
+
+	r = open_volume(&z);
+	if (r == 0) {
+		old = z.core.size_bytes;
+		r = check_locked(&z);
+	}
+	if (r == 0)
+		r = choose_size(&z);
+	if (r == 0)
+		r = apply(&z, old);
+	if (r == 0) {
+		*ret = (struct volume_resize_result){
+			.old_bytes = old,
+			.new_bytes = z.core.size_bytes,
+			.attached = z.attached,
+		};
+		snprintf(ret->volume_id, sizeof(ret->volume_id), "%s",
+			 z.core.volume_id);
+	}
+	volume_close(&z.volume);
+	return r;
+}
