@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* envelope list: attached volumes, and with --all every header around. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "log.h"
+#include "print_volume.h"
+#include "status.h"
+
+static const char about[] =
+	"List the attached volumes. --all also looks for headers on all block devices\n"
+	"of /proc/partitions; what they say is unverified, as nothing is unwrapped.\n";
+
+/* A header found by --all. */
+static json_t *found_json(const char *device, const struct header *h)
+{
+	const struct header_core *core = header_core(h);
+	const char *key = header_slot_count(h) ?
+			  header_slot_get(h, 0).key_id : "";
+
+	return json_pack("{s:s, s:s, s:I, s:s, s:b, s:b}", "backing", device,
+			 "volume_id", core->volume_id,
+			 "size", (json_int_t)core->size_bytes, "key_id", key,
+			 "detached_header", core->detached, "verified", false);
+}
+
+/* A partition table may name a device that has no node: not our business. */
+static int scan_device(const char *name, json_t *ret)
+{
+	struct header *h = NULL;
+	char path[128];
+	bool a;
+	bool b;
+	int fd;
+
+	snprintf(path, sizeof(path), "/dev/%s", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return errno == EACCES || errno == EPERM ? -EPERM : 0;
+	if (header_magic_at(fd, path, &a, &b) == 0 && (a || b) &&
+	    header_read(fd, path, &h) == 0)
+		json_array_append_new(ret, found_json(path, h));
+	header_free(h);
+	close(fd);
+	return 0;
+}
+
+static int scan_all(json_t *ret)
+{
+	FILE *f = fopen("/proc/partitions", "re");
+	bool refused = false;
+	char line[256];
+	char name[64];
+
+	if (!f) {
+		log_error("/proc/partitions: %s", strerror(errno));
+		return -EIO;
+	}
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "%*u %*u %*u %63s", name) == 1)
+			refused |= scan_device(name, ret) == -EPERM;
+	fclose(f);
+	if (refused)
+		log_warn("some devices cannot be read: run envelope as root to see them");
+	return 0;
+}
+
+static int attached_json(json_t *ret)
+{
+	struct dm_volume_status *list = NULL;
+	size_t count = 0;
+	size_t i;
+	int r;
+
+	r = dm_volume_list(&list, &count);
+	for (i = 0; r == 0 && i < count; i++)
+		if (json_array_append_new(ret, volume_to_json(&list[i])) < 0)
+			r = -ENOMEM;
+	free(list);
+	return r;
+}
+
+static const char *text_of(const json_t *o, const char *name)
+{
+	const char *text = json_string_value(json_object_get(o, name));
+
+	return text ? text : "";
+}
+
+static void print_attached(const json_t *list)
+{
+	char size[16];
+	json_t *v;
+	size_t i;
+
+	json_array_foreach(list, i, v) {
+		cli_print_size(json_integer_value(json_object_get(v, "size")),
+			       size);
+		printf("%-22s  %-8s  %-10s  /dev/mapper/%s\n",
+		       text_of(v, "volume_id"), text_of(v, "state"), size,
+		       text_of(v, "name"));
+	}
+}
+
+/* Key names come from the device: nothing of them may act on a terminal. */
+static void print_found(const json_t *list)
+{
+	char size[16];
+	char *key;
+	json_t *v;
+	size_t i;
+
+	json_array_foreach(list, i, v) {
+		cli_print_size(json_integer_value(json_object_get(v, "size")),
+			       size);
+		key = header_escape(text_of(v, "key_id"));
+		printf("%-22s  %-10s  %-10s  %s  %s\n",
+		       text_of(v, "volume_id"), "unverified", size,
+		       text_of(v, "backing"), key ? key : "");
+		free(key);
+	}
+}
+
+int cmd_list(int argc, char **argv)
+{
+	json_t *attached = json_array();
+	json_t *found = json_array();
+	bool all = false;
+	bool json = false;
+	const struct cli_option options[] = {
+		{ "all", NULL, cli_set_true, &all,
+		  "also headers on block devices" },
+		CLI_JSON_OPTION(&json),
+		{ 0 }
+	};
+	const struct cli_usage usage = {
+		"list", "", about, 0, 0, options
+	};
+	char **args;
+	int status = cli_parse(&usage, argc, argv, &args);
+	int r;
+
+	if (status != CLI_GO_ON)
+		goto out;
+	r = attached && found ? attached_json(attached) : -ENOMEM;
+	if (r == 0 && all)
+		r = scan_all(found);
+	status = status_from_errno(r);
+	if (r < 0)
+		goto out;
+	if (json) {
+		status = cli_print_json(json_pack("{s:O, s:O}", "attached",
+						  attached, "headers", found));
+	} else {
+		print_attached(attached);
+		print_found(found);
+	}
+out:
+	json_decref(attached);
+	json_decref(found);
+	return status;
+}
