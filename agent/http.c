@@ -281,6 +281,15 @@ static CURLcode set_request(struct http *http, const struct http_request *q,
 	return c;
 }
 
+/* A connection cut within the handshake says nothing about certificates. */
+static bool cut_off(const struct http *http)
+{
+	long os_errno = 0;
+
+	curl_easy_getinfo(http->easy, CURLINFO_OS_ERRNO, &os_errno);
+	return os_errno != 0;
+}
+
 static enum http_failure failure_of(const struct http *http, CURLcode c,
 				    const struct sink *sink)
 {
@@ -303,6 +312,7 @@ static enum http_failure failure_of(const struct http *http, CURLcode c,
 	case CURLE_SSL_CACERT_BADFILE:
 		return HTTP_CA_FILE;
 	case CURLE_SSL_CONNECT_ERROR:
+		return cut_off(http) ? HTTP_NO_CONNECTION : HTTP_TLS;
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CERTPROBLEM:
 	case CURLE_SSL_CIPHER:

@@ -100,6 +100,9 @@ static const struct {
 	{ "KMSInvalidStateException", "", {
 	  "KMSInvalidStateException", -EHOSTUNREACH, false, false,
 	  "the key cannot be used in the state it is in", TRY_LATER } },
+	{ "InvalidSignatureException", "Credential should be scoped", {
+	  "InvalidSignatureException", -EACCES, false, false,
+	  "this KMS is in another region", "check endpoint and region" } },
 	{ "InvalidSignatureException", "Signature expired", {
 	  "InvalidSignatureException", -EHOSTUNREACH, false, true,
 	  "this host's clock is more than 5 minutes slow", SET_CLOCK } },
