@@ -33,7 +33,7 @@ static void flip_and_mend(int fd, unsigned int index, size_t at,
 	assert_int_equal(header_copy(h, index).state,
 			 at < 8 ? HEADER_COPY_ABSENT : HEADER_COPY_DAMAGED);
 	assert_true(header_copy(h, 1 - index).used);
-	assert_int_equal(header_repair(fd, "disk", h, dek, false), 0);
+	assert_int_equal(header_repair(fd, "disk", h, dek), 0);
 	header_free(h);
 	h = reread(fd);
 	assert_int_equal(header_verify(h, "disk", dek), 0);
@@ -68,12 +68,12 @@ static void both_damaged(void **state)
 	fixture_flip(fd, HEADER_COPY_BYTES + 4100);
 	fixture_listen();
 	assert_int_equal(header_read(fd, "disk", &h), -EBADMSG);
-	assert_heard("disk: both copies of the header are damaged: restore a header backup");
+	assert_heard("disk: no undamaged copy of the header is left: restore a header backup");
 	/* One without magic, the other damaged: still not "no header". */
 	fixture_flip(fd, 0);
 	fixture_listen();
 	assert_int_equal(header_read(fd, "disk", &h), -EBADMSG);
-	assert_heard("both copies of the header are damaged");
+	assert_heard("no undamaged copy of the header is left");
 	close(fd);
 	secret_free(dek);
 }
@@ -111,7 +111,7 @@ static void expect_tampered(int fd, const struct secret *dek,
 	assert_int_equal(header_verify(h, "disk", dek), -EBADMSG);
 	assert_heard(sentence);
 	fixture_listen();
-	assert_int_equal(header_repair(fd, "disk", h, dek, false), -EBADMSG);
+	assert_int_equal(header_repair(fd, "disk", h, dek), -EBADMSG);
 	assert_heard(sentence);
 	fixture_digest(fd, after);
 	assert_memory_equal(before, after, 32);
@@ -232,7 +232,7 @@ static void forged_sequence(void **state)
 	assert_true(header_copy(h, 1).used);
 	assert_int_equal(header_copy(h, 0).sequence, INT64_MAX);
 	assert_int_equal(header_verify(h, "disk", dek), 0);
-	assert_int_equal(header_repair(fd, "disk", h, dek, false), 0);
+	assert_int_equal(header_repair(fd, "disk", h, dek), 0);
 	header_free(h);
 	h = reread(fd);
 	assert_true(header_copies_agree(h));
@@ -245,7 +245,7 @@ static void forged_sequence(void **state)
 }
 
 /* The forger's copy wins the choice, fails the HMAC; the good one survives. */
-static void forged_copy_is_replaced_by_force(void **state)
+static void forged_copy_is_replaced(void **state)
 {
 	struct secret *dek = fixture_dek(1);
 	int fd = fixture_volume(dek);
@@ -253,25 +253,42 @@ static void forged_copy_is_replaced_by_force(void **state)
 
 	(void)state;
 	fixture_forge(fd, 0, "\"revision\":1", "\"revision\":7");
-	expect_tampered(fd, dek, "copy A of the header was tampered with");
+	expect_tampered(fd, dek, "copy A of the header was tampered with: its HMAC is wrong; 'envelope check --copy B --repair'");
 	h = reread(fd);
 	assert_true(header_copy(h, 0).used);
-	fixture_listen();
-	assert_int_equal(header_repair(fd, "disk", h, dek, true), 0);
-	assert_heard("replacing the copy that was tampered with, as forced");
+	header_free(h);
+	h = NULL;
+	assert_int_equal(header_read_copy(fd, "disk", 1, &h), 0);
+	assert_int_equal(header_core(h)->revision, 1);
+	assert_int_equal(header_copy(h, 0).state, HEADER_COPY_ABSENT);
+	assert_int_equal(header_repair(fd, "disk", h, dek), 0);
 	header_free(h);
 	h = reread(fd);
 	assert_int_equal(header_core(h)->revision, 1);
 	assert_int_equal(header_verify(h, "disk", dek), 0);
 	assert_true(header_copies_agree(h));
 	header_free(h);
-	/* With no copy that verifies, force does not help. */
+	close(fd);
+	secret_free(dek);
+}
+
+/* The forged copy itself is no way to repair. */
+static void forged_copy_repairs_nothing(void **state)
+{
+	struct secret *dek = fixture_dek(1);
+	int fd = fixture_volume(dek);
+	uint8_t before[32], after[32];
+	struct header *h = NULL;
+
+	(void)state;
 	fixture_forge(fd, 0, "\"revision\":1", "\"revision\":7");
-	fixture_forge(fd, 1, "\"revision\":1", "\"revision\":7");
-	h = reread(fd);
+	fixture_digest(fd, before);
+	assert_int_equal(header_read_copy(fd, "disk", 0, &h), 0);
 	fixture_listen();
-	assert_int_equal(header_repair(fd, "disk", h, dek, true), -EBADMSG);
-	assert_heard("copy B of the header was tampered with");
+	assert_int_equal(header_repair(fd, "disk", h, dek), -EBADMSG);
+	assert_heard("copy A of the header was tampered with");
+	fixture_digest(fd, after);
+	assert_memory_equal(before, after, 32);
 	header_free(h);
 	close(fd);
 	secret_free(dek);
@@ -324,8 +341,10 @@ int main(void)
 		{ "security-08-equal-halves-refused", equal_halves, 0, 0, 0 },
 		{ "security-03-forged-sequence-loses", forged_sequence, 0, 0,
 		  0 },
-		{ "security-03-forged-copy-survived",
-		  forged_copy_is_replaced_by_force, 0, 0, 0 },
+		{ "security-03-forged-copy-survived", forged_copy_is_replaced,
+		  0, 0, 0 },
+		{ "security-03-forged-copy-repairs-nothing",
+		  forged_copy_repairs_nothing, 0, 0, 0 },
 		{ "security-03-copies-of-different-volumes-refused",
 		  copies_of_different_volumes, 0, 0, 0 },
 		{ "security-02-slots-are-outside-the-hmac",

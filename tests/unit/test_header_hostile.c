@@ -283,7 +283,7 @@ static void hostile_superblock(void **state)
 		{ 131071, 1, 1, -EBADMSG, "reserved bytes are not zero" },
 		{ 64, 0, 8, -EBADMSG, "sequence out of range" },
 		{ 64, 1ull << 63, 8, -EBADMSG, "sequence out of range" },
-		{ 72, 1, 4, -EBADMSG, "both copies of the header are damaged" },
+		{ 72, 1, 4, -EBADMSG, "no undamaged copy of the header is left" },
 	};
 	size_t i;
 

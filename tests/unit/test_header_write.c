@@ -153,7 +153,7 @@ static void kill_9_twice(void **state)
 		assert_int_equal(old_or_new(fd, dek), 1);
 		h = reread(fd);
 		assert_true(header_core(h)->revision >= 2);
-		r = header_repair(fd, "disk", h, dek, false);
+		r = header_repair(fd, "disk", h, dek);
 		assert_int_equal(r, 0);
 		header_free(h);
 		h = reread(fd);
@@ -342,7 +342,7 @@ static void repair_of_good_copies_writes_nothing(void **state)
 	(void)state;
 	tape.count = 0;
 	header_set_io(&taping);
-	assert_int_equal(header_repair(fd, "disk", h, dek, false), 0);
+	assert_int_equal(header_repair(fd, "disk", h, dek), 0);
 	header_set_io(NULL);
 	assert_int_equal(tape.count, 0);
 	header_free(h);

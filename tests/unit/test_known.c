@@ -153,6 +153,26 @@ static void other_key(void **state)
 	secret_free(dek);
 }
 
+static void replaced_key(void **state)
+{
+	struct secret *dek = fixture_dek(1);
+	struct header *h = fixture_header(dek);
+	struct header_slot slot = fixture_slot(ARN_2);
+
+	(void)state;
+	assert_int_equal(known_replace_key(VOLUME_ID, ARN_1, ARN_2), 0);
+	assert_int_equal(known_check("disk", h, 0), -ENOENT);
+	assert_int_equal(known_update(h), 0);
+	assert_int_equal(known_replace_key(VOLUME_ID, ARN_1, ARN_2), 0);
+	fixture_listen();
+	assert_int_equal(known_check("disk", h, 0), -EBADMSG);
+	assert_heard("is not pinned with key " ARN_1);
+	assert_int_equal(header_set_slot(h, 0, &slot), 0);
+	assert_int_equal(known_check("disk", h, 0), 0);
+	header_free(h);
+	secret_free(dek);
+}
+
 /* Other volumes' lines stay as they are. */
 static void one_line_a_volume(void **state)
 {
@@ -281,6 +301,7 @@ int main(void)
 		in_place("security-01-other-lineage-refused", other_lineage),
 		in_place("security-01-lower-revision-refused", lower_revision),
 		in_place("security-01-other-key-refused", other_key),
+		in_place("replaced_key", replaced_key),
 		in_place("one_line_a_volume", one_line_a_volume),
 		in_place("security-01-file-of-others-refused", file_of_others),
 		in_place("damaged_file", damaged_file),
