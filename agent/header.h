@@ -221,6 +221,13 @@ struct header_copy_info {
  */
 int header_read(int fd, const char *name, struct header **ret);
 
+/*
+ * The same from one copy alone (0 is A, 1 is B), as if the other were absent:
+ * the way back when the other was tampered with. Errors as header_read().
+ */
+int header_read_copy(int fd, const char *name, unsigned int index,
+		     struct header **ret);
+
 /* Which copies have our magic, whole or not. Prints nothing but -EIO. */
 int header_magic_at(int fd, const char *name, bool *a_ret, bool *b_ret);
 
@@ -332,13 +339,12 @@ int header_lock(int fd, const char *name);
 int header_write(int fd, const char *name, struct header *h);
 
 /*
- * Bring both copies to the state of @h, which header_read() gave. Verifies
- * with @dek first and writes nothing unless every good copy is untampered;
- * with @force a tampered copy is replaced by a verified one. Errors as
+ * Bring both copies of @fd to the state of the one that @h was read from, after
+ * it has verified with @dek; writes nothing if they are alike. Errors as
  * header_verify() and header_write().
  */
 int header_repair(int fd, const char *name, struct header *h,
-		  const struct secret *dek, bool force);
+		  const struct secret *dek);
 
 /*
  * Overwrite both copies with zeros, flush, and read back past the cache.

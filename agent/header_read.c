@@ -49,31 +49,26 @@ static int check_states(const struct candidates *c, const char *name)
 		return -ENODATA;
 	}
 	if (a < HEADER_COPY_GOOD && b < HEADER_COPY_GOOD) {
-		log_error("%s: both copies of the header are damaged: restore a header backup",
+		log_error("%s: no undamaged copy of the header is left: restore a header backup",
 			  name);
 		return -EBADMSG;
 	}
 	return 0;
 }
 
-static int parse_copies(struct candidates *c, const char *name)
+static int parse_copy(struct candidates *c, const char *name, unsigned int i)
 {
 	char why[HEADER_WHY_BYTES];
-	unsigned int i;
 	int r;
 
-	for (i = 0; i < HEADER_COPIES; i++) {
-		r = header_copy_parse(c->stored + i * HEADER_COPY_BYTES, i,
-				      &c->info[i], &c->parsed[i], why);
-		if (r == -EBADMSG)
-			log_error("%s: copy %c of the header was tampered with: %s",
-				  name, 'A' + i, why);
-		else if (r == -EOPNOTSUPP)
-			log_error("%s: %s", name, why);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	r = header_copy_parse(c->stored + i * HEADER_COPY_BYTES, i, &c->info[i],
+			      &c->parsed[i], why);
+	if (r == -EBADMSG)
+		log_error("%s: copy %c of the header was tampered with: %s",
+			  name, 'A' + i, why);
+	else if (r == -EOPNOTSUPP)
+		log_error("%s: %s", name, why);
+	return r;
 }
 
 static bool same_volume(const struct header *a, const struct header *b)
@@ -82,18 +77,21 @@ static bool same_volume(const struct header *a, const struct header *b)
 	       memcmp(a->core.uuid, b->core.uuid, HEADER_UUID_BYTES) == 0;
 }
 
-int header_read(int fd, const char *name, struct header **ret)
+/* @copies: bit 0 for A, bit 1 for B; the others count as absent. */
+static int read_copies(int fd, const char *name, unsigned int copies,
+		       struct header **ret)
 {
 	struct candidates c = { 0 };
-	unsigned int used;
+	unsigned int used, i;
 	int r;
 
 	c.stored = malloc(HEADER_BYTES);
 	if (!c.stored)
 		return -ENOMEM;
 	r = header_pread_all(fd, name, c.stored, HEADER_BYTES, 0);
-	if (r == 0)
-		r = parse_copies(&c, name);
+	for (i = 0; i < HEADER_COPIES && r == 0; i++)
+		if (copies & 1u << i)
+			r = parse_copy(&c, name, i);
 	if (r == 0)
 		r = check_states(&c, name);
 	if (r < 0)
@@ -117,6 +115,17 @@ out:
 	header_free(c.parsed[1]);
 	free(c.stored);
 	return r;
+}
+
+int header_read(int fd, const char *name, struct header **ret)
+{
+	return read_copies(fd, name, 3, ret);
+}
+
+int header_read_copy(int fd, const char *name, unsigned int index,
+		     struct header **ret)
+{
+	return read_copies(fd, name, 1u << index, ret);
 }
 
 int header_magic_at(int fd, const char *name, bool *a_ret, bool *b_ret)

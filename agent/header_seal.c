@@ -208,8 +208,8 @@ int header_verify(struct header *h, const char *name, const struct secret *dek)
 			continue;
 		r = verify_copy(h, i, dek);
 		if (r == -EBADMSG)
-			log_error("%s: copy %c of the header was tampered with: its HMAC is wrong, nothing was written; see envelope check --unwrap, or restore a header backup",
-				  name, 'A' + i);
+			log_error("%s: copy %c of the header was tampered with: its HMAC is wrong; 'envelope check --copy %c --repair' replaces it if the other copy is good, else restore a header backup",
+				  name, 'A' + i, 'B' - i);
 		if (r < 0 && worst == 0)
 			worst = r;
 	}

@@ -125,45 +125,14 @@ int header_write(int fd, const char *name, struct header *h)
 	return store(fd, name, h, -1);
 }
 
-/* Make a verified copy the one that @h holds. */
-static int adopt_verified(struct header *h, unsigned int index)
-{
-	char why[HEADER_WHY_BYTES];
-	struct header *other, swap;
-	int r;
-
-	r = header_unpack(h->stored + index * HEADER_COPY_BYTES, &other, why);
-	if (r < 0)
-		return r;
-	memcpy(other->copies, h->copies, sizeof(h->copies));
-	other->stored = h->stored;
-	h->stored = NULL;
-	swap = *h;
-	*h = *other;
-	*other = swap;
-	header_free(other);
-	return 0;
-}
-
 int header_repair(int fd, const char *name, struct header *h,
-		  const struct secret *dek, bool force)
+		  const struct secret *dek)
 {
-	unsigned int good;
-	int r;
+	int r = header_verify(h, name, dek);
 
-	r = header_verify(h, name, dek);
-	if (r == -EBADMSG && force) {
-		good = h->copies[0].state == HEADER_COPY_VERIFIED ? 0 : 1;
-		if (h->copies[good].state != HEADER_COPY_VERIFIED)
-			return r;
-		log_warn("%s: replacing the copy that was tampered with, as forced",
-			 name);
-		r = adopt_verified(h, good);
-		return r < 0 ? r : store(fd, name, h, 1 - good);
-	}
 	if (r < 0 || header_copies_agree(h))
 		return r;
-	return store(fd, name, h, -1);
+	return store(fd, name, h, h->copies[0].used ? 1 : 0);
 }
 
 static int read_back_zeros(int fd, const char *name, uint8_t *copy)

@@ -309,8 +309,10 @@ static json_t *make_pin(const struct header *h)
 			 "key_ids", key_ids);
 }
 
-/* Put @pin in place of what is there for @volume_id; NULL takes it out. */
-static int change(const char *volume_id, json_t *pin)
+typedef int (*edit_fn)(json_t *pins, const void *argument);
+
+/* Load, edit and store the pins. @edit: 1 if it changed them, 0, or -errno. */
+static int change(edit_fn edit, const void *argument)
 {
 	json_t *pins = NULL;
 	int dir = -1, r;
@@ -319,13 +321,9 @@ static int change(const char *volume_id, json_t *pin)
 	if (r < 0)
 		goto out;
 	r = load_pins(dir, &pins);
-	if (r < 0)
-		goto out;
-	if (pin && json_object_set(pins, volume_id, pin) < 0) {
-		r = -ENOMEM;
-		goto out;
-	}
-	if (pin || json_object_del(pins, volume_id) == 0)
+	if (r == 0)
+		r = edit(pins, argument);
+	if (r > 0)
 		r = save_pins(dir, pins);
 out:
 	json_decref(pins);
@@ -335,19 +333,60 @@ out:
 	return r == -ENOENT ? 0 : r;
 }
 
+static int edit_update(json_t *pins, const void *argument)
+{
+	const struct header *h = argument;
+
+	return json_object_set_new(pins, header_core(h)->volume_id,
+				   make_pin(h)) < 0 ? -ENOMEM : 1;
+}
+
 int known_update(const struct header *h)
 {
-	json_t *pin = make_pin(h);
-	int r;
+	return change(edit_update, h);
+}
 
-	if (!pin)
-		return -ENOMEM;
-	r = change(header_core(h)->volume_id, pin);
-	json_decref(pin);
-	return r;
+static int edit_forget(json_t *pins, const void *argument)
+{
+	return json_object_del(pins, argument) == 0;
 }
 
 int known_forget(const char *volume_id)
 {
-	return change(volume_id, NULL);
+	return change(edit_forget, volume_id);
+}
+
+struct replacement {
+	const char *volume_id;
+	const char *old_key_id;
+	const char *new_key_id;
+};
+
+static int edit_replace_key(json_t *pins, const void *argument)
+{
+	const struct replacement *r = argument;
+	json_t *pin = json_object_get(pins, r->volume_id);
+	json_t *key_ids = json_object_get(pin, "key_ids");
+	size_t i;
+
+	if (!pin)
+		return 0;
+	for (i = json_array_size(key_ids); i-- > 0;) {
+		const char *have =
+			json_string_value(json_array_get(key_ids, i));
+
+		if (strcmp(have, r->old_key_id) == 0 ||
+		    strcmp(have, r->new_key_id) == 0)
+			json_array_remove(key_ids, i);
+	}
+	return json_array_append_new(key_ids, json_string(r->new_key_id)) < 0 ?
+	       -ENOMEM : 1;
+}
+
+int known_replace_key(const char *volume_id, const char *old_key_id,
+		      const char *new_key_id)
+{
+	const struct replacement r = { volume_id, old_key_id, new_key_id };
+
+	return change(edit_replace_key, &r);
 }
