@@ -58,8 +58,8 @@ int device_loop(struct device *d, bool read_only);
 #define DEVICE_SIGNATURE_CHARS 64
 
 /*
- * What libblkid finds on @d, for people: "ext4 file system", "gpt partition
- * table"; an empty text if nothing. It does not know our magic:
+ * What libblkid finds on @d, for people: "a file system (ext4)", "a
+ * partition table (gpt)"; an empty text if nothing. It does not know our magic:
  * header_magic_at() does. -EIO.
  */
 int device_signature(const struct device *d,

@@ -19,12 +19,12 @@
 static const char *usage_noun(const char *usage)
 {
 	if (usage && strcmp(usage, "raid") == 0)
-		return "RAID or LVM member";
+		return "a RAID or LVM member";
 	if (usage && strcmp(usage, "crypto") == 0)
-		return "encrypted volume";
+		return "an encrypted volume";
 	if (usage && strcmp(usage, "other") == 0)
-		return "signature";
-	return "file system";
+		return "a signature";
+	return "a file system";
 }
 
 static void describe(blkid_probe probe, char ret[DEVICE_SIGNATURE_CHARS])
@@ -34,11 +34,11 @@ static void describe(blkid_probe probe, char ret[DEVICE_SIGNATURE_CHARS])
 
 	if (blkid_probe_lookup_value(probe, "TYPE", &type, NULL) == 0) {
 		blkid_probe_lookup_value(probe, "USAGE", &usage, NULL);
-		snprintf(ret, DEVICE_SIGNATURE_CHARS, "%s %s", type,
-			 usage_noun(usage));
+		snprintf(ret, DEVICE_SIGNATURE_CHARS, "%s (%s)",
+			 usage_noun(usage), type);
 	} else if (blkid_probe_lookup_value(probe, "PTTYPE", &type,
 					    NULL) == 0) {
-		snprintf(ret, DEVICE_SIGNATURE_CHARS, "%s partition table",
+		snprintf(ret, DEVICE_SIGNATURE_CHARS, "a partition table (%s)",
 			 type);
 	}
 }

@@ -71,7 +71,7 @@ static int check_magic(const struct volume *v, unsigned int flags)
 	if (r < 0)
 		return r;
 	if (!b && signature[0]) {
-		log_error("'%s': no envelope header, but a %s: if a volume was here, mkfs or the like was run on the device below it; a header backup brings back what was not overwritten",
+		log_error("'%s': no envelope header, but %s: if a volume was here, mkfs or the like was run on the device below it; a header backup brings back what was not overwritten",
 			  d->path, signature);
 		return -ENODATA;
 	}
@@ -81,7 +81,7 @@ static int check_magic(const struct volume *v, unsigned int flags)
 	}
 	if (!signature[0])
 		return 0;
-	log_error("'%s': a %s was made over the header; its copy B is whole, but data were overwritten: 'envelope check --repair' mends the header",
+	log_error("'%s': %s was made over the header; its copy B is whole, but data were overwritten: 'envelope check --repair' mends the header",
 		  d->path, signature);
 	return flags & VOLUME_FORCE ? 0 : -ENODATA;
 }

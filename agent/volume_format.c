@@ -44,7 +44,7 @@ static int check_blank(const struct device *d, bool force)
 	if (r < 0)
 		return r;
 	if (signature[0]) {
-		log_error("'%s' holds a %s: formatting would destroy it; --force does it",
+		log_error("'%s' holds %s: formatting would destroy it; --force does it",
 			  d->path, signature);
 		return -EEXIST;
 	}

@@ -67,7 +67,8 @@ static int scan_all(json_t *ret)
 			refused |= scan_device(name, ret) == -EPERM;
 	fclose(f);
 	if (refused)
-		log_warn("some devices cannot be read: run envelope as root to see them");
+		log_warn("some devices cannot be read%s",
+			 geteuid() == 0 ? "" : ": run envelope as root");
 	return 0;
 }
 

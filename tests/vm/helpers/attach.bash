@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# What the tests of attaching share: what may be left over, and what may not.
+
+set -u
+. /test/lib.sh
+
+modprobe -a aesni_intel xts loop
+WORK=$(mktemp -d)
+
+# dm_devices: uuids of all devices of ours.
+dm_devices()
+{
+	dmsetup info -c --noheadings -o uuid 2> /dev/null | grep '^ENVELOPE-'
+}
+
+# keys_left: keys of volumes, of either type, in any keyring of any process.
+keys_left()
+{
+	grep -E ' (envelope|logon) +(envelope:)?vol-' /proc/keys
+}
+
+# nothing_left: no device, no key, no loop device.
+nothing_left()
+{
+	! dm_devices && ! keys_left && ! losetup -a | grep .
+}
+
+# id_of DEV: the volume id.
+id_of()
+{
+	envelope inspect --json "$1" |
+		sed -n 's/.*"volume_id": *"\(vol-[0-9a-f]*\)".*/\1/p' | head -n 1
+}
+
+# key_of DEV: the ARN of the KMS key of its first slot.
+key_of()
+{
+	envelope inspect --json "$1" |
+		sed -n 's/.*"key_id": *"\([^"]*\)".*/\1/p' | head -n 1
+}
+
+# sum_of FILE: its SHA-256.
+sum_of()
+{
+	sha256sum < "$1" | cut -d' ' -f1
+}
+
+# unchanged FILE COMMAND...: the command leaves FILE's bytes alone; its status.
+unchanged()
+{
+	local file=$1 before rc=0
+
+	shift
+	before=$(sum_of "$file")
+	"$@" || rc=$?
+	[ "$(sum_of "$file")" = "$before" ] || { echo "$file changed"; rc=99; }
+	return $rc
+}
+
+# refused STATUS NAME REGEX COMMAND...: that status and sentence, nothing left
+# behind, /dev/vda as before.
+refused()
+{
+	local status=$1 name=$2 regex=$3
+
+	shift 3
+	t_says "$status" "$name" "$regex" unchanged /dev/vda "$@"
+	t "$name: nothing left" nothing_left
+}
+
+decrypts()
+{
+	host audit | grep -c '"eventName":"Decrypt"'
+}
