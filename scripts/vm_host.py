@@ -93,7 +93,7 @@ class Kms:
         """The audit trail's lines, oldest first."""
         return "".join(
             pathlib.Path(p).read_text() for p in
-            sorted(glob.glob(str(self.folder / "audit" / "*.json*"))))
+            sorted(glob.glob(str(self.folder / "audit" / "*.log*"))))
 
 
 class Services:
