@@ -28,7 +28,7 @@ int header_pread_all(int fd, const char *name, void *p, size_t bytes,
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			log_error("%s: cannot read the header at byte %lld: %s",
+			log_error("'%s': cannot read the header at byte %lld: %s",
 				  name, (long long)offset, strerror(errno));
 			return -EIO;
 		}
@@ -54,7 +54,7 @@ int header_pwrite_all(int fd, const char *name, const void *p, size_t bytes,
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			log_error("%s: cannot write the header at byte %lld: %s",
+			log_error("'%s': cannot write the header at byte %lld: %s",
 				  name, (long long)offset,
 				  n < 0 ? strerror(errno) : "no space");
 			return -EIO;
@@ -74,7 +74,7 @@ int header_flush(int fd, const char *name)
 		r = io->fsync(fd);
 	} while (r < 0 && errno == EINTR);
 	if (r < 0) {
-		log_error("%s: cannot flush the header: %s", name,
+		log_error("'%s': cannot flush the header: %s", name,
 			  strerror(errno));
 		return -EIO;
 	}

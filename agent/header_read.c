@@ -45,11 +45,11 @@ static int check_states(const struct candidates *c, const char *name)
 	enum header_copy_state a = c->info[0].state, b = c->info[1].state;
 
 	if (a == HEADER_COPY_ABSENT && b == HEADER_COPY_ABSENT) {
-		log_error("%s: no envelope header", name);
+		log_error("'%s': no envelope header", name);
 		return -ENODATA;
 	}
 	if (a < HEADER_COPY_GOOD && b < HEADER_COPY_GOOD) {
-		log_error("%s: no undamaged copy of the header is left: restore a header backup",
+		log_error("'%s': no undamaged copy of the header is left: restore a header backup",
 			  name);
 		return -EBADMSG;
 	}
@@ -64,10 +64,10 @@ static int parse_copy(struct candidates *c, const char *name, unsigned int i)
 	r = header_copy_parse(c->stored + i * HEADER_COPY_BYTES, i, &c->info[i],
 			      &c->parsed[i], why);
 	if (r == -EBADMSG)
-		log_error("%s: copy %c of the header was tampered with: %s",
+		log_error("'%s': copy %c of the header was tampered with: %s",
 			  name, 'A' + i, why);
 	else if (r == -EOPNOTSUPP)
-		log_error("%s: %s", name, why);
+		log_error("'%s': %s", name, why);
 	return r;
 }
 
@@ -98,7 +98,7 @@ static int read_copies(int fd, const char *name, unsigned int copies,
 		goto out;
 	if (c.parsed[0] && c.parsed[1] &&
 	    !same_volume(c.parsed[0], c.parsed[1])) {
-		log_error("%s: the copies of the header name different volumes: tampered with",
+		log_error("'%s': the copies of the header name different volumes: tampered with",
 			  name);
 		r = -EBADMSG;
 		goto out;
@@ -152,7 +152,7 @@ int header_check_fit(const struct header *h, const char *name,
 
 	if (end <= device_bytes)
 		return 0;
-	log_error("%s: the volume ends at byte %llu, the device at %llu: the device shrank, or the header is another's",
+	log_error("'%s': the volume ends at byte %llu, the device at %llu: the device shrank, or the header is another's",
 		  name, (unsigned long long)end,
 		  (unsigned long long)device_bytes);
 	return -EBADMSG;

@@ -50,7 +50,7 @@ static int check_dek(const char *name, const struct secret *dek)
 	if (secret_len(dek) == HEADER_DEK_BYTES &&
 	    CRYPTO_memcmp(secret_cbytes(dek), secret_cbytes(dek) + 32, 32) != 0)
 		return 0;
-	log_error("%s: the unwrapped key is not 64 bytes with different halves",
+	log_error("'%s': the unwrapped key is not 64 bytes with different halves",
 		  name);
 	return -EBADMSG;
 }
@@ -132,7 +132,7 @@ static int check_lineage(const struct header *h, const char *name,
 	if (r < 0)
 		return r;
 	if (h->core.lineage[0] && strcmp(h->core.lineage, lineage) != 0) {
-		log_error("%s: the unwrapped key is not this volume's: the header was tampered with",
+		log_error("'%s': the unwrapped key is not this volume's: the header was tampered with",
 			  name);
 		return -EBADMSG;
 	}
@@ -162,7 +162,7 @@ int header_seal(struct header *h, const struct secret *dek)
 	h->core_text = text;
 	h->core_bytes = strlen(text);
 	if (h->core_bytes > HEADER_COPY_BYTES / 2) {
-		log_error("%s: core is too big for the header",
+		log_error("'%s': core is too big for the header",
 			  h->core.volume_id);
 		return -EINVAL;
 	}
@@ -208,7 +208,7 @@ int header_verify(struct header *h, const char *name, const struct secret *dek)
 			continue;
 		r = verify_copy(h, i, dek);
 		if (r == -EBADMSG)
-			log_error("%s: copy %c of the header was tampered with: its HMAC is wrong; 'envelope check --copy %c --repair' replaces it if the other copy is good, else restore a header backup",
+			log_error("'%s': copy %c of the header was tampered with: its HMAC is wrong; 'envelope check --copy %c --repair' replaces it if the other copy is good, else restore a header backup",
 				  name, 'A' + i, 'B' - i);
 		if (r < 0 && worst == 0)
 			worst = r;

@@ -23,13 +23,13 @@ int header_lock(int fd, const char *name)
 		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
 			return 0;
 		if (errno != EWOULDBLOCK && errno != EINTR) {
-			log_error("%s: cannot lock: %s", name,
+			log_error("'%s': cannot lock: %s", name,
 				  strerror(errno));
 			return -EIO;
 		}
 		nanosleep(&wait, NULL);
 	}
-	log_error("%s: another program holds the header's lock: try again when it is done",
+	log_error("'%s': another program holds the header's lock: try again when it is done",
 		  name);
 	return -EBUSY;
 }
@@ -82,7 +82,7 @@ static int write_copies(int fd, const char *name, struct header *h,
 		index = turn == 0 ? now->first : 1 - now->first;
 		r = header_pack(h, index, sequence, copy);
 		if (r == -EINVAL)
-			log_error("%s: the slots do not fit into the header",
+			log_error("'%s': the slots do not fit into the header",
 				  name);
 		if (r == 0)
 			r = header_pwrite_all(fd, name, copy,
@@ -118,7 +118,7 @@ static int store(int fd, const char *name, struct header *h, int first)
 int header_write(int fd, const char *name, struct header *h)
 {
 	if (!h->core_text || h->slot_count == 0) {
-		log_error("%s: a header without seal or slot cannot be stored",
+		log_error("'%s': a header without seal or slot cannot be stored",
 			  name);
 		return -EINVAL;
 	}
@@ -149,7 +149,7 @@ static int read_back_zeros(int fd, const char *name, uint8_t *copy)
 		for (i = 0; i < HEADER_COPY_BYTES; i++) {
 			if (copy[i] == 0)
 				continue;
-			log_error("%s: byte %zu of the header is still there after the erase",
+			log_error("'%s': byte %zu of the header is still there after the erase",
 				  name, offset + i);
 			return -EIO;
 		}

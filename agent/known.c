@@ -33,7 +33,7 @@ static bool not_ours(int error)
 	if (geteuid() == 0 || (error != EACCES && error != EPERM))
 		return false;
 	if (!said)
-		log_warn("%s: only root can read and write pins, ignoring",
+		log_warn("'%s': only root can read and write pins, ignoring",
 			 known_dir);
 	said = true;
 	return true;
@@ -60,7 +60,7 @@ bad:
 		return -ENOENT;
 	if (not_ours(errno))
 		return -ENOENT;
-	log_error("%s: cannot open the folder of pins: %s", known_dir,
+	log_error("'%s': cannot open the folder of pins: %s", known_dir,
 		  strerror(errno));
 	return -EIO;
 }
@@ -71,17 +71,17 @@ static int check_owner(int fd, size_t *bytes_ret)
 	struct stat st;
 
 	if (fstat(fd, &st) < 0) {
-		log_error("%s/" KNOWN_FILE ": %s", known_dir, strerror(errno));
+		log_error("'%s/" KNOWN_FILE "': %s", known_dir, strerror(errno));
 		return -EIO;
 	}
 	if (!S_ISREG(st.st_mode) || (st.st_mode & 022) ||
 	    (st.st_uid != 0 && st.st_uid != geteuid())) {
-		log_error("%s/" KNOWN_FILE ": not root's alone: somebody may have changed the pins; look through it, then chown root and chmod 0600",
+		log_error("'%s/" KNOWN_FILE "': not root's alone: somebody may have changed the pins; look through it, then chown root and chmod 0600",
 			  known_dir);
 		return -EBADMSG;
 	}
 	if (st.st_size > KNOWN_MAX_BYTES) {
-		log_error("%s/" KNOWN_FILE ": %lld bytes, more than a file of pins can have",
+		log_error("'%s/" KNOWN_FILE "': %lld bytes, more than a file of pins can have",
 			  known_dir, (long long)st.st_size);
 		return -EBADMSG;
 	}
@@ -101,7 +101,7 @@ static int read_file(int dir, char **ret)
 	if (fd < 0 && errno != ENOENT) {
 		if (not_ours(errno))
 			return -ENOENT;
-		log_error("%s/" KNOWN_FILE ": %s", known_dir, strerror(errno));
+		log_error("'%s/" KNOWN_FILE "': %s", known_dir, strerror(errno));
 		return -EIO;
 	}
 	if (fd >= 0)
@@ -118,7 +118,7 @@ static int read_file(int dir, char **ret)
 	}
 	r = -EIO;
 	if (n < 0) {
-		log_error("%s/" KNOWN_FILE ": %s", known_dir, strerror(errno));
+		log_error("'%s/" KNOWN_FILE "': %s", known_dir, strerror(errno));
 		goto out;
 	}
 	text[done] = '\0';
@@ -167,7 +167,7 @@ static int parse_pins(const char *text, json_t **ret)
 		r = json_parse_strict(text, n, KNOWN_MAX_DEPTH, &pin, why);
 		text += n + (text[n] == '\n');
 		if (r == -EBADMSG || (r == 0 && !pin_valid(pin))) {
-			log_error("%s/" KNOWN_FILE ":%u: not a pin: mend or remove the line",
+			log_error("'%s/" KNOWN_FILE "' line %u: not a pin: mend or remove the line",
 				  known_dir, line);
 			r = -EBADMSG;
 		}
@@ -231,7 +231,7 @@ static int save_pins(int dir, const json_t *pins)
 	if (write_lines(dir, pins) == 0 &&
 	    renameat(dir, KNOWN_NEW, dir, KNOWN_FILE) == 0 && fsync(dir) == 0)
 		return 0;
-	log_error("%s/" KNOWN_FILE ": cannot store the pin: %s", known_dir,
+	log_error("'%s/" KNOWN_FILE "': cannot store the pin: %s", known_dir,
 		  strerror(errno));
 	unlinkat(dir, KNOWN_NEW, 0);
 	return -EIO;
@@ -260,14 +260,14 @@ static int compare(const char *name, const json_t *pin, const struct header *h,
 	json_get_string(pin, "lineage", &lineage);
 	json_get_u64(pin, "revision", 1, INT64_MAX, &revision);
 	if (strcmp(lineage, core->lineage) != 0)
-		log_error("%s: %s is pinned with another data key: the header was replaced; restore a header backup, or if you rekeyed the volume elsewhere, remove its line from %s/" KNOWN_FILE,
+		log_error("'%s': %s is pinned with another data key: the header was replaced; restore a header backup, or if you rekeyed the volume elsewhere, remove its line from %s/" KNOWN_FILE,
 			  name, core->volume_id, known_dir);
 	else if (core->revision < revision)
-		log_error("%s: %s is pinned at revision %llu, the header has %llu: an old header was put back; restore a newer header backup, or if you did it, remove its line from %s/" KNOWN_FILE,
+		log_error("'%s': %s is pinned at revision %llu, the header has %llu: an old header was put back; restore a newer header backup, or if you did it, remove its line from %s/" KNOWN_FILE,
 			  name, core->volume_id, (unsigned long long)revision,
 			  (unsigned long long)core->revision, known_dir);
 	else if (!names_key(pin, key_id))
-		log_error("%s: %s is not pinned with key %s: the header was replaced; restore a header backup, or if you rewrapped the volume elsewhere, remove its line from %s/" KNOWN_FILE,
+		log_error("'%s': %s is not pinned with key %s: the header was replaced; restore a header backup, or if you rewrapped the volume elsewhere, remove its line from %s/" KNOWN_FILE,
 			  name, core->volume_id, key_id, known_dir);
 	else
 		return 0;

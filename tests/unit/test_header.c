@@ -239,7 +239,7 @@ static void header_core_change_needs_seal(void **state)
 	assert_int_equal(header_change_core(h, &core), 0);
 	fixture_listen();
 	assert_int_equal(header_write(fd, "volume", h), -EINVAL);
-	assert_heard("volume: a header without seal or slot cannot be stored");
+	assert_heard("'volume': a header without seal or slot cannot be stored");
 	assert_int_equal(header_seal(h, dek), 0);
 	assert_int_equal(header_write(fd, "volume", h), 0);
 	header_free(h);
@@ -359,14 +359,14 @@ static void header_none(void **state)
 	(void)state;
 	fixture_listen();
 	assert_int_equal(header_read(fd, "disk", &h), -ENODATA);
-	assert_heard("disk: no envelope header");
+	assert_heard("'disk': no envelope header");
 	assert_int_equal(header_magic_at(fd, "disk", &a, &b), 0);
 	assert_false(a || b);
 	/* A file that ends before copy B is no different. */
 	assert_int_equal(ftruncate(fd, 100), 0);
 	fixture_listen();
 	assert_int_equal(header_read(fd, "disk", &h), -ENODATA);
-	assert_heard("disk: no envelope header");
+	assert_heard("'disk': no envelope header");
 	assert_int_equal(pwrite(fd, "ENVELOPE", 8, 131072), 8);
 	assert_int_equal(header_magic_at(fd, "disk", &a, &b), 0);
 	assert_false(a);
@@ -383,7 +383,7 @@ static void header_fit(void **state)
 	assert_int_equal(header_check_fit(h, "disk", 9 << 20), 0);
 	fixture_listen();
 	assert_int_equal(header_check_fit(h, "disk", (9 << 20) - 1), -EBADMSG);
-	assert_heard("disk: the volume ends at byte 9437184, the device at 9437183");
+	assert_heard("'disk': the volume ends at byte 9437184, the device at 9437183");
 	header_free(h);
 	secret_free(dek);
 }

@@ -68,7 +68,7 @@ static void both_damaged(void **state)
 	fixture_flip(fd, HEADER_COPY_BYTES + 4100);
 	fixture_listen();
 	assert_int_equal(header_read(fd, "disk", &h), -EBADMSG);
-	assert_heard("disk: no undamaged copy of the header is left: restore a header backup");
+	assert_heard("'disk': no undamaged copy of the header is left: restore a header backup");
 	/* One without magic, the other damaged: still not "no header". */
 	fixture_flip(fd, 0);
 	fixture_listen();
@@ -144,8 +144,8 @@ static void tampered_core(void **state)
 			if (which & 2)
 				fixture_forge(fd, 1, edits[i][0], edits[i][1]);
 			expect_tampered(fd, dek, which == 1 ?
-				"disk: copy A of the header was tampered with" :
-				"disk: copy B of the header was tampered with");
+				"'disk': copy A of the header was tampered with" :
+				"'disk': copy B of the header was tampered with");
 			close(fd);
 		}
 	}
@@ -304,7 +304,7 @@ static void copies_of_different_volumes(void **state)
 	fixture_forge(fd, 1, VOLUME_ID, "vol-0123456789abcdef1");
 	fixture_listen();
 	assert_int_equal(header_read(fd, "disk", &h), -EBADMSG);
-	assert_heard("disk: the copies of the header name different volumes: tampered with");
+	assert_heard("'disk': the copies of the header name different volumes: tampered with");
 	close(fd);
 	secret_free(dek);
 }

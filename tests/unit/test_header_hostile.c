@@ -331,7 +331,7 @@ static void hostile_beside_good_refused(void **state)
 	fixture_store(fd, 0, copy);
 	fixture_listen();
 	assert_int_equal(header_read(fd, "disk", &h), -EBADMSG);
-	assert_heard("disk: copy A of the header was tampered with: core: malformed JSON");
+	assert_heard("'disk': copy A of the header was tampered with: core: malformed JSON");
 	free(copy);
 	close(fd);
 	secret_free(dek);

@@ -292,10 +292,10 @@ static const struct header_io failing = { failing_pwrite, failing_fsync };
 static void failing_store(void **state)
 {
 	static const char *const says[] = {
-		"disk: cannot write the header at byte 131072: No space left",
-		"disk: cannot flush the header: No space left",
-		"disk: cannot write the header at byte 0: No space left",
-		"disk: cannot flush the header: No space left",
+		"'disk': cannot write the header at byte 131072: No space left",
+		"'disk': cannot flush the header: No space left",
+		"'disk': cannot write the header at byte 0: No space left",
+		"'disk': cannot flush the header: No space left",
 	};
 	struct secret *dek = fixture_dek(1);
 	struct header *h;
@@ -387,7 +387,7 @@ static void erase_leaves_nothing(void **state)
 	assert_memory_equal(all, zero, HEADER_BYTES);
 	fixture_listen();
 	assert_int_equal(header_read(fd, "disk", &h), -ENODATA);
-	assert_heard("disk: no envelope header");
+	assert_heard("'disk': no envelope header");
 	free(all);
 	free(zero);
 	close(fd);
@@ -414,7 +414,7 @@ static void erase_is_read_back(void **state)
 	header_set_io(&lying);
 	fixture_listen();
 	assert_int_equal(header_erase(fd, "disk"), -EIO);
-	assert_heard("disk: byte 0 of the header is still there after the erase");
+	assert_heard("'disk': byte 0 of the header is still there after the erase");
 	header_set_io(NULL);
 	close(fd);
 	secret_free(dek);
@@ -432,7 +432,7 @@ static void lock_waits_and_gives_up(void **state)
 	assert_int_equal(header_lock(fd, "disk"), 0);
 	fixture_listen();
 	assert_int_equal(header_lock(other, "disk"), -EBUSY);
-	assert_heard("disk: another program holds the header's lock");
+	assert_heard("'disk': another program holds the header's lock");
 	close(fd);
 	assert_int_equal(header_lock(other, "disk"), 0);
 	close(other);

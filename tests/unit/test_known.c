@@ -107,7 +107,7 @@ static void other_lineage(void **state)
 	assert_int_equal(known_update(h), 0);
 	fixture_listen();
 	assert_int_equal(known_check("disk", forged, 0), -EBADMSG);
-	assert_heard("disk: vol-0123456789abcdef0 is pinned with another data key: the header was replaced; restore a header backup, or if you rekeyed the volume elsewhere, remove its line from ");
+	assert_heard("'disk': vol-0123456789abcdef0 is pinned with another data key: the header was replaced; restore a header backup, or if you rekeyed the volume elsewhere, remove its line from ");
 	header_free(h);
 	header_free(forged);
 	secret_free(dek);
@@ -128,7 +128,7 @@ static void lower_revision(void **state)
 	assert_int_equal(known_update(h), 0);
 	fixture_listen();
 	assert_int_equal(known_check("disk", old, 0), -EBADMSG);
-	assert_heard("disk: vol-0123456789abcdef0 is pinned at revision 2, the header has 1: an old header was put back");
+	assert_heard("'disk': vol-0123456789abcdef0 is pinned at revision 2, the header has 1: an old header was put back");
 	header_free(old);
 	header_free(h);
 	secret_free(dek);
@@ -146,7 +146,7 @@ static void other_key(void **state)
 	assert_int_equal(known_check("disk", h, 0), 0);
 	fixture_listen();
 	assert_int_equal(known_check("disk", h, 1), -EBADMSG);
-	assert_heard("disk: vol-0123456789abcdef0 is not pinned with key " ARN_2);
+	assert_heard("'disk': vol-0123456789abcdef0 is not pinned with key " ARN_2);
 	assert_int_equal(known_update(h), 0);
 	assert_int_equal(known_check("disk", h, 1), 0);
 	header_free(h);
@@ -208,17 +208,17 @@ static void file_of_others(void **state)
 	put_file("", 0622);
 	fixture_listen();
 	assert_int_equal(known_check("disk", h, 0), -EBADMSG);
-	assert_heard("/known: not root's alone");
+	assert_heard("/known': not root's alone");
 	put_file("", 0600);
 	assert_int_equal(chown(place.file, 1234, 0), 0);
 	fixture_listen();
 	assert_int_equal(known_update(h), -EBADMSG);
-	assert_heard("/known: not root's alone");
+	assert_heard("/known': not root's alone");
 	unlink(place.file);
 	assert_int_equal(symlink("/dev/null", place.file), 0);
 	fixture_listen();
 	assert_int_equal(known_check("disk", h, 0), -EIO);
-	assert_heard("/known: Too many levels of symbolic links");
+	assert_heard("/known': Too many levels of symbolic links");
 	header_free(h);
 	secret_free(dek);
 }
@@ -244,10 +244,10 @@ static void damaged_file(void **state)
 		put_file(lines[i], 0600);
 		fixture_listen();
 		assert_int_equal(known_check("disk", h, 0), -EBADMSG);
-		assert_heard("/known:1: not a pin: mend or remove the line");
+		assert_heard("/known' line 1: not a pin: mend or remove the line");
 		fixture_listen();
 		assert_int_equal(known_update(h), -EBADMSG);
-		assert_heard("/known:1: not a pin");
+		assert_heard("/known' line 1: not a pin");
 		get_file(text, sizeof(text));
 		assert_string_equal(text, lines[i]);
 	}
@@ -264,7 +264,7 @@ static void no_place_for_pins(void **state)
 	known_set_dir("/proc/envelope");
 	fixture_listen();
 	assert_int_equal(known_update(h), -EIO);
-	assert_heard("/proc/envelope: cannot open the folder of pins");
+	assert_heard("'/proc/envelope': cannot open the folder of pins");
 	header_free(h);
 	secret_free(dek);
 }

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* envelope export: decrypt a volume in user space, with no module at all. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cipher.h"
+#include "cli.h"
+#include "log.h"
+#include "status.h"
+
+#define CHUNK_BYTES (1u << 20)	/* a multiple of every sector size */
+#define SECTOR_BYTES 512
+
+/* Where the plaintext goes. */
+struct output {
+	int fd;
+	const char *name;
+	bool seekable;		/* a file: zeros are left out */
+};
+
+static int read_chunk(const struct volume *v, uint8_t *p, size_t bytes,
+		      uint64_t offset)
+{
+	while (bytes > 0) {
+		ssize_t n = pread(v->device.fd, p, bytes, offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			log_error("'%s': cannot read at byte %llu: %s",
+				  v->device.path, (unsigned long long)offset,
+				  n < 0 ? strerror(errno) : "the device ends");
+			return -EIO;
+		}
+		p += n;
+		bytes -= n;
+		offset += n;
+	}
+	return 0;
+}
+
+/* How many bytes from the start of @p are holes, or are not: whole blocks. */
+static size_t run_length(const uint8_t *p, size_t bytes, size_t block,
+			 bool *hole_ret)
+{
+	bool hole = cipher_all_zero(p, block);
+	size_t n = block;
+
+	while (n < bytes && cipher_all_zero(p + n, block) == hole)
+		n += block;
+	*hole_ret = hole;
+	return n;
+}
+
+/* Decrypt in place; with the holes flag, zero blocks are what they seem. */
+static int decrypt_chunk(const struct header_core *core,
+			 const struct secret *dek, uint64_t at, uint8_t *p,
+			 size_t bytes)
+{
+	size_t done, n;
+	int r = 0;
+
+	for (done = 0; done < bytes && r == 0; done += n) {
+		bool hole = false;
+
+		n = bytes - done;
+		if (core->holes)
+			n = run_length(p + done, n, core->sector_size, &hole);
+		if (!hole)
+			r = cipher_xts(false, dek, core->sector_size,
+				       core->iv_large_sectors,
+				       (at + done) / SECTOR_BYTES, p + done,
+				       p + done, n);
+	}
+	if (r < 0)
+		log_error("OpenSSL refused to decrypt: %s", strerror(-r));
+	return r;
+}
+
+static int write_chunk(const struct output *out, const uint8_t *p, size_t bytes,
+		       uint64_t at)
+{
+	if (out->seekable && cipher_all_zero(p, bytes))
+		return 0;
+	while (bytes > 0) {
+		ssize_t n = out->seekable ? pwrite(out->fd, p, bytes, at) :
+					    write(out->fd, p, bytes);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			log_error("'%s': cannot write: %s", out->name,
+				  n < 0 ? strerror(errno) : "no space");
+			return -EIO;
+		}
+		p += n;
+		bytes -= n;
+		at += n;
+	}
+	return 0;
+}
+
+/* In pieces of the file system's block, so that holes inside a chunk count. */
+static int write_pieces(const struct output *out, const uint8_t *p,
+			size_t bytes, uint64_t at)
+{
+	const size_t piece = out->seekable ? 64u << 10 : bytes;
+	size_t done, n;
+	int r = 0;
+
+	for (done = 0; done < bytes && r == 0; done += n) {
+		n = bytes - done < piece ? bytes - done : piece;
+		r = write_chunk(out, p + done, n, at + done);
+	}
+	return r;
+}
+
+static int copy_all(const struct volume *v, const struct secret *dek,
+		    const struct output *out, uint8_t *buffer)
+{
+	const struct header_core *core = header_core(v->header);
+	uint64_t at;
+	size_t n;
+	int r = 0;
+
+	for (at = 0; at < core->size_bytes && r == 0; at += n) {
+		n = CHUNK_BYTES;
+		if (core->size_bytes - at < n)
+			n = core->size_bytes - at;
+		r = read_chunk(v, buffer, n, core->data_offset_bytes + at);
+		if (r == 0)
+			r = decrypt_chunk(core, dek, at, buffer, n);
+		if (r == 0)
+			r = write_pieces(out, buffer, n, at);
+		if (r == 0)
+			cli_progress("export", at + n, core->size_bytes);
+	}
+	return r;
+}
+
+static int finish(const struct output *out, uint64_t size_bytes)
+{
+	if (!out->seekable)
+		return 0;
+	if (ftruncate(out->fd, size_bytes) == 0 && fsync(out->fd) == 0)
+		return 0;
+	log_error("'%s': cannot write: %s", out->name, strerror(errno));
+	return -EIO;
+}
+
+static int decrypt_to(const struct volume *v, const struct secret *dek,
+		      const struct output *out)
+{
+	uint8_t *buffer = malloc(CHUNK_BYTES);
+	int r;
+
+	if (!buffer) {
+		log_error("out of memory");
+		return -ENOMEM;
+	}
+	r = copy_all(v, dek, out, buffer);
+	if (r == 0)
+		r = finish(out, header_core(v->header)->size_bytes);
+	wipe(buffer, CHUNK_BYTES);
+	free(buffer);
+	return r;
+}
+
+static int to_file(const struct volume *v, const struct secret *dek,
+		   const char *path)
+{
+	struct output out = { .name = path, .seekable = true };
+	struct device file = DEVICE_CLOSED;
+	int r;
+
+	r = device_open(path, DEVICE_WRITE | DEVICE_CREATE, &file);
+	if (r < 0)
+		return r;
+	out.fd = file.fd;
+	r = decrypt_to(v, dek, &out);
+	device_close(&file);
+	/* Half a volume is easily taken for a whole one. */
+	if (r < 0)
+		unlink(path);
+	return r;
+}
+
+static int export(const char *device, const char *header,
+		  const struct volume_access *access, const char *path,
+		  bool force)
+{
+	const struct output standard = { STDOUT_FILENO, "standard output",
+					 false };
+	struct volume v = VOLUME_CLOSED;
+	struct dm_volume_status status;
+	struct secret *dek = NULL;
+	int r;
+
+	r = volume_open(device, header, force ? VOLUME_FORCE : 0, &v);
+	if (r < 0)
+		return r;
+	if (volume_find_id(header_core(v.header)->volume_id, &status) == 0)
+		log_warn("%s is attached as '%s': what is written meanwhile may be torn",
+			 header_core(v.header)->volume_id, status.volume.name);
+	r = volume_unwrap(&v, access, &dek);
+	if (r == 0 && strcmp(path, "-") == 0)
+		r = decrypt_to(&v, dek, &standard);
+	else if (r == 0)
+		r = to_file(&v, dek, path);
+	secret_free(dek);
+	volume_close(&v);
+	return r;
+}
+
+int cmd_export(int argc, char **argv)
+{
+	struct volume_access access = { .conf.environment = true };
+	const char *header = NULL;
+	bool force = false;
+	const struct cli_option options[] = {
+		CLI_HEADER_OPTION(&header),
+		{ "force", NULL, cli_set_true, &force,
+		  "go on if the header names another device" },
+		CLI_ACCESS_OPTIONS(&access),
+		{ 0 },
+	};
+	const struct cli_usage usage = {
+		.verb = "export",
+		.arguments = "DEVICE FILE",
+		.about = "Decrypt DEVICE into FILE, which must not exist, or to standard output (-),\n"
+			 "in user space: no kernel module and no root is needed, only the KMS. The\n"
+			 "result is PLAINTEXT. Holes become zeros, and FILE is sparse.\n",
+		.min_arguments = 2,
+		.max_arguments = 2,
+		.options = options,
+	};
+	char **args;
+	int r;
+
+	r = cli_parse(&usage, argc, argv, &args);
+	if (r != CLI_GO_ON)
+		return r;
+	if (strcmp(args[1], "-") == 0 && isatty(STDOUT_FILENO))
+		return cli_usage_error("export", "standard output is a terminal: name a file, or send it elsewhere");
+	return status_from_errno(export(args[0], header, &access, args[1],
+					force));
+}
