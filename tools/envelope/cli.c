@@ -257,7 +257,8 @@ int cli_set_pair(void *target, const char *option, const char *value)
 
 int cli_print_json(json_t *o)
 {
-	int r = json_dumpf(o, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+	int r = json_dumpf(o, stdout, JSON_INDENT(2) |
+			   JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
 
 	json_decref(o);
 	if (r < 0 || putchar('\n') == EOF || fflush(stdout) != 0) {
