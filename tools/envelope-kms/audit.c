@@ -24,27 +24,34 @@
 
 struct audit {
 	char *path;
-	int fd;               /* append only */
+	int fd;               /* append only; negative: not open */
 	pthread_mutex_t lock; /* the file: one whole record at a time */
 };
+
+static int open_file(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+
+	return fd < 0 ? -errno : fd;
+}
 
 int audit_open(const char *path, struct audit **ret)
 {
 	struct audit *a = calloc(1, sizeof(*a));
-	int rc;
 
 	if (!a)
 		return -ENOMEM;
+	a->fd = -1;
 	a->path = strdup(path);
-	a->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-	if (!a->path || a->fd < 0) {
-		rc = a->fd < 0 ? -errno : -ENOMEM;
-		log_error("%s: cannot open the audit trail: %s", path,
-			  strerror(-rc));
+	if (!a->path) {
 		audit_close(a);
-		return rc;
+		return -ENOMEM;
 	}
 	pthread_mutex_init(&a->lock, NULL);
+	a->fd = open_file(path);
+	if (a->fd < 0)
+		log_warn("%s: cannot open the audit trail, refusing all calls until that is mended: %s",
+			 path, strerror(-a->fd));
 	*ret = a;
 	return 0;
 }
@@ -78,22 +85,33 @@ static int write_all(int fd, const char *data, size_t bytes)
  * A record that did not become durable is taken back, so that a full disk
  * leaves no torn line in front of the next record.
  */
-static int append_line(struct audit *a, const char *line, size_t bytes)
+static int append_durably(struct audit *a, const char *line, size_t bytes)
 {
 	struct stat st;
-	int rc = 0;
+	int rc;
 
-	pthread_mutex_lock(&a->lock);
+	if (a->fd < 0)
+		a->fd = open_file(a->path);
+	if (a->fd < 0)
+		return a->fd;
 	if (fstat(a->fd, &st) < 0)
-		rc = -errno;
-	if (rc == 0)
-		rc = write_all(a->fd, line, bytes);
+		return -errno;
+	rc = write_all(a->fd, line, bytes);
 	if (rc == 0 && fdatasync(a->fd) < 0)
 		rc = -errno;
 	if (rc < 0 && S_ISREG(st.st_mode) &&
 	    ftruncate(a->fd, st.st_size) < 0)
 		log_error("%s: cannot take back a torn record: %s", a->path,
 			  strerror(errno));
+	return rc;
+}
+
+static int append_line(struct audit *a, const char *line, size_t bytes)
+{
+	int rc;
+
+	pthread_mutex_lock(&a->lock);
+	rc = append_durably(a, line, bytes);
 	pthread_mutex_unlock(&a->lock);
 	if (rc < 0)
 		log_error("%s: cannot write the audit trail, refusing the call: %s",

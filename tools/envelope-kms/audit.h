@@ -12,8 +12,10 @@ struct audit;
 struct call;
 struct key_row;
 
-/* Created (0600) if absent. 0; -errno with a message printed. NULL for close
- * is accepted.
+/*
+ * The file is created (0600) if absent. One that cannot be opened is no error
+ * here: a warning is printed, and every record fails until it can be. 0;
+ * -ENOMEM. audit_close() accepts NULL.
  */
 int audit_open(const char *path, struct audit **ret);
 void audit_close(struct audit *a);

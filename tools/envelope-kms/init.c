@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "audit.h"
 #include "certs.h"
 #include "commands.h"
 #include "crypto.h"
@@ -222,19 +221,15 @@ out:
 static int make_audit(struct init *in)
 {
 	char *dir = file_path(in->work, FILE_AUDIT_DIR);
-	char *path = file_path(in->work, FILE_AUDIT);
-	struct audit *audit = NULL;
 	int rc = -ENOMEM;
 
-	if (dir && path)
+	if (dir)
 		rc = mkdir(dir, 0700) < 0 ? -errno : 0;
 	if (rc == 0)
-		rc = audit_open(path, &audit);
-	audit_close(audit);
+		rc = file_write(in->work, FILE_AUDIT, 0600, "", 0);
 	if (rc == 0)
 		rc = dir_sync(dir);
 	free(dir);
-	free(path);
 	return rc;
 }
 

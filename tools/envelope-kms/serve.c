@@ -64,6 +64,15 @@ static int lock_dir(struct serve *s)
 	return 0;
 }
 
+static void withdraw_endpoint(const struct serve *s)
+{
+	char *path = file_path(s->dir, FILE_ENDPOINT);
+
+	if (path)
+		unlink(path);
+	free(path);
+}
+
 static int read_root_key(struct serve *s)
 {
 	struct secret *file = NULL;
@@ -249,35 +258,23 @@ static char *make_url(const char *host, int port)
 /* DIR/endpoint exists while the server answers, and says where. */
 static int publish_endpoint(struct serve *s)
 {
-	char *path = file_path(s->dir, FILE_ENDPOINT);
-
 	s->endpoint = make_url(s->listen, s->port);
 	s->client_endpoint = make_url(s->endpoint_host, s->port);
-	if (!path || !s->endpoint || !s->client_endpoint) {
-		free(path);
+	if (!s->endpoint || !s->client_endpoint)
 		return -ENOMEM;
-	}
-	unlink(path);
-	free(path);
 	return file_write(s->dir, FILE_ENDPOINT, 0644, s->endpoint,
 			  strlen(s->endpoint));
-}
-
-static void withdraw_endpoint(struct serve *s)
-{
-	char *path = s->endpoint ? file_path(s->dir, FILE_ENDPOINT) : NULL;
-
-	if (path)
-		unlink(path);
-	free(path);
 }
 
 static int start(struct serve *s)
 {
 	int rc = lock_dir(s);
 
-	if (rc == 0)
-		rc = read_root_key(s);
+	if (rc < 0)
+		return rc;
+	/* One that a killed server has left would name nobody. */
+	withdraw_endpoint(s);
+	rc = read_root_key(s);
 	if (rc == 0)
 		rc = file_read(s->dir, FILE_CERTIFICATE, 0, &s->certificate);
 	if (rc == 0)
@@ -315,7 +312,8 @@ static void announce(const struct serve *s)
 
 static void stop(struct serve *s)
 {
-	withdraw_endpoint(s);
+	if (s->endpoint)
+		withdraw_endpoint(s);
 	http_stop(s->http);
 	reaper_stop(s->server.reaper);
 	throttle_free(s->server.throttle);

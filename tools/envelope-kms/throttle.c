@@ -78,7 +78,7 @@ bool throttle_failure(struct throttle *t, const char *address,
 	}
 	pthread_mutex_unlock(&t->lock);
 	if (report)
-		log_warn("%llu unauthenticated requests refused, the last from %s",
+		log_warn("unauthenticated requests refused: %llu, the last from %s",
 			 (unsigned long long)report, address);
 	return ok;
 }

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A running envelope-kms for a test, and requests to it at every level."""
+import atexit
+import base64
+import configparser
+import datetime
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import signal
+import sqlite3
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+BUILD = pathlib.Path(os.environ.get(
+    "BUILD", pathlib.Path(__file__).resolve().parent.parent.parent / "build"))
+PROGRAM = str(BUILD / "bin" / "envelope-kms")
+REGION = "us-east-1"
+ACCOUNT = "111122223333"
+WAIT_SECONDS = 30
+
+# What the machine sets must not decide how these tests go.
+for _name in list(os.environ):
+    if _name.startswith("AWS_") or _name in (
+            "SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE",
+            "NODE_EXTRA_CA_CERTS", "HTTPS_PROXY", "https_proxy"):
+        del os.environ[_name]
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+
+def run(*args, **options):
+    """envelope-kms with arguments, to its end."""
+    return subprocess.run([PROGRAM, *map(str, args)], capture_output=True,
+                          text=True, timeout=WAIT_SECONDS, check=False,
+                          **options)
+
+
+def wait_for(condition, what):
+    """Polls until @condition holds; a test fails with @what otherwise."""
+    until = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < until:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"waited {WAIT_SECONDS} s for {what}")
+
+
+def key_arn(key_id, region=REGION, account=ACCOUNT):
+    return f"arn:aws:kms:{region}:{account}:key/{key_id}"
+
+
+class Reply:
+    """Status, headers and body of one HTTP answer."""
+
+    def __init__(self, status, headers, body):
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def json(self):
+        return json.loads(self.body) if self.body else {}
+
+    @property
+    def code(self):
+        return self.json.get("__type")
+
+    @property
+    def message(self):
+        return self.json.get("message", self.json.get("Message", ""))
+
+
+class Server:
+    """A KMS directory in a temporary folder, and the process that serves it."""
+
+    def __init__(self, *options, start=True):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kms-server-"))
+        atexit.register(self.close)
+        self.dir = self.folder / "kms"
+        self.process = None
+        done = run("init", self.dir, *options)
+        if done.returncode:
+            raise AssertionError(done.stderr)
+        if start:
+            self.start()
+
+    def start(self, *options):
+        """Serves, and returns once the server answers."""
+        endpoint = self.dir / "endpoint"
+        endpoint.unlink(missing_ok=True)
+        self.out = open(self.folder / "stdout", "ab")
+        self.err = open(self.folder / "stderr", "ab")
+        self.process = subprocess.Popen(
+            [PROGRAM, "serve", str(self.dir), "--port", "0", *options],
+            stdout=self.out, stderr=self.err, stdin=subprocess.DEVNULL)
+        wait_for(lambda: self.process.poll() is not None or
+                 (endpoint.exists() and endpoint.read_text()),
+                 "the server to listen")
+        if self.process.poll() is not None:
+            raise AssertionError(self.stderr())
+        self.endpoint = endpoint.read_text()
+        self.port = int(self.endpoint.rsplit(":", 1)[1])
+        return self
+
+    def stop(self, number=signal.SIGTERM):
+        """Ends the server and returns its exit status."""
+        self.process.send_signal(number)
+        status = self.process.wait(WAIT_SECONDS)
+        self.process = None
+        self.out.close()
+        self.err.close()
+        return status
+
+    def restart(self, number=signal.SIGTERM):
+        status = self.stop(number)
+        self.start()
+        return status
+
+    def close(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def stderr(self):
+        return (self.folder / "stderr").read_text()
+
+    def stdout(self):
+        return (self.folder / "stdout").read_text()
+
+    def credentials(self):
+        """Access key id and secret of the administrator."""
+        ini = configparser.ConfigParser()
+        ini.read(self.dir / "credentials")
+        profile = ini["envelope"]
+        return (profile["aws_access_key_id"],
+                profile["aws_secret_access_key"])
+
+    def client(self, **options):
+        """A boto3 client that tries once."""
+        import boto3
+        import botocore.config
+        access, secret = self.credentials()
+        return boto3.client(
+            "kms", region_name=REGION, endpoint_url=self.endpoint,
+            verify=str(self.dir / "ca.pem"), aws_access_key_id=access,
+            aws_secret_access_key=secret,
+            config=botocore.config.Config(
+                retries={"total_max_attempts": 1}), **options)
+
+    def connection(self):
+        """A TLS connection that trusts this server's CA and no other."""
+        tls = ssl.create_default_context(cafile=str(self.dir / "ca.pem"))
+        return http.client.HTTPSConnection("127.0.0.1", self.port,
+                                           context=tls, timeout=WAIT_SECONDS)
+
+    def send(self, body, headers, method="POST", path="/"):
+        """One request as it stands; @headers is a list of pairs."""
+        connection = self.connection()
+        try:
+            connection.putrequest(method, path, skip_host=True,
+                                  skip_accept_encoding=True)
+            for name, value in headers:
+                connection.putheader(name, value)
+            connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            return Reply(answer.status, dict(answer.getheaders()),
+                         answer.read())
+        finally:
+            connection.close()
+
+    def call(self, operation, body=None, **how):
+        """One signed request; @body is an object or raw bytes."""
+        if body is None:
+            body = {}
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.send(raw, Signer(self, **how).headers(operation, raw))
+
+    def audit(self):
+        """The records of the trail, oldest first."""
+        text = (self.dir / "audit" / "audit.log").read_text()
+        return [json.loads(line) for line in text.splitlines()]
+
+    def sql(self, statement, *args):
+        """Runs SQL on the live database."""
+        db = sqlite3.connect(self.dir / "kms.db", timeout=WAIT_SECONDS)
+        try:
+            rows = db.execute(statement, args).fetchall()
+            db.commit()
+            return rows
+        finally:
+            db.close()
+
+
+class Signer:
+    """SigV4 by hand, so that a test can bend each part of it."""
+
+    def __init__(self, server, **how):
+        access, secret = server.credentials()
+        self.access = how.pop("access", access)
+        self.secret = how.pop("secret", secret)
+        self.region = how.pop("region", REGION)
+        self.service = how.pop("service", "kms")
+        self.terminator = how.pop("terminator", "aws4_request")
+        self.age = how.pop("age_seconds", 0)
+        self.date = how.pop("date", None)
+        self.extra = how.pop("extra", [])
+        self.unsigned = how.pop("unsigned", [])
+        self.target = how.pop("target", None)
+        self.method = how.pop("method", "POST")
+        self.host = f"127.0.0.1:{server.port}"
+        if how:
+            raise TypeError(f"unknown: {how}")
+
+    def headers(self, operation, body):
+        now = (datetime.datetime.now(datetime.timezone.utc) -
+               datetime.timedelta(seconds=self.age))
+        stamp = now.strftime("%Y%m%dT%H%M%SZ")
+        pairs = [("Host", self.host), ("X-Amz-Date", stamp),
+                 ("Content-Type", "application/x-amz-json-1.1"),
+                 ("X-Amz-Target",
+                  self.target or f"TrentService.{operation}"), *self.extra]
+        signed = sorted((name.lower(), value) for name, value in pairs
+                        if name not in self.unsigned)
+        names = ";".join(sorted({name for name, _ in signed}))
+        canonical = "\n".join(
+            [self.method, "/", ""] + [f"{n}:{v}" for n, v in signed] +
+            ["", names, hashlib.sha256(body).hexdigest()])
+        scope = "/".join([self.date or stamp[:8], self.region, self.service,
+                          self.terminator])
+        text = "\n".join(["AWS4-HMAC-SHA256", stamp, scope,
+                          hashlib.sha256(canonical.encode("latin-1")).hexdigest()])
+        key = ("AWS4" + self.secret).encode()
+        for part in scope.split("/"):
+            key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+        signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+        return pairs + [("Authorization",
+                         f"AWS4-HMAC-SHA256 Credential={self.access}/{scope},"
+                         f" SignedHeaders={names}, Signature={signature}")]
+
+
+class ServerCase(unittest.TestCase):
+    """Tests that share one server and one boto3 client."""
+
+    options = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(*cls.options)
+        cls.kms = cls.server.client()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.close()
+
+    def refused(self, code, message, call, *args, **kwargs):
+        """@call must fail with just that error name and text."""
+        import botocore.exceptions
+        with self.assertRaises(botocore.exceptions.ClientError) as caught:
+            call(*args, **kwargs)
+        error = caught.exception.response["Error"]
+        self.assertEqual(code, error["Code"])
+        if message is not None:
+            self.assertEqual(message, error["Message"])
+        status = caught.exception.response["ResponseMetadata"]
+        self.assertEqual(500 if code == "KMSInternalException" else 400,
+                         status["HTTPStatusCode"])
+
+    def new_key(self, **options):
+        """Key id and ARN of a fresh key."""
+        made = self.kms.create_key(**options)["KeyMetadata"]
+        return made["KeyId"], made["Arn"]
+
+
+def b64(data):
+    return base64.b64encode(data).decode()
