@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# For the scripts of tests/debug/groups: faults to order, leaks, a volume.
+
+. /test/vm/helpers/target.bash
+
+FAULTS=/sys/kernel/debug
+
+# leaks: what kmemleak finds; objects younger than five seconds do not count.
+leaks()
+{
+	echo scan > $FAULTS/kmemleak
+	sleep 6
+	echo scan > $FAULTS/kmemleak
+	cat $FAULTS/kmemleak
+	! grep -q . $FAULTS/kmemleak
+}
+
+# The module must go, and leave nothing behind.
+no_leaks()
+{
+	dmsetup remove_all --force
+	rmmod dm_envelope && leaks
+}
+
+# A range of kernel text for the faults: only what has it on its stack fails.
+limit_faults()
+{
+	local which
+
+	for which in failslab fail_page_alloc; do
+		echo "$1" > $FAULTS/$which/require-start
+		echo "$2" > $FAULTS/$which/require-end
+		echo 32 > $FAULTS/$which/stacktrace-depth
+		echo N > $FAULTS/$which/ignore-gfp-wait
+		echo 0 > $FAULTS/$which/verbose
+		echo 0 > $FAULTS/$which/probability
+		echo 1000000 > $FAULTS/$which/times
+	done
+	echo N > $FAULTS/fail_page_alloc/ignore-gfp-highmem
+	echo 0 > $FAULTS/fail_page_alloc/min-order
+}
+
+limit_faults_to_module()
+{
+	local start size
+
+	start=$(cat /sys/module/dm_envelope/sections/.text)
+	size=$(size -A /lib/modules/envelope/dm-envelope.ko |
+		awk '$1 == ".text" { print $2 }')
+	limit_faults "$start" $((start + size))
+}
+
+# limit_faults_to_function NAME: of the kernel itself.
+limit_faults_to_function()
+{
+	local start end
+
+	start=0x$(awk -v f="$1" '$3 == f { print $1 }' /proc/kallsyms)
+	end=0x$(sort /proc/kallsyms | awk -v f="$1" \
+		'hit && $1 != at { print $1; exit } $3 == f { hit = 1; at = $1 }')
+	limit_faults "$start" "$end"
+}
+
+# Faults that have struck; each uses up one of the times.
+faults()
+{
+	local a b
+
+	a=$(cat $FAULTS/failslab/times)
+	b=$(cat $FAULTS/fail_page_alloc/times)
+	echo $((2000000 - a - b))
+}
+
+# nth N COMMAND...: in it, the N-th allocation in the range fails. Not in its
+# children: a COMMAND that is a function execs what should meet the fault.
+nth()
+{
+	(
+		echo "$1" > /proc/thread-self/fail-nth
+		shift
+		[ "$(type -t "$1")" = function ] || exec "$@"
+		"$@"
+	)
+}
+
+# walk MIN CHECK COMMAND...: COMMAND once for each allocation that it makes,
+# with that one failing, until a run comes through without a fault; at least
+# MIN must have failed. After each run `CHECK STATUS` must hold; what COMMAND
+# printed is in /run/walk.
+walk()
+{
+	local min=$1 check=$2 n before rc
+
+	shift 2
+	for ((n = 1; n <= 3000; n++)); do
+		before=$(faults)
+		rc=0
+		nth "$n" "$@" > /run/walk 2>&1 || rc=$?
+		if ! "$check" $rc; then
+			echo "allocation $n of: $* (status $rc)"
+			cat /run/walk
+			dmesg | tail -n 5
+			return 1
+		fi
+		if [ "$(faults)" -eq "$before" ]; then
+			echo "$((n - 1)) allocations failed"
+			[ $rc -eq 0 ] && [ "$n" -gt "$min" ]
+			return
+		fi
+	done
+	echo "no end of allocations"
+	return 1
+}
+
+# starve on|off: all allocations in the range fail, as long as it is on.
+starve()
+{
+	local which percent=0
+
+	[ "$1" = off ] || percent=100
+	for which in failslab fail_page_alloc; do
+		echo $percent > $FAULTS/$which/probability
+	done
+}
