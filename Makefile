@@ -62,6 +62,7 @@ VM_HELPERS := $(patsubst tests/vm/helpers/%.c,$(O)/vm/%,\
 	$(wildcard tests/vm/helpers/*.c))
 
 .PHONY: all programs module unit vm-helpers demo test check mutants bench \
+	debug-kernel test-debug \
 	install uninstall clean help
 .DELETE_ON_ERROR:
 
@@ -75,6 +76,8 @@ help:
 	@echo 'make demo          set up, then show the main job in a VM'
 	@echo 'make test          set up, then run all tests'
 	@echo 'make check         static checks'
+	@echo 'make test-debug    kernel tests on a kernel with KASAN and lockdep'
+	@echo 'make debug-kernel  build that kernel (about 10 minutes, kept)'
 	@echo 'make mutants       prove that the tests can fail'
 	@echo 'make bench         instructions per I/O beside dm-crypt'
 	@echo 'make install       to $$(DESTDIR)$$(PREFIX); make uninstall undoes it'
@@ -163,6 +166,14 @@ test:
 check:
 	scripts/setup check
 	scripts/check
+
+debug-kernel:
+	scripts/setup debug
+	scripts/debug-kernel build uml
+
+test-debug:
+	scripts/setup debug
+	tests/debug/run
 
 mutants:
 	scripts/setup test
