@@ -125,6 +125,24 @@ int dm_volume_target_known(enum dm_target target)
 	return r;
 }
 
+int dm_name_taken(const char *name)
+{
+	struct dm_info info = { 0 };
+	struct dm_task *task;
+	int r;
+
+	r = new_task(DM_DEVICE_INFO, name, &task);
+	if (r < 0)
+		return r;
+	r = run_task(task);
+	if (r == 0 && dm_task_get_info(task, &info))
+		r = info.exists;
+	else if (r == -ENXIO)
+		r = 0;
+	dm_task_destroy(task);
+	return r;
+}
+
 static int create_empty(const struct dm_volume *v)
 {
 	char uuid[DM_VOLUME_UUID_CHARS];

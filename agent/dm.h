@@ -103,6 +103,9 @@ bool dm_volume_name_valid(const char *name);
  */
 int dm_volume_target_known(enum dm_target target);
 
+/* Is there a device @name, whoever made it? 1 or 0; prints nothing else. */
+int dm_name_taken(const char *name);
+
 /*
  * Make the device, load its table, resume it. Whatever fails leaves no device.
  * -EEXIST: the name or the uuid is in use. -EBUSY: the device below is.

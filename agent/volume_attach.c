@@ -2,7 +2,6 @@
 /* Attach and detach: the steps in order, each with its undo. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "keyring.h"
@@ -28,10 +27,7 @@ static int choose_name(const struct volume_attach_options *o,
 /* One DEK, one device: two would not see each other's writes. */
 static int check_free(const char *name, const struct header_core *core)
 {
-	struct dm_volume_status *list = NULL;
 	struct dm_volume_status live;
-	size_t count = 0;
-	size_t i;
 	int r;
 
 	r = volume_find_id(core->volume_id, &live);
@@ -42,16 +38,12 @@ static int check_free(const char *name, const struct header_core *core)
 	}
 	if (r != -ENXIO)
 		return r;
-	r = dm_volume_list(&list, &count);
-	for (i = 0; r == 0 && i < count; i++) {
-		if (strcmp(list[i].volume.name, name) != 0)
-			continue;
-		log_error("the name '%s' is in use, by volume %s: choose another name",
-			  name, list[i].volume.volume_id);
-		r = -EEXIST;
-	}
-	free(list);
-	return r;
+	r = dm_name_taken(name);
+	if (r <= 0)
+		return r;
+	log_error("'%s': a device of that name exists: choose another name",
+		  name);
+	return -EEXIST;
 }
 
 /* The kernel would say so too, but only after the KMS was asked. */

@@ -20,10 +20,16 @@ keys_left()
 	grep -E ' (envelope|logon) +(envelope:)?vol-' /proc/keys
 }
 
-# nothing_left: no device, no key, no loop device.
+no_keys()
+{
+	! keys_left
+}
+
+# nothing_left: no device, no key, no loop device. A dead key's last reference
+# goes with a worker of the kernel, within moments.
 nothing_left()
 {
-	! dm_devices && ! keys_left && ! losetup -a | grep .
+	! dm_devices && ! losetup -a | grep . && wait_until 20 no_keys
 }
 
 # id_of DEV: the volume id.
