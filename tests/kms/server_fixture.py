@@ -127,6 +127,12 @@ class Server:
         self.start()
         return status
 
+    def end(self):
+        """Stops the server, which must have been well until then."""
+        if self.process and self.stop() != 0 or "ERROR: " in self.stderr():
+            raise AssertionError(self.stderr())
+        self.close()
+
     def close(self):
         if self.process:
             self.process.kill()
@@ -264,7 +270,7 @@ class ServerCase(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        cls.server.close()
+        cls.server.end()
 
     def refused(self, code, message, call, *args, **kwargs):
         """@call must fail with just that error name and text."""

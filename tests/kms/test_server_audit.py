@@ -216,8 +216,8 @@ class NoRecordNoAnswer(ServerCase):
 
     @classmethod
     def tearDownClass(cls):
-        cls.server.close()
-        subprocess.run(["umount", cls.mount], check=False)
+        cls.server.stop()
+        subprocess.run(["umount", cls.mount], check=True)
         cls.server.close()
 
     def refuses_all(self):

@@ -36,7 +36,7 @@ def open_row(root, parts, sealed):
 class Canary(unittest.TestCase):
     def setUp(self):
         self.server = Server()
-        self.addCleanup(self.server.close)
+        self.addCleanup(self.server.end)
 
     def plant_in_files(self, data):
         """In the database file, in its log, and in all that is text."""

@@ -22,7 +22,7 @@ class Cli(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        cls.server.close()
+        cls.server.end()
 
     def run_aws(self, *args):
         return subprocess.run(

@@ -162,7 +162,7 @@ class Init(Folder):
 
     def test_other_region_and_account(self):
         server = Server("--region", "eu-west-1", "--account", "999988887777")
-        self.addCleanup(server.close)
+        self.addCleanup(server.end)
         key = server.call("DescribeKey", {"KeyId": "alias/envelope"},
                           region="eu-west-1").json["KeyMetadata"]
         self.assertEqual(key["Arn"], key_arn(key["KeyId"], "eu-west-1",
@@ -217,7 +217,7 @@ class Serve(Folder):
 
     def test_one_server_a_directory(self):
         server = Server()
-        self.addCleanup(server.close)
+        self.addCleanup(server.end)
         done = run("serve", server.dir, "--port", "0")
         self.assertEqual(
             (1, f"envelope-kms: {server.dir}: another envelope-kms serves it\n"),
@@ -227,7 +227,7 @@ class Serve(Folder):
 
     def test_announces_itself(self):
         server = Server("--host", "10.0.2.2")
-        self.addCleanup(server.close)
+        self.addCleanup(server.end)
         out = server.stdout()
         self.assertTrue(out.startswith(f"listening on {server.endpoint}\n"))
         self.assertEqual(f"https://127.0.0.1:{server.port}", server.endpoint)
@@ -241,12 +241,12 @@ class Serve(Folder):
 
     def test_listens_on_ipv6(self):
         server = Server("--listen", "::1", "--host", "localhost")
-        self.addCleanup(server.close)
+        self.addCleanup(server.end)
         self.assertEqual(f"https://[::1]:{server.port}", server.endpoint)
 
     def test_stop_lets_a_request_end(self):
         server = Server()
-        self.addCleanup(server.close)
+        self.addCleanup(server.end)
         body = b'{"Limit": 1000}'
         pairs = Signer(server).headers("ListKeys", body)
         connection = server.connection()
@@ -267,7 +267,7 @@ class Serve(Folder):
 class Durable(unittest.TestCase):
     def setUp(self):
         self.server = Server()
-        self.addCleanup(self.server.close)
+        self.addCleanup(self.server.end)
         self.kms = self.server.client()
 
     def again(self, number=signal.SIGTERM):
@@ -337,7 +337,7 @@ class Durable(unittest.TestCase):
 class Deletion(unittest.TestCase):
     def setUp(self):
         self.server = Server()
-        self.addCleanup(self.server.close)
+        self.addCleanup(self.server.end)
         self.kms = self.server.client()
         made = self.kms.create_key()["KeyMetadata"]
         self.key, self.arn = made["KeyId"], made["Arn"]
