@@ -19,10 +19,15 @@ void log_init(const char *program)
 /* A header or a server may put escape sequences into a name we print. */
 static void mask_controls(char *line)
 {
-	for (; *line; line++)
-		if (((unsigned char)*line < 0x20 && *line != '\n') ||
-		    *line == 0x7f)
-			*line = '?';
+	for (; *line; line++) {
+		unsigned char c = line[0], next = line[1];
+
+		/* In UTF-8 the controls U+0080 to U+009F are C2 80 to C2 9F. */
+		if (c == 0xc2 && next >= 0x80 && next < 0xa0)
+			line[1] = '?';
+		if (c < 0x20 || c == 0x7f || line[1] != (char)next)
+			line[0] = '?';
+	}
 }
 
 __attribute__((format(printf, 2, 0)))
