@@ -28,8 +28,11 @@ atexit.register(shutil.rmtree, _folder, True)
 
 
 def _build():
-    """kms-call, with the flags of the programs."""
-    subprocess.run(["make", "-s", f"O={BUILD}", f"{BUILD}/libenvelope.a"],
+    """kms-call, with the flags of the programs; SAN=1: with sanitizers."""
+    san = os.environ.get("SAN") == "1"
+    library = BUILD / "san" / "libenvelope.a" if san else (
+        BUILD / "libenvelope.a")
+    subprocess.run(["make", "-s", f"O={BUILD}", *["SAN=1"] * san, library],
                    cwd=ROOT, check=True, stdout=sys.stderr)
     program = _folder / "kms-call"
     flags = subprocess.run(
@@ -40,8 +43,8 @@ def _build():
         ["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-Wall",
          "-Wextra", "-Werror", f"-I{ROOT}/agent", f"-I{ROOT}/kernel",
          *map(str, sorted((HERE / "client").glob("*.c"))),
-         f"{BUILD}/libenvelope.a", *flags, "-lkeyutils", "-o", str(program)],
-        check=True)
+         *["-fsanitize=address,undefined"] * san, library, *flags,
+         "-lkeyutils", "-o", program], check=True)
     return program
 
 
