@@ -205,7 +205,11 @@ static void file_of_others(void **state)
 	struct header *h = fixture_header(dek);
 
 	(void)state;
-	put_file("", 0622);
+	put_file("", 0602);
+	fixture_listen();
+	assert_int_equal(known_check("disk", h, 0), -EBADMSG);
+	assert_heard("/known': not root's alone");
+	put_file("", 0620);
 	fixture_listen();
 	assert_int_equal(known_check("disk", h, 0), -EBADMSG);
 	assert_heard("/known': not root's alone");
