@@ -78,7 +78,9 @@ static int open_volume(struct resize *z)
 		if (s.volume.major == LOOP_MAJOR)
 			refresh_loop(node);
 	}
-	r = volume_open(device, z->o->header_path, VOLUME_WRITE_HEADER,
+	/* A device that has grown is, without a name, another one. */
+	r = volume_open(device, z->o->header_path, VOLUME_WRITE_HEADER |
+			(z->o->force && z->o->header_path ? VOLUME_FORCE : 0),
 			&z->volume);
 	if (r < 0)
 		return r;

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# vm: --disk 8 --kms
+# vm: --disk 8 --kms --time 600
 # Where the key is, who may do what with it, and what becomes of the volume
 # when it ends.
 . /test/vm/helpers/attach.bash

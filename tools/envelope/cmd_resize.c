@@ -36,7 +36,8 @@ int cmd_resize(int argc, char **argv)
 	const struct cli_option options[] = {
 		{ "size", "BYTES", cli_set_bytes, &o.size_bytes,
 		  "new size of the data (default: all there is)" },
-		{ "force", NULL, cli_set_true, &o.force, "shrink" },
+		{ "force", NULL, cli_set_true, &o.force,
+		  "shrink; a detached header follows a device without a name" },
 		CLI_HEADER_OPTION(&o.header_path),
 		CLI_ACCESS_OPTIONS(&o.access),
 		CLI_JSON_OPTION(&json),

@@ -11,20 +11,6 @@
 #include "status.h"
 #include "volume.h"
 
-#pragma weak cmd_inspect
-#pragma weak cmd_check
-#pragma weak cmd_rewrap
-#pragma weak cmd_header_backup
-#pragma weak cmd_header_restore
-#pragma weak cmd_erase
-#pragma weak cmd_export
-#pragma weak cmd_format
-#pragma weak cmd_attach
-#pragma weak cmd_detach
-#pragma weak cmd_status
-#pragma weak cmd_list
-#pragma weak cmd_resize
-
 static const struct command commands[] = {
 	{ "format", NULL, "make a volume under a KMS key", cmd_format },
 	{ "attach", "open", "make the plaintext device", cmd_attach },
@@ -90,7 +76,7 @@ static int run(int argc, char **argv)
 	if (strcmp(argv[1], VOLUME_REHEARSE_VERB) == 0)
 		return status_from_errno(volume_rehearse());
 	command = find_command(argv[1]);
-	if (!command || !command->run) {
+	if (!command) {
 		log_error("no verb '%s': see 'envelope --help'", argv[1]);
 		return STATUS_USAGE;
 	}
