@@ -6,7 +6,7 @@
  *   vmkey add TYPE NAME KEYRING SEED   KEYRING: @u @s @us or a serial number
  *   vmkey ring                         keyring "envelope" in @u; its serial
  *   vmkey hex SEED                     for dm-crypt tables in volumes to spare
- *   vmkey find SEED                    "whole N halves N rounds N"
+ *   vmkey find SEED...                 "SEED whole N halves N rounds N"
  *
  * Kinds of NAME's payload that must be refused: SEED "short", "equal".
  */
@@ -37,10 +37,21 @@ static void wipe(void *p, size_t n)
 		*b++ = 0;
 }
 
+/*
+ * Byte by byte: memcpy() and vectorised loops would leave the key in vector
+ * registers, and so in what the kernel saves of them at a task switch.
+ */
+static void copy(volatile uint8_t *to, const volatile uint8_t *from, size_t n)
+{
+	while (n--)
+		*to++ = *from++;
+}
+
 /* splitmix64: no library, so no copy of the key in anybody's context */
 static void derive(uint64_t seed, uint8_t *key)
 {
-	uint64_t x = seed * 0x9e3779b97f4a7c15ull + 0x1234567;
+	/* not the step of the loop: keys would be parts of each other */
+	uint64_t x = (seed + 1) * 0xd1342543de82ef95ull;
 
 	for (int i = 0; i < KEY_BYTES / 8; i++) {
 		uint64_t z = (x += 0x9e3779b97f4a7c15ull);
@@ -48,7 +59,8 @@ static void derive(uint64_t seed, uint8_t *key)
 		z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
 		z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
 		z ^= z >> 31;
-		memcpy(key + 8 * i, &z, 8);
+		for (int j = 0; j < 8; j++)
+			((volatile uint8_t *)key)[8 * i + j] = z >> 8 * j;
 	}
 }
 
@@ -106,7 +118,7 @@ static int add(char **argv)
 	if (!strcmp(argv[3], "short"))
 		bytes = HALF_BYTES;
 	if (!strcmp(argv[3], "equal"))
-		memcpy(key + HALF_BYTES, key, HALF_BYTES);
+		copy(key + HALF_BYTES, key, HALF_BYTES);
 	id = add_key(argv[0], argv[1], key, bytes, keyring_of(argv[2]));
 	wipe(key, KEY_BYTES);
 	return print_serial(id);
@@ -146,9 +158,9 @@ static void expand(const uint8_t *half, uint8_t *schedule)
 	uint8_t sbox[256], t[4], rcon = 1;
 
 	make_sbox(sbox);
-	memcpy(schedule, half, HALF_BYTES);
+	copy(schedule, half, HALF_BYTES);
 	for (int i = 8; i < 4 * ROUND_KEYS; i++) {
-		memcpy(t, schedule + 4 * (i - 1), 4);
+		copy(t, schedule + 4 * (i - 1), 4);
 		if (i % 8 == 0) {
 			uint8_t first = t[0];
 
@@ -171,36 +183,47 @@ static void expand(const uint8_t *half, uint8_t *schedule)
 struct patterns {
 	uint8_t key[KEY_BYTES];
 	uint8_t rounds[2 * (ROUND_KEYS - 2)][16];
-	uint8_t first[65536 / 8];	/* bit: two first bytes of a pattern */
 	unsigned long whole, halves, round_hits;
 };
 
-static void note_first(struct patterns *p, const uint8_t *plain)
+#define MAX_SEEDS	16
+
+struct search {
+	int seeds;
+	struct patterns of[MAX_SEEDS];
+	uint8_t first[65536 / 8];	/* bit: two first bytes of a pattern */
+};
+
+static void note_first(struct search *s, const uint8_t *plain)
 {
 	unsigned int n = plain[0] | plain[1] << 8;
 
-	p->first[n / 8] |= 1 << n % 8;
+	s->first[n / 8] |= 1 << n % 8;
 }
 
-static void make_patterns(struct patterns *p, uint64_t seed)
+static void mask(volatile uint8_t *to, const volatile uint8_t *from, size_t n)
 {
+	while (n--)
+		*to++ = *from++ ^ MASK;
+}
+
+static void make_patterns(struct search *s, uint64_t seed)
+{
+	struct patterns *p = &s->of[s->seeds++];
 	uint8_t *work = locked(4096);
 	uint8_t *schedule = work + KEY_BYTES;
 
 	derive(seed, work);
 	for (int h = 0; h < 2; h++) {
 		expand(work + h * HALF_BYTES, schedule);
-		note_first(p, work + h * HALF_BYTES);
+		note_first(s, work + h * HALF_BYTES);
 		for (int r = 2; r < ROUND_KEYS; r++) {
-			uint8_t *to = p->rounds[h * (ROUND_KEYS - 2) + r - 2];
-
-			note_first(p, schedule + 16 * r);
-			for (int i = 0; i < 16; i++)
-				to[i] = schedule[16 * r + i] ^ MASK;
+			note_first(s, schedule + 16 * r);
+			mask(p->rounds[h * (ROUND_KEYS - 2) + r - 2],
+			     schedule + 16 * r, 16);
 		}
 	}
-	for (int i = 0; i < KEY_BYTES; i++)
-		p->key[i] = work[i] ^ MASK;
+	mask(p->key, work, KEY_BYTES);
 	wipe(work, 4096);
 }
 
@@ -212,6 +235,7 @@ static int same(const uint8_t *memory, const uint8_t *masked, int n)
 	return 1;
 }
 
+/* p: what one seed makes */
 static void look(struct patterns *p, const uint8_t *at, size_t left)
 {
 	if (left >= KEY_BYTES && same(at, p->key, KEY_BYTES))
@@ -226,7 +250,7 @@ static void look(struct patterns *p, const uint8_t *at, size_t left)
 }
 
 /* Chunks overlap by a page, so that nothing hides on a border. */
-static void scan(struct patterns *p, int fd, off_t at, uint64_t bytes,
+static void scan(struct search *s, int fd, off_t at, uint64_t bytes,
 		 uint8_t *buffer)
 {
 	while (bytes) {
@@ -236,12 +260,16 @@ static void scan(struct patterns *p, int fd, off_t at, uint64_t bytes,
 		if (got <= 0)
 			got = 4096;	/* a hole in the memory map */
 		else
-			for (ssize_t i = 0; i < got; i += 4) {
-				unsigned int n = buffer[i] |
-						 buffer[i + 1] << 8;
+			for (ssize_t i = 0; i + 8 <= got; i += 8) {
+				uint64_t word = *(uint64_t *)(buffer + i);
+				unsigned int n = word & 0xffff;
 
-				if (p->first[n / 8] & 1 << n % 8)
-					look(p, buffer + i, got - i);
+				if (!word)
+					continue;
+				if (!(s->first[n / 8] & 1 << n % 8))
+					continue;
+				for (int k = 0; k < s->seeds; k++)
+					look(&s->of[k], buffer + i, got - i);
 			}
 		if ((uint64_t)got >= bytes)
 			break;
@@ -259,9 +287,9 @@ static void scan(struct patterns *p, int fd, off_t at, uint64_t bytes,
  * /proc/kcore has all RAM in the direct map. The other segments (vmalloc,
  * modules: without a physical address; text) are the same RAM once more.
  */
-static int find(uint64_t seed)
+static int find(int seeds, char **seed)
 {
-	struct patterns *p = (void *)locked(sizeof(*p));
+	struct search *s = (void *)locked(sizeof(*s));
 	uint8_t *buffer = locked(CHUNK + 4096);
 	Elf64_Ehdr head;
 	Elf64_Phdr ph;
@@ -271,7 +299,8 @@ static int find(uint64_t seed)
 		perror("vmkey: /proc/kcore");
 		return 1;
 	}
-	make_patterns(p, seed);
+	for (int i = 0; i < seeds; i++)
+		make_patterns(s, strtoull(seed[i], NULL, 0));
 	for (int i = 0; i < head.e_phnum; i++) {
 		off_t at = head.e_phoff + i * sizeof(ph);
 
@@ -279,11 +308,12 @@ static int find(uint64_t seed)
 			break;
 		if (ph.p_type == PT_LOAD && ph.p_paddr != (uint64_t)-1 &&
 		    ph.p_vaddr < KERNEL_TEXT)
-			scan(p, fd, ph.p_offset, ph.p_memsz, buffer);
+			scan(s, fd, ph.p_offset, ph.p_memsz, buffer);
 	}
 	wipe(buffer, CHUNK + 4096);
-	printf("whole %lu halves %lu rounds %lu\n", p->whole, p->halves,
-	       p->round_hits);
+	for (int i = 0; i < seeds; i++)
+		printf("%s whole %lu halves %lu rounds %lu\n", seed[i],
+		       s->of[i].whole, s->of[i].halves, s->of[i].round_hits);
 	return 0;
 }
 
@@ -295,8 +325,8 @@ int main(int argc, char **argv)
 		return print_serial(ring());
 	if (argc == 3 && !strcmp(argv[1], "hex"))
 		return hex(argv[2]);
-	if (argc == 3 && !strcmp(argv[1], "find"))
-		return find(strtoull(argv[2], NULL, 0));
+	if (argc > 2 && argc <= 2 + MAX_SEEDS && !strcmp(argv[1], "find"))
+		return find(argc - 2, argv + 2);
 	fprintf(stderr, "usage: vmkey add|ring|hex|find ...\n");
 	return 2;
 }

@@ -1,0 +1,86 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# vm: --disk 32
+# Devices that complete in interrupts: decryption leaves them for a softirq or
+# a queue. Data, ciphertext and locking stay right.
+. /test/vm/helpers/target.bash
+
+DEV=/dev/mapper/env
+HEX=$(vmkey hex 1)
+
+fio_run()
+{
+	timeout 100 fio --name=v --filename=$DEV --direct=1 --size=4m \
+		--rw=randwrite --bsrange=4k-128k --iodepth=8 \
+		--ioengine=io_uring --verify=crc32c --verify_fatal=1 \
+		--randseed=7 "$@"
+}
+
+# as_crypt: dm-crypt reads what the target wrote to $DISK
+as_crypt()
+{
+	vmio fill $DEV 0 1048576 4 && vmio check $DEV 0 1048576 4 &&
+		vmio check $DEV 8192 4096 4 2> /dev/null
+	dmsetup create crypt --table "0 16384 crypt aes-xts-plain64 $HEX 0 \
+$DISK 0 1 sector_size:4096" && vmio check /dev/mapper/crypt 0 1048576 4
+	local rc=$?
+	dmsetup remove crypt
+	return $rc
+}
+
+# Reads of all sizes, one after the other, for as long as the test needs.
+read_on()
+{
+	local i bytes
+
+	for i in $(seq 400); do
+		[ -e /tmp/enough ] && return
+		for bytes in 4096 16384 131072 1048576; do
+			vmio check $DEV 0 $bytes 4 || return 1
+		done
+	done
+}
+
+# locks_reads: what is read while it locks waits, and is right later
+locks_reads()
+{
+	rm -f /tmp/enough
+	vmio fill $DEV 0 1048576 4 || return 1
+	later read_on
+	wait_until 30 reading && keyctl revoke "$(serial "vol-$1")" &&
+		wait_until 10 waiting env && still_waiting &&
+		key "vol-$1b" 1 && unlock env "vol-$1b" && touch /tmp/enough &&
+		later_is 0 && [ "$(stat_of env errors)" = 0 ]
+}
+
+reading()
+{
+	[ "$(stat_of env reads)" -gt $((READS + 10)) ]
+}
+
+# over DEVICE NAME
+over()
+{
+	DISK=$1
+	key "vol-$2" 1 > /dev/null
+	create env "$(table 16384 "vol-$2" sector_size:4096)"
+	t "$2: fio verifies" fio_run
+	READS=$(stat_of env reads)
+	t "$2: lock under reads, unlock, fio verifies" locks_reads "$2"
+	dmsetup remove env
+	keyctl unlink "$(serial "vol-$2b")" "$RING"
+	key "vol-$2c" 1 > /dev/null
+	create env "$(table 16384 "vol-$2c" sector_size:4096)"
+	t "$2: dm-crypt reads the same" as_crypt
+	dmsetup remove env
+}
+
+over /dev/vda virtio
+for mode in 1 2; do
+	modprobe null_blk nr_devices=1 memory_backed=1 gb=1 irqmode=$mode \
+		completion_nsec=20000
+	over /dev/nullb0 null_blk-irqmode-$mode
+	rmmod null_blk
+done
+t "the module goes" rmmod dm_envelope
+done_testing

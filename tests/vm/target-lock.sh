@@ -1,0 +1,174 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Revocation, invalidation, expiry and wiping lock; key set unlocks, and no
+# block is lost or wrong.
+. /test/vm/helpers/target.bash
+
+disks 2 12288
+SECTORS=16384
+DEV=/dev/mapper/env
+
+fio_run()
+{
+	timeout 90 fio --name=v --filename=$DEV --direct=1 --size=6m --bs=4k \
+		--rw=randwrite --iodepth=8 --ioengine="$1" --rate=1500k \
+		--verify=crc32c --verify_fatal=1 --randseed=7 "${@:2}"
+}
+
+in_flow()
+{
+	[ "$(stat_of env "$1")" -gt "${2:-20}" ]
+}
+
+# locks_at_once: counters stand still from the moment keyctl has returned.
+locks_at_once()
+{
+	local before after
+
+	keyctl revoke "$(serial "$1")" || return 1
+	before=$(dmsetup status env)
+	sleep 1
+	after=$(dmsetup status env)
+	echo "$before / $after"
+	[ "$before" = "$after" ] &&
+		[[ $before == *"envelope locked revoked revocable"* ]]
+}
+
+# running_io ENGINE COUNTER FIO-OPTION...
+running_io()
+{
+	local engine=$1 counter=$2 start
+
+	key vol-$engine-$counter 1 > /dev/null
+	create env "$(table $SECTORS "vol-$engine-$counter" sector_size:4096)" ||
+		return 1
+	start=$(stat_of env "$counter")
+	later fio_run "$engine" "${@:3}"
+	wait_until 40 in_flow "$counter" $((start + 20)) &&
+		locks_at_once "vol-$engine-$counter" && waiting env &&
+		[ ! -e "$LATER" ] && key vol-again 1 &&
+		unlock env vol-again && is_state env "active -" && later_is 0
+}
+
+for engine in libaio io_uring; do
+	t "lock: revoke under writes ($engine), unlock, fio verifies" \
+		running_io $engine writes
+	dmsetup remove env
+	keyctl unlink "$(serial vol-again)" "$RING"
+	t "lock: revoke under reads ($engine), unlock, fio verifies" \
+		running_io $engine reads --verify_only=1
+	t "lock: no request failed ($engine)" test "$(stat_of env errors)" = 0
+	dmsetup remove env
+	keyctl unlink "$(serial vol-again)" "$RING"
+done
+
+# fresh NAME SEED: a volume over a key of its own
+fresh()
+{
+	dmsetup info env > /dev/null 2>&1 && dmsetup remove env
+	key "$1" 3 > /dev/null
+	create env "$(table $SECTORS "$1" sector_size:4096)"
+}
+
+becomes()
+{
+	wait_until "$1" is_state env "$2"
+}
+
+fresh vol-expire
+vmio fill $DEV 0 65536 9
+keyctl timeout "$(serial vol-expire)" 3
+t "expiry: active before" is_state env "active -"
+t "expiry: locks with nobody touching it" becomes 5 "locked expired"
+t_says 1 "expiry: a reload is refused" "Key has been revoked|Key has expired" \
+	dmsetup reload env --table "$(table $SECTORS vol-expire)"
+t_says 0 "expiry: and says to unlock" "Key revoked or expired: unlock first" dmesg
+t "expiry: the key is gone" wait_until 20 eval '! grep -q vol-expire /proc/keys'
+key vol-new 3 > /dev/null
+t "expiry: unlock" unlock env vol-new
+t "expiry: data are back" vmio check $DEV 0 65536 9
+
+fresh vol-extend
+keyctl timeout "$(serial vol-extend)" 3
+sleep 1.5
+keyctl timeout "$(serial vol-extend)" 60
+sleep 3.5
+t "expiry: extended in time" is_state env "active -"
+keyctl timeout "$(serial vol-extend)" 1
+t "expiry: shortened" becomes 3 "locked expired"
+
+fresh vol-clock
+keyctl timeout "$(serial vol-clock)" 4
+sleep 1.2
+NOW=$(date +%s)
+date -s "@$((NOW - 7200))" > /dev/null
+t "expiry: a clock set back extends nothing" becomes 6 "locked expired"
+date -s "@$((NOW + 10))" > /dev/null
+
+fresh vol-invalid
+keyctl invalidate "$(serial vol-invalid)"
+t "invalidate: locks within a second or so" becomes 2 "locked invalidated"
+key vol-invalid2 3 > /dev/null
+t "invalidate: unlock" unlock env vol-invalid2
+
+fresh vol-wipe
+t "wipe: locks" dmsetup message env 0 key wipe
+t "wipe: reason" is_state env "locked wiped"
+key vol-wrong 4 > /dev/null
+t_says 1 "wrong key: refused" "Key was rejected by service" unlock env vol-wrong
+t "wrong key: changes nothing" is_state env "locked wiped"
+t_says 1 "no key: refused" "Required key not available" unlock env vol-none
+t "right key: unlocks" unlock env vol-wipe
+t_says 1 "wrong key while active: refused" "Key was rejected by service" \
+	unlock env vol-wrong
+t "wrong key while active: still active" is_state env "active -"
+
+exchange()
+{
+	key vol-wipe2 3 > /dev/null && unlock env vol-wipe2 &&
+		keyctl revoke "$(serial vol-wipe)" && is_state env "active -" &&
+		keyctl revoke "$(serial vol-wipe2)" &&
+		is_state env "locked revoked"
+}
+t "key set while active: the new key counts" exchange
+
+two_volumes()
+{
+	fresh vol-two && DISK=/dev/ram1 &&
+		create env2 "$(table $SECTORS vol-two)" &&
+		keyctl revoke "$(serial vol-two)" &&
+		is_state env "locked revoked" && is_state env2 "locked revoked"
+}
+t "revoke: locks every volume of the key" two_volumes
+dmsetup remove env2
+DISK=/dev/ram0
+
+inactive()
+{
+	fresh vol-in && dmsetup reload env --table "$(table $SECTORS vol-in)" &&
+		keyctl revoke "$(serial vol-in)" && dmsetup resume env &&
+		is_state env "locked revoked"
+}
+t "revoke: locks a table that is not active yet" inactive
+
+fresh vol-event
+later dmsetup wait env
+sleep 0.5
+keyctl revoke "$(serial vol-event)"
+t "lock: is a device-mapper event" later_is 0
+key vol-event2 3 > /dev/null
+later dmsetup wait env "$(dmsetup info -c --noheadings -o events env)"
+sleep 0.5
+unlock env vol-event2
+t "unlock: is a device-mapper event" later_is 0
+
+dmsetup remove env
+for name in vol-event2 vol-wrong; do
+	keyctl revoke "$(serial $name)"
+	keyctl unlink "$(serial $name)" "$RING" 2> /dev/null
+done
+keyctl clear "$RING"
+t "detach: no key is left" wait_until 10 eval '! grep -q vol- /proc/keys'
+t "detach: the module goes" rmmod dm_envelope
+
+done_testing

@@ -1,0 +1,71 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What may not wait does not: RWF_NOWAIT, read-ahead and on_lock error, each
+# active and locked.
+. /test/vm/helpers/target.bash
+
+disks 2 8192
+DEV=/dev/mapper/env
+key vol-n 1 > /dev/null
+create env "$(table 8192 vol-n sector_size:4096 allow_discards)"
+
+t "nowait: write" vmio -n fill $DEV 0 65536 1
+t "nowait: read" vmio -n check $DEV 0 65536 1
+t_says 1 "nowait: a write that must be split says so" EAGAIN \
+	vmio -n fill $DEV 0 524288 1
+t "nowait: and wrote nothing" test "$(stat_of env writes)" = 1
+t "the same without nowait" vmio fill $DEV 0 524288 1
+t "readahead: reads" test "$(vmio readahead $DEV 0 65536)" -gt 0
+t "nowait: nothing failed" test "$(stat_of env errors)" = 0
+
+keyctl revoke "$(serial vol-n)"
+t_says 1 "locked: nowait read" EAGAIN vmio -n read $DEV 0 4096
+t_says 1 "locked: nowait write" EAGAIN vmio -n fill $DEV 0 4096 1
+t "locked: nothing waits" test "$(stat_of env waiting)" = 0
+blockdev --flushbufs $DEV
+t "locked: readahead returns with nothing" \
+	test "$(timeout 20 vmio readahead $DEV 1048576 65536)" = 0
+t "locked: a flush goes down" timeout 20 vmio flush $DEV
+
+later vmio check $DEV 0 65536 1
+wait_until 10 waiting env
+t "locked: a read waits" still_waiting
+t "locked: on_lock error" dmsetup message env 0 on_lock error
+t "locked: what waited fails" later_is 1
+t_says 1 "on_lock error: read" EIO vmio read $DEV 0 4096
+t_says 1 "on_lock error: write" EIO vmio fill $DEV 0 4096 1
+t_says 1 "on_lock error: discard" "EIO|EOPNOTSUPP" vmio discard $DEV 0 4096
+t "on_lock error: flush" vmio flush $DEV
+t "on_lock error: errors are counted" test "$(stat_of env errors)" -ge 3
+t "on_lock queue" dmsetup message env 0 on_lock queue
+later vmio check $DEV 0 65536 1
+wait_until 10 waiting env
+t "on_lock queue: a read waits again" still_waiting
+key vol-n2 1 > /dev/null
+t "unlock" unlock env vol-n2
+t "unlock: the read is served" later_is 0
+dmsetup remove env
+
+# Over a device without NOWAIT nobody is promised more than it can do.
+SIZE=8192
+dmsetup create below --table "0 $SIZE flakey /dev/ram1 0 60 0"
+DISK=/dev/mapper/below
+create env "$(table $SIZE vol-n2 sector_size:4096)"
+t_says 1 "nowait: over a device without it" "EAGAIN|EOPNOTSUPP" \
+	vmio -n read $DEV 0 4096
+t "nowait: that device works otherwise" vmio fill $DEV 0 65536 2
+t "nowait: and reads back" vmio check $DEV 0 65536 2
+
+# A failing device below: errors come up as they are, and nothing leaks.
+dmsetup remove env
+dmsetup reload below --table "0 $SIZE error"
+dmsetup suspend below
+dmsetup resume below
+create env "$(table $SIZE vol-n2 sector_size:4096)"
+t_says 1 "failing device: read" EIO vmio read $DEV 0 65536
+t_says 1 "failing device: write" EIO vmio fill $DEV 0 65536 1
+t "failing device: both are counted" test "$(stat_of env errors)" -ge 2
+dmsetup remove env
+dmsetup remove below
+t "the module goes" rmmod dm_envelope
+done_testing
