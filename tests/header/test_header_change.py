@@ -14,7 +14,7 @@ from header_case import COPY, flip
 class Rewrap(header_case.HeaderCase):
 
     def test_rewrap(self):
-        """rewrap moves the slot in both copies, without Decrypt"""
+        """security-02-rewrap-needs-no-plaintext"""
         disk = self.volume("--context", "team=storage")
         old = self.verified(disk)
         dek = self.dek(disk)

@@ -2,6 +2,7 @@
 """export against another implementation of aes-xts-plain64."""
 import hashlib
 import os
+import shutil
 import subprocess
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -114,11 +115,30 @@ class Export(header_case.HeaderCase):
         self.fill(disk, plain, offset=0, header=header)
         self.with_kms("export", disk, self.folder / "out", "--header", header)
         self.assertEqual(plain, (self.folder / "out").read_bytes())
+
+    def put_magic(self, path):
+        path.write_bytes(b"ENVELOPE" + path.read_bytes()[8:])
+
+    def make_ext4(self, path):
+        subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", path], check=True)
+
+    def test_other_device(self):
+        """security-07-detached-header-refuses-another-device"""
+        header = self.folder / "header"
+        disk = self.volume("--header", header)
         other = self.folder / "other"
         other.write_bytes(bytes(5 << 20))
-        self.with_kms("export", other, self.folder / "out2", "--header",
-                      header, status=6, says="is not the device of")
-        self.assertFalse((self.folder / "out2").exists())
+        out = self.folder / "out"
+        self.with_kms("export", other, out, "--header", header, status=6,
+                      says="is not the device of")
+        # Our magic, or a file system, says that it is not ciphertext.
+        for make in (self.put_magic, self.make_ext4):
+            shutil.copy(disk, other)
+            make(other)
+            self.with_kms("export", other, out, "--header", header, status=6,
+                          says="is not the device of")
+        self.assertFalse(out.exists())
+        self.with_kms("export", other, out, "--header", header, "--force")
 
     def test_one_decrypt(self):
         """export asks the KMS once"""
