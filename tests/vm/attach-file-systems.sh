@@ -39,7 +39,7 @@ life_of()
 
 	t "$name: format" envelope format "$dev"
 	t "$name: attach" envelope attach --direct "$dev" "$name"
-	t "$name: mkfs" $3 "/dev/mapper/$name"
+	t "$name: mkfs" eval "$3 /dev/mapper/$name"
 	t "$name: fill" mounted "$name" fill /mnt
 	t_says 7 "$name: detach while mounted is refused" \
 		"envelope: '$name' is in use: unmount it" \
@@ -48,7 +48,7 @@ life_of()
 	t "$name: nothing left" nothing_left
 	t "$name: unreadable on disk" no_file_system "$dev"
 	t "$name: attach again" envelope attach --direct "$dev" "$name"
-	t "$name: fsck" $4 "/dev/mapper/$name"
+	t "$name: fsck" eval "$4 /dev/mapper/$name"
 	t "$name: files are the same" mounted "$name" same_files
 	t "$name: detach again" envelope detach "/dev/mapper/$name"
 	t "$name: nothing left at the end" nothing_left

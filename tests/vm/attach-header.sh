@@ -28,7 +28,7 @@ damage()
 	local byte
 
 	byte=$(od -An -tu1 -j "$1" -N 1 /dev/vda)
-	printf "\\$(printf %o $((byte ^ 1)))" |
+	printf %b "\\0$(printf %o $((byte ^ 1)))" |
 		dd of=/dev/vda bs=1 seek="$1" conv=notrunc,fsync status=none
 }
 

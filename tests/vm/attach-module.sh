@@ -26,7 +26,6 @@ names_its_key()
 }
 
 t "format" envelope format /dev/vda
-ID=$(id_of /dev/vda)
 t "attach" attach /dev/vda x
 t "fill" dd if="$PLAIN" of=/dev/mapper/x bs=64k oflag=direct status=none
 t "key by name" names_its_key x envelope:

@@ -37,7 +37,7 @@ grows()
 	t "$name: format" envelope format "/dev/mapper/low-$name"
 	t "$name: attach" envelope attach --direct "/dev/mapper/low-$name" \
 		"$name"
-	t "$name: mkfs" $3 "$node"
+	t "$name: mkfs" eval "$3 $node"
 	t "$name: mount" mount "$node" /mnt
 	t "$name: fill" fill
 	t_says 0 "$name: nothing to grow yet" "has $((($4 - 1) << 20)) bytes already" \
@@ -47,7 +47,7 @@ grows()
 		"from $((($4 - 1) << 20)) to $((($5 - 1) << 20)) bytes" \
 		envelope resize "$name"
 	t "$name: the volume has grown" test "$(mib_of "$node")" = $(($5 - 1))
-	t "$name: the file system grows" $6
+	t "$name: the file system grows" eval "$6"
 	t "$name: it has grown" test "$(df -m --output=size /mnt |
 		tail -n 1)" -gt $(($5 * 2 / 3))
 	t "$name: the file is the same" sha256sum --quiet -c "$WORK/sum"
@@ -56,7 +56,7 @@ grows()
 	t "$name: attach again" envelope attach --direct \
 		"/dev/mapper/low-$name" "$name"
 	t "$name: still grown" test "$(mib_of "$node")" = $(($5 - 1))
-	t "$name: fsck" $7 "$node"
+	t "$name: fsck" eval "$7 $node"
 	t "$name: detach again" envelope detach "$name"
 	t "$name: nothing left" nothing_left
 }
