@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# bash completion for envelope-kms
+
+_envelope_kms()
+{
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+	local verb=${COMP_WORDS[1]} words=""
+
+	case $prev in
+	--host | --port | --region | --account)
+		COMPREPLY=()
+		return
+		;;
+	--listen)
+		words="127.0.0.1 0.0.0.0 ::1 ::"
+		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+		return
+		;;
+	esac
+	if [ "$COMP_CWORD" -eq 1 ]; then
+		words="init serve --help --version"
+	elif [[ $cur == -* ]]; then
+		case $verb in
+		init) words="--host --port --listen --region --account" ;;
+		serve) words="--listen --port" ;;
+		esac
+	else
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		return
+	fi
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+complete -F _envelope_kms envelope-kms
