@@ -43,7 +43,14 @@ field()
 		head -n 1
 }
 
-# The DEK in hex, as the KMS administrator gets it: to look for it on disk.
+# The wrapped key, as it stands in the header.
+wrapped()
+{
+	dd if="$DEV" bs=4096 skip=1 count=4 status=none | tr -d '\0' |
+		sed -n 's/.*"ciphertext": *"\([^"]*\)".*/\1/p'
+}
+
+# The DEK in base64, as the KMS administrator gets it: to look for it on disk.
 unwrap_as_administrator()
 {
 	local context
@@ -51,7 +58,7 @@ unwrap_as_administrator()
 	context="envelope:volume-id=$(field volume_id),envelope:generation=1"
 	host aws decrypt --key-id "$(field key_id)" \
 		--encryption-context "$context" \
-		--ciphertext-blob "$(field ciphertext)" \
+		--ciphertext-blob "$(wrapped)" \
 		--query Plaintext --output text
 }
 

@@ -48,7 +48,7 @@ mount -t tmpfs tmpfs /tmp
 ln -sf /proc/self/fd /dev/fd
 ln -sf /proc/self/fd/1 /dev/stdout
 ln -sf /proc/self/fd/2 /dev/stderr
-hostname guest
+echo guest > /proc/sys/kernel/hostname
 ip link set lo up
 for m in virtio_pci virtio_blk virtio_net; do modprobe $m; done
 ip addr add 10.0.2.15/24 dev eth0 && ip link set eth0 up &&

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# vm: --disk 64 --kms
+# vm: --disk 16 --kms
 # The data key and what derives from it appear nowhere outside the kernel:
 # files, logs, tables, environments, command lines, the device, live memory.
 set -u
@@ -22,6 +22,7 @@ verb()
 run_everything()
 {
 	verb format format /dev/vda &&
+		note_wrapped &&
 		verb inspect inspect --json /dev/vda &&
 		verb check check --unwrap /dev/vda &&
 		verb attach attach --direct /dev/vda data &&
@@ -49,13 +50,28 @@ field()
 	sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" $LOGS/inspect | head -n 1
 }
 
+# The wrapped key, as it stood in the header before the rewrap.
+note_wrapped()
+{
+	dd if=/dev/vda bs=4096 skip=1 count=4 status=none | tr -d '\0' |
+		sed -n 's/.*"ciphertext": *"\([^"]*\)".*/\1/p' > $LOGS/wrapped
+	[ -s $LOGS/wrapped ]
+}
+
+# The key as the KMS administrator sees it; kept in this shell's memory alone.
+unwrap()
+{
+	KEY=$(host aws decrypt --key-id "$(field key_id)" --output text \
+		--query Plaintext --ciphertext-blob "$(cat $LOGS/wrapped)" \
+		--encryption-context \
+"envelope:volume-id=$(field volume_id),envelope:generation=1") &&
+		[ "$(key | head -c 64 | wc -c)" -eq 64 ]
+}
+
 # What the search tool reads on standard input: key, UUID, volume id.
 key()
 {
-	host aws decrypt --key-id "$(field key_id)" --output text \
-		--query Plaintext --ciphertext-blob "$(field ciphertext)" \
-		--encryption-context \
-"envelope:volume-id=$(field volume_id),envelope:generation=1" | base64 -d
+	printf %s "$KEY" | base64 -d
 	dd if=/dev/vda bs=1 skip=24 count=16 status=none
 	printf %s "$(field volume_id)"
 }
@@ -141,6 +157,7 @@ finds_on_device()
 }
 
 t "security-34-canary: the verbs run" run_everything
+unwrap || exit 1
 run_failures
 t "security-34-canary: a planted key is found in every form" finds_planted
 t "security-34-canary: a planted key is found in the kernel log" \

@@ -160,16 +160,36 @@ static int read_forms(void)
 	return 0;
 }
 
+/* One pass: the next form that starts with each byte, as index + 1. */
+static uint8_t first[256];
+static uint8_t next_form[MAX_FORMS];
+
+static void index_forms(void)
+{
+	size_t i;
+
+	for (i = form_count; i-- > 0;) {
+		next_form[i] = first[forms[i].bytes[0]];
+		first[forms[i].bytes[0]] = i + 1;
+	}
+}
+
 static bool report(const char *path, const uint8_t *buf, size_t len)
 {
 	bool found = false;
+	size_t at;
 	size_t i;
 
-	for (i = 0; i < form_count; i++) {
-		if (!memmem(buf, len, forms[i].bytes, forms[i].len))
-			continue;
-		printf("%s: %s\n", path, forms[i].name);
-		found = true;
+	for (at = 0; at < len; at++) {
+		for (i = first[buf[at]]; i > 0; i = next_form[i - 1]) {
+			const struct form *f = &forms[i - 1];
+
+			if (f->len > len - at ||
+			    memcmp(buf + at, f->bytes, f->len) != 0)
+				continue;
+			printf("%s: %s\n", path, f->name);
+			found = true;
+		}
 	}
 	return found;
 }
@@ -235,6 +255,7 @@ int main(int argc, char **argv)
 	/* The tool must not be the leak that it finds. */
 	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0 || read_forms() < 0)
 		return 2;
+	index_forms();
 	if (argc == 3 && strcmp(argv[1], "search") == 0)
 		return search(argv[2]);
 	if (argc == 4 && strcmp(argv[1], "plant") == 0)
