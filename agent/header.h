@@ -111,13 +111,15 @@
  *     its lineage is core's and the HMAC of every good copy holds, all before
  *     the first byte of data is read or written;
  *  6. never writes. An interrupted update or a damaged copy stays as it is
- *     until the next authorised update, or a repair after step 5.
+ *     until an update or a repair after step 5.
  *
  * A WRITER takes a sequence number above those of both copies (at 2^63 - 1 it
  * stays there), writes all 131072 bytes of copy B, flushes, writes A, flushes;
  * so old slots are overwritten, and at every moment one copy is whole. Where B
  * alone is good, or is the newer of the two, it writes A first, lest the copy
- * that serves be the one that is torn.
+ * that serves be the one that is torn. A writer that does not have the DEK
+ * (another slot needs none) writes only if both copies are good and alike in
+ * all that the HMAC covers.
  */
 #ifndef ENVELOPE_HEADER_H
 #define ENVELOPE_HEADER_H
@@ -243,6 +245,12 @@ struct header_copy_info header_copy(const struct header *h, unsigned int index);
 
 /* Both copies good, and of the same sequence and revision? */
 bool header_copies_agree(const struct header *h);
+
+/*
+ * Both copies good, with the same bytes under the HMAC? If not, one may be
+ * forged, and who writes without the DEK might destroy the genuine one.
+ */
+bool header_cores_agree(const struct header *h);
 
 /*
  * header.c

@@ -128,6 +128,17 @@ int header_read_copy(int fd, const char *name, unsigned int index,
 	return read_copies(fd, name, 1u << index, ret);
 }
 
+bool header_cores_agree(const struct header *h)
+{
+	const uint8_t *a = h->stored, *b = h->stored + HEADER_COPY_BYTES;
+
+	return h->copies[0].state >= HEADER_COPY_GOOD &&
+	       h->copies[1].state >= HEADER_COPY_GOOD &&
+	       memcmp(a, b, AT_SEQUENCE) == 0 &&
+	       memcmp(a + AT_HMAC, b + AT_HMAC,
+		      AT_CORE + h->core_bytes - AT_HMAC) == 0;
+}
+
 int header_magic_at(int fd, const char *name, bool *a_ret, bool *b_ret)
 {
 	uint8_t magic[HEADER_COPIES][8];

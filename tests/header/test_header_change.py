@@ -88,15 +88,42 @@ class Rewrap(header_case.HeaderCase):
         self.assertFalse(self.pins.exists() and self.pins.read_text())
 
     def test_damaged(self):
-        """rewrap writes the damaged copy first, and mends it"""
+        """rewrap of a damaged header sends to check --repair"""
         for index in (0, 1):
             disk = self.volume(name=f"disk-{index}")
             flip(disk, index * COPY + 4100)
+            before = self.digest(disk)
+            self.with_kms("rewrap", "--kms-key", self.key, disk, status=6,
+                          says="'envelope check --repair' first")
+            self.assertEqual(before, self.digest(disk))
+            self.with_kms("check", "--repair", disk)
             done = self.with_kms("rewrap", "--json", "--kms-key", self.key,
                                  disk)
             self.assertEqual(self.key, self.json(done)["key_id"])
-            self.with_kms("check", "--unwrap", disk)
             self.verified(disk)
+
+    def test_forged(self):
+        """security-03-rewrap-spares-the-genuine-copy"""
+        for copies in "AB":
+            disk = self.volume(name=f"disk-{copies}")
+            self.forge(disk, b'"revision":1', b'"revision":9', copies)
+            before = self.digest(disk)
+            calls = len(self.calls())
+            self.with_kms("rewrap", "--kms-key", self.key, disk, status=6,
+                          says="'envelope check --repair' first")
+            self.assertEqual(before, self.digest(disk))
+            self.assertEqual(calls, len(self.calls()))
+
+    def test_interrupted(self):
+        """rewrap goes on where a rewrap was interrupted"""
+        disk = self.volume()
+        old = disk.read_bytes()
+        self.with_kms("rewrap", "--kms-key", self.key, disk)
+        disk.write_bytes(old[:COPY] + disk.read_bytes()[COPY:])
+        self.envelope("check", disk, status=6, says="an update was interrupted")
+        self.with_kms("rewrap", "--kms-key", self.new_key(), disk)
+        self.with_kms("check", "--unwrap", disk)
+        self.verified(disk)
 
     def test_detached(self):
         """rewrap of a detached header leaves the device alone"""

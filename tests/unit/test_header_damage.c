@@ -294,6 +294,34 @@ static void forged_copy_repairs_nothing(void **state)
 	secret_free(dek);
 }
 
+/* What a writer without the DEK must ask first. */
+static void cores_agree(void **state)
+{
+	struct secret *dek = fixture_dek(1);
+	int fd = fixture_volume(dek);
+	struct header *h = reread(fd);
+
+	(void)state;
+	assert_true(header_cores_agree(h));
+	header_free(h);
+	/* Slots may differ, core may not, nor may a copy be missing. */
+	fixture_forge(fd, 0, "key/1111", "key/2222");
+	h = reread(fd);
+	assert_true(header_cores_agree(h));
+	header_free(h);
+	fixture_forge(fd, 1, "\"revision\":1", "\"revision\":2");
+	h = reread(fd);
+	assert_false(header_cores_agree(h));
+	header_free(h);
+	fixture_forge(fd, 1, "\"revision\":2", "\"revision\":1");
+	fixture_flip(fd, 5000);
+	h = reread(fd);
+	assert_false(header_cores_agree(h));
+	header_free(h);
+	close(fd);
+	secret_free(dek);
+}
+
 static void copies_of_different_volumes(void **state)
 {
 	struct secret *dek = fixture_dek(1);
@@ -345,6 +373,7 @@ int main(void)
 		  0, 0, 0 },
 		{ "security-03-forged-copy-repairs-nothing",
 		  forged_copy_repairs_nothing, 0, 0, 0 },
+		cmocka_unit_test(cores_agree),
 		{ "security-03-copies-of-different-volumes-refused",
 		  copies_of_different_volumes, 0, 0, 0 },
 		{ "security-02-slots-are-outside-the-hmac",

@@ -41,6 +41,16 @@ static int store_slot(struct volume *v, const struct rewrap *o,
 	return r;
 }
 
+/* Without the DEK nobody can tell which of two cores is the genuine one. */
+static int check_cores(const struct volume *v)
+{
+	if (header_cores_agree(v->header))
+		return 0;
+	log_error("'%s': the copies of the header differ, or one is damaged: 'envelope check --repair' first",
+		  volume_header_name(v));
+	return -EBADMSG;
+}
+
 /* Pins and allow-keys first: a forged header causes no traffic. */
 static int reencrypt(struct volume *v, const struct rewrap *o,
 		     struct volume_kms *k, struct kms_wrapped *ret)
@@ -50,7 +60,9 @@ static int reencrypt(struct volume *v, const struct rewrap *o,
 	json_t *context = NULL;
 	int r;
 
-	r = known_check(volume_header_name(v), v->header, o->slot);
+	r = check_cores(v);
+	if (r == 0)
+		r = known_check(volume_header_name(v), v->header, o->slot);
 	if (r == -ENOENT)
 		r = 0;
 	if (r == 0)
