@@ -8,8 +8,8 @@
 PORT=8444
 LISTENING=$(printf ':%04X 00000000:0000 0A' $PORT)
 ip link set lo up
-openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=liar -days 2 \
-	-config <(printf '[req]\ndistinguished_name = dn\n[dn]\n') \
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 \
+	-nodes -subj /CN=liar -days 2 -config <(printf '[req]\ndistinguished_name = dn\n[dn]\n') \
 	-addext subjectAltName=IP:127.0.0.1 -keyout "$WORK/liar.key" \
 	-out "$WORK/liar.pem" 2> /dev/null
 t "format" envelope format /dev/vda
