@@ -90,13 +90,15 @@ class Case(unittest.TestCase):
             if v is not None))
         return path
 
-    def call(self, *args, env=None, config=None, timeout=8000, options=()):
-        """Run kms-call. Values of env that are None are left out."""
+    def call(self, *args, env=None, config=None, timeout=8000, options=(),
+             under=()):
+        """Run kms-call, under another command if given. Values of env that
+        are None are left out."""
         full = {"PATH": os.environ["PATH"], "HOME": str(self.home),
                 "LC_ALL": "C.UTF-8", "AWS_ACCESS_KEY_ID": KEY_ID,
                 "AWS_SECRET_ACCESS_KEY": SECRET}
         full.update(env or {})
-        argv = [str(self.program), "--config", str(config or self.conf()),
+        argv = [*under, str(self.program), "--config", str(config or self.conf()),
                 "--timeout", str(timeout), *options, *args]
         return Result(subprocess.run(
             argv, env={k: v for k, v in full.items() if v is not None},

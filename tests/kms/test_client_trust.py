@@ -2,6 +2,7 @@
 """Whom the client believes: certificates, environment, configuration."""
 import base64
 import json
+import os
 import socket
 import threading
 
@@ -164,6 +165,21 @@ class Environment(Case):
             bytes(b ^ 0x55 for b in p).hex() for p in patterns)})
         self.assertEqual(result.status, DONE, result.stderr)
         self.assertEqual(result.out["found"], [len(patterns) - 1])
+
+    def test_no_locked_memory(self):
+        """security-09: without lockable memory it fails, nothing sent"""
+        under = ["prlimit", "--memlock=0"]
+        if os.geteuid() == 0:
+            # Root may lock whatever the limit says.
+            self.home.parent.chmod(0o755)
+            self.home.chmod(0o755)
+            self.stranger.folder.chmod(0o755)
+            under += ["setpriv", "--reuid=65534", "--regid=65534",
+                      "--clear-groups"]
+        result = self.decrypt(under=under)
+        self.assertEqual(result.stderr, "kms-call: credentials: no locked memory for them: Cannot allocate memory")
+        self.assertEqual(result.status, 1)
+        self.assertEqual(self.stranger.connections, 0)
 
     @staticmethod
     def canary(dek):

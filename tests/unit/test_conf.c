@@ -102,6 +102,11 @@ static void defaults(void **state)
 			    "arn:aws:kms:eu-west-1:444455556666:key/*");
 	conf_free(conf);
 
+	assert_int_equal(load("[region us-east-1]\nendpoint = https://[fe80::1]:8443/\n", NULL, &conf), 0);
+	assert_string_equal(conf_region_at(conf, 0)->endpoint,
+			    "https://[fe80::1]:8443");
+	conf_free(conf);
+
 	assert_int_equal(load("[region cn-north-1]\naccount = 444455556666\n",
 			      NULL, &conf), 0);
 	region = conf_region_at(conf, 0);
