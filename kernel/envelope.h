@@ -327,8 +327,8 @@ int envelope_message_set(struct envelope_target *target, bool leased,
 			 const char *name);
 int envelope_message_wipe(struct envelope_target *target);
 int envelope_message_on_lock(struct envelope_target *target, bool fail);
-/* Data path: this target's key was seen dead. Any context. */
-void envelope_key_died(struct envelope_target *target,
+/* Data path, under RCU: this target's key was seen dead. Any context. */
+void envelope_key_died(struct envelope_target *target, const struct key *key,
 		       enum envelope_reason reason);
 
 #endif

@@ -28,11 +28,10 @@ bool envelope_open(struct envelope_target *target)
 	key = rcu_dereference(target->key);
 	if (key)
 		reason = envelope_key_dead(key);
+	if (unlikely(reason != ENVELOPE_REASON_NONE))
+		envelope_key_died(target, key, reason);
 	rcu_read_unlock();
-	if (likely(reason == ENVELOPE_REASON_NONE))
-		return true;
-	envelope_key_died(target, reason);
-	return false;
+	return reason == ENVELOPE_REASON_NONE;
 }
 
 bool envelope_section_enter(struct envelope_target *target)

@@ -212,13 +212,15 @@ static void poll_work_fn(struct work_struct *work)
 	mutex_unlock(&envelope_registry_mutex);
 }
 
-void envelope_key_died(struct envelope_target *target,
+void envelope_key_died(struct envelope_target *target, const struct key *key,
 		       enum envelope_reason reason)
 {
 	unsigned long flags;
 
 	spin_lock_irqsave(&target->hold_lock, flags);
-	if (target->state == ENVELOPE_ACTIVE) {
+	/* key set may just have given the target another key */
+	if (target->state == ENVELOPE_ACTIVE &&
+	    rcu_access_pointer(target->key) == key) {
 		WRITE_ONCE(target->state, ENVELOPE_LOCKED);
 		target->reason = reason;
 	}
