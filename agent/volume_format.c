@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "volume_private.h"
@@ -14,6 +15,7 @@ struct format {
 	const struct volume_format_options *o;
 	struct device device;
 	struct device header_file;	/* closed unless detached */
+	bool created;			/* header_file is a new file */
 	struct header_core core;
 };
 
@@ -51,6 +53,7 @@ static int check_blank(const struct device *d, bool force)
 	return 0;
 }
 
+/* A new file as a rule; --force takes what is there. */
 static int open_header_file(struct format *f)
 {
 	const char *path = f->o->header_path;
@@ -58,12 +61,11 @@ static int open_header_file(struct format *f)
 
 	if (!path)
 		return 0;
-	/* A new file as a rule; --force takes what is there. */
-	if (!f->o->force)
-		return device_open(path, DEVICE_WRITE | DEVICE_CREATE,
+	if (f->o->force && access(path, F_OK) == 0)
+		return device_open(path, DEVICE_WRITE | DEVICE_EXCLUSIVE,
 				   &f->header_file);
-	r = device_open(path, DEVICE_WRITE | DEVICE_EXCLUSIVE,
-			&f->header_file);
+	r = device_open(path, DEVICE_WRITE | DEVICE_CREATE, &f->header_file);
+	f->created = r == 0;
 	return r;
 }
 
@@ -294,9 +296,8 @@ int volume_format(const struct volume_format_options *o,
 		snprintf(result.key_id, sizeof(result.key_id), "%s",
 			 wrapped.key_arn);
 		*ret = result;
-	} else if (f.header_file.fd >= 0 && !o->force) {
-		/* The empty file that this call made. */
-		remove(o->header_path);
+	} else if (f.created) {
+		unlink(o->header_path);
 	}
 	kms_wrapped_free(&wrapped);
 	device_close(&f.header_file);
