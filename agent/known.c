@@ -333,12 +333,29 @@ out:
 	return r == -ENOENT ? 0 : r;
 }
 
+/*
+ * The keys of a pin stay: slots are not under the HMAC, so that one of them is
+ * there says nothing, however well the header was verified by another.
+ */
 static int edit_update(json_t *pins, const void *argument)
 {
 	const struct header *h = argument;
+	const struct header_core *core = header_core(h);
+	json_t *pin = json_object_get(pins, core->volume_id);
+	const char *lineage = "";
+	uint64_t revision = 0;
 
-	return json_object_set_new(pins, header_core(h)->volume_id,
-				   make_pin(h)) < 0 ? -ENOMEM : 1;
+	if (pin)
+		json_get_string(pin, "lineage", &lineage);
+	if (strcmp(lineage, core->lineage) != 0)
+		return json_object_set_new(pins, core->volume_id,
+					   make_pin(h)) < 0 ? -ENOMEM : 1;
+	json_get_u64(pin, "revision", 1, INT64_MAX, &revision);
+	if (revision == core->revision)
+		return 0;
+	return json_object_set_new(pin, "revision",
+				   json_integer(core->revision)) < 0 ?
+	       -ENOMEM : 1;
 }
 
 int known_update(const struct header *h)

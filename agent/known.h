@@ -36,11 +36,11 @@ void known_set_dir(const char *dir);
 int known_check(const char *name, const struct header *h, size_t index);
 
 /*
- * Pin @h: its lineage, revision and the keys of all its slots replace what was
- * there. After format, the first verified attach, and every change of header
- * that this host makes. Only for a verified or sealed header. Atomic and
- * durable. -EBADMSG: damaged file, left alone. -EIO, -ENOMEM. Not root: a
- * warning, and 0.
+ * Pin @h. The first time: its lineage, revision and the keys of all its slots;
+ * later only the revision, since a new key is known_replace_key()'s business.
+ * After format, every verified attach, and every change of core that this host
+ * makes. Only for a verified or sealed header. Atomic and durable. -EBADMSG:
+ * damaged file, left alone. -EIO, -ENOMEM. Not root: a warning, and 0.
  */
 int known_update(const struct header *h);
 

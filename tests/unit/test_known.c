@@ -147,6 +147,13 @@ static void other_key(void **state)
 	fixture_listen();
 	assert_int_equal(known_check("disk", h, 1), -EBADMSG);
 	assert_heard("'disk': vol-0123456789abcdef0 is not pinned with key " ARN_2);
+	/* That slot 0 opened the volume says nothing of slot 1. */
+	assert_int_equal(known_update(h), 0);
+	fixture_listen();
+	assert_int_equal(known_check("disk", h, 1), -EBADMSG);
+	assert_heard("is not pinned with key " ARN_2);
+	/* The first time, all slots are taken on trust. */
+	assert_int_equal(known_forget(VOLUME_ID), 0);
 	assert_int_equal(known_update(h), 0);
 	assert_int_equal(known_check("disk", h, 1), 0);
 	header_free(h);
