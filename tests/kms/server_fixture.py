@@ -28,6 +28,7 @@ PROGRAM = str(BUILD / "bin" / "envelope-kms")
 REGION = "us-east-1"
 ACCOUNT = "111122223333"
 WAIT_SECONDS = 30
+INTERNAL = "The request was rejected because an internal exception occurred. The request can be retried."
 
 # What the machine sets must not decide how these tests go.
 for _name in list(os.environ):
@@ -95,7 +96,7 @@ class Server:
         if start:
             self.start()
 
-    def start(self, *options):
+    def start(self, *options, **environment):
         """Serves, and returns once the server answers."""
         endpoint = self.dir / "endpoint"
         endpoint.unlink(missing_ok=True)
@@ -103,7 +104,8 @@ class Server:
         self.err = open(self.folder / "stderr", "ab")
         self.process = subprocess.Popen(
             [PROGRAM, "serve", str(self.dir), "--port", "0", *options],
-            stdout=self.out, stderr=self.err, stdin=subprocess.DEVNULL)
+            stdout=self.out, stderr=self.err, stdin=subprocess.DEVNULL,
+            env={**os.environ, **environment})
         wait_for(lambda: self.process.poll() is not None or
                  (endpoint.exists() and endpoint.read_text()),
                  "the server to listen")

@@ -7,11 +7,10 @@ import resource
 import subprocess
 import uuid
 
-from server_fixture import (ACCOUNT, REGION, Server, ServerCase, b64,
-                            key_arn)
+from server_fixture import (ACCOUNT, INTERNAL, REGION, Server, ServerCase,
+                            b64, key_arn)
 import tap
 
-INTERNAL = "The request was rejected because an internal exception occurred. The request can be retried."
 FIELDS = """eventVersion userIdentity eventTime eventSource eventName awsRegion
 sourceIPAddress userAgent requestParameters responseElements requestID eventID
 readOnly eventType managementEvent recipientAccountId eventCategory""".split()

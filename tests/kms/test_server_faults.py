@@ -1,0 +1,268 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What envelope-kms does when disk, memory, database or peers fail it."""
+import http.client
+import os
+import pathlib
+import resource
+import shutil
+import socket
+import sqlite3
+import ssl
+import subprocess
+import tempfile
+import unittest
+
+from server_fixture import (INTERNAL, Server, ServerCase, Signer, key_arn,
+                            run, wait_for)
+import tap
+
+
+def mount(where, size):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "kms-test",
+                    where], check=True)
+
+
+def fill(folder):
+    """A file that leaves no room for another."""
+    path = pathlib.Path(folder) / "filler"
+    with open(path, "wb", buffering=0) as out:
+        try:
+            while out.write(b"x" * 4096):
+                pass
+        except OSError:
+            pass
+    return path
+
+
+class Faults(ServerCase):
+    def internal(self, reply):
+        self.assertEqual(
+            (500, {"__type": "KMSInternalException", "message": INTERNAL}),
+            (reply.status, reply.json))
+
+    def test_database_locked_by_another_program(self):
+        """kms-database-locked-answers-500"""
+        db = sqlite3.connect(self.server.dir / "kms.db",
+                             isolation_level=None)
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            self.internal(self.server.call("CreateKey"))
+            self.assertEqual(200, self.server.call("ListKeys").status)
+        finally:
+            db.execute("ROLLBACK")
+            db.close()
+        self.assertEqual(200, self.server.call("CreateKey").status)
+
+    def test_access_key_row_altered(self):
+        """security-27-altered-access-key-row-refused"""
+        old = self.server.sql("SELECT sealed FROM access_key")[0][0]
+        self.server.sql("UPDATE access_key SET sealed = ?",
+                        old[:-1] + bytes([old[-1] ^ 1]))
+        reply = self.server.call("ListKeys")
+        self.assertEqual((500, "KMSInternalException"),
+                         (reply.status, reply.code))
+        self.server.sql("UPDATE access_key SET sealed = ?", old)
+        self.assertEqual(200, self.server.call("ListKeys").status)
+
+    def test_missing_material_row(self):
+        key, _ = self.new_key()
+        blob = self.kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
+        self.server.sql("DELETE FROM material WHERE key_id = ?", key)
+        self.refused("InvalidCiphertextException", "", self.kms.decrypt,
+                     CiphertextBlob=blob)
+        self.internal(self.server.call("Encrypt", {"KeyId": key,
+                                                   "Plaintext": "eA=="}))
+
+    def test_out_of_memory(self):
+        """kms-out-of-memory-refuses-and-recovers"""
+        connection = self.server.connection()
+        body = b'{"KeyId":"alias/envelope","NumberOfBytes":64}'
+
+        def status():
+            connection.request("POST", "/", body, dict(
+                Signer(self.server).headers("GenerateDataKey", body)))
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status
+
+        self.assertEqual(200, status())
+        pid = self.server.process.pid
+        resource.prlimit(pid, resource.RLIMIT_AS,
+                         (1 << 20, resource.RLIM_INFINITY))
+        try:
+            self.assertEqual(500, status())
+        except (http.client.HTTPException, OSError):
+            pass
+        finally:
+            resource.prlimit(pid, resource.RLIMIT_AS,
+                             (resource.RLIM_INFINITY,) * 2)
+            connection.close()
+        self.assertEqual(200, self.server.call("ListKeys").status)
+
+    def test_more_connections_than_it_takes(self):
+        """kms-flood-of-idle-connections-ends-with-them"""
+        idle = []
+        for _ in range(300):
+            one = socket.create_connection(("127.0.0.1", self.server.port),
+                                           timeout=10)
+            idle.append(one)
+        for one in idle:
+            one.close()
+        wait_for(self.answers, "the server to answer again")
+
+    def answers(self):
+        try:
+            return self.server.call("ListKeys").status == 200
+        except (OSError, ssl.SSLError, http.client.HTTPException):
+            return False
+
+    def test_limit_of_keys(self):
+        """kms-limit-of-keys-per-region"""
+        self.server.sql(
+            "INSERT INTO kms_key WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL"
+            " SELECT i + 1 FROM n WHERE i < 100000) SELECT region,"
+            " printf('ffffffff-0000-0000-0000-%012x', i), account, state,"
+            " usage, spec, origin, manager, material_id, 'filler',"
+            " created_ms, deletion_ms FROM n, (SELECT * FROM kms_key LIMIT 1)")
+        self.refused("LimitExceededException", "The account has 100000 keys in this region, which is the limit.",
+                     self.kms.create_key)
+        page = self.kms.list_keys(Limit=1000)
+        self.assertEqual((1000, True), (len(page["Keys"]),
+                                        page["Truncated"]))
+        self.server.sql("DELETE FROM kms_key WHERE description = 'filler'")
+        self.kms.create_key()
+
+    def test_key_row_of_another_account(self):
+        """A key that names another account is not ours to use."""
+        key, _ = self.new_key()
+        blob = self.kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
+        self.server.sql("UPDATE kms_key SET account = '999988887777'"
+                        " WHERE key_id = ?", key)
+        self.refused("NotFoundException",
+                     f"Key '{key_arn(key)}' does not exist",
+                     self.kms.describe_key, KeyId=key)
+        self.refused("AccessDeniedException", "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.",
+                     self.kms.decrypt, CiphertextBlob=blob)
+
+
+class Folder(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kms-faults-"))
+        self.addCleanup(shutil.rmtree, self.folder, True)
+
+    def mounted(self, where, size):
+        mount(where, size)
+        self.addCleanup(subprocess.run, ["umount", where], check=False)
+
+    def test_init_on_a_full_disk(self):
+        """kms-init-on-a-full-disk-leaves-nothing"""
+        self.mounted(self.folder, "48k")
+        done = run("init", self.folder / "kms")
+        self.assertEqual(1, done.returncode)
+        self.assertEqual("", done.stdout)
+        self.assertTrue(done.stderr.startswith("envelope-kms: "))
+        self.assertEqual([], os.listdir(self.folder))
+
+    def test_init_on_a_read_only_disk(self):
+        self.mounted(self.folder, "48k")
+        subprocess.run(["mount", "-o", "remount,ro", self.folder],
+                       check=True)
+        done = run("init", self.folder / "kms")
+        self.assertEqual(1, done.returncode)
+        self.assertRegex(done.stderr, r"cannot make a directory: Read-only file system\n$")
+
+    def test_database_disk_full(self):
+        """kms-full-database-disk-refuses-changes-and-recovers"""
+        server = Server(start=False)
+        self.addCleanup(server.end)
+        small = self.folder / "small"
+        small.mkdir()
+        self.mounted(small, "512k")
+        shutil.copytree(server.dir, small / "kms")
+        # The trail has room of its own.
+        shutil.rmtree(small / "kms" / "audit")
+        (small / "kms" / "audit").symlink_to(server.dir / "audit")
+        server.dir = small / "kms"
+        server.start()
+        blob = server.call("Encrypt", {"KeyId": "alias/envelope",
+                                       "Plaintext": "eA=="}).json
+        filler = fill(small)
+        codes = [server.call("CreateKey", {"Description": "x" * 8000}).status
+                 for _ in range(60)]
+        self.assertIn(500, codes)
+        self.assertIn("envelope-kms: database: ", server.stderr())
+        decrypt = {"CiphertextBlob": blob["CiphertextBlob"]}
+        self.assertEqual(200, server.call("Decrypt", decrypt).status)
+        filler.unlink()
+        self.assertEqual(200, server.call("CreateKey").status)
+        self.assertEqual([("ok",)], server.sql("PRAGMA integrity_check"))
+        self.assertEqual(codes.count(200) + 2, server.sql(
+            "SELECT count(*) FROM kms_key")[0][0])
+        server.stop()
+
+    def test_deletion_waits_for_the_trail(self):
+        """security-30-no-key-is-deleted-without-its-record"""
+        server = Server()
+        self.addCleanup(server.end)
+        key = server.call("CreateKey").json["KeyMetadata"]["KeyId"]
+        server.call("ScheduleKeyDeletion", {"KeyId": key})
+        server.stop()
+        server.sql("UPDATE kms_key SET deletion_ms = 1 WHERE key_id = ?", key)
+        trail = server.dir / "audit" / "audit.log"
+        trail.rename(server.folder / "kept")
+        trail.symlink_to("/dev/full")
+        server.start()
+        self.assertIn("cannot delete keys that are due, retrying in 60 s",
+                      server.stderr())
+        self.assertTrue(server.sql(
+            "SELECT sealed FROM material WHERE key_id = ?", key))
+        server.stop()
+        trail.unlink()
+        (server.folder / "kept").rename(trail)
+        server.start()
+        self.assertFalse(server.sql(
+            "SELECT sealed FROM material WHERE key_id = ?", key))
+        server.stop()
+
+    def test_database_of_another_version(self):
+        server = Server()
+        self.addCleanup(server.end)
+        server.stop()
+        server.sql("UPDATE setting SET value = ? WHERE name = 'schema'", b"9")
+        done = run("serve", server.dir, "--port", "0")
+        self.assertEqual(
+            (1, f"envelope-kms: {server.dir}/kms.db: database version 9, this program knows 1\n"),
+            (done.returncode, done.stderr))
+        server.sql("UPDATE setting SET value = ? WHERE name = 'schema'", b"1")
+        server.sql("DELETE FROM setting WHERE name = 'region'")
+        done = run("serve", server.dir, "--port", "0")
+        self.assertEqual(
+            (1, f"envelope-kms: {server.dir}/kms.db: setting region is missing\n"),
+            (done.returncode, done.stderr))
+
+    def test_ipv6_client(self):
+        server = Server("--listen", "::1")
+        self.addCleanup(server.end)
+        kms = server.client()
+        kms.list_keys()
+        self.assertEqual("::1", server.audit()[-1]["sourceIPAddress"])
+
+    def test_environment_does_not_leak_keys(self):
+        """security-09-sslkeylogfile-and-openssl-conf-ignored"""
+        server = Server(start=False)
+        self.addCleanup(server.end)
+        log = self.folder / "tls-keys"
+        conf = self.folder / "openssl.cnf"
+        conf.write_text("openssl_conf = broken\n[broken]\nproviders = x\n")
+        server.start(SSLKEYLOGFILE=str(log), OPENSSL_CONF=str(conf))
+        self.assertEqual(200, server.call("GenerateRandom",
+                                          {"NumberOfBytes": 1}).status)
+        self.assertFalse(log.exists())
+        limits = pathlib.Path(
+            f"/proc/{server.process.pid}/limits").read_text()
+        self.assertRegex(limits, r"Max core file size +0 +0 ")
+
+
+if __name__ == "__main__":
+    tap.main()
