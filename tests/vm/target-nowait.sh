@@ -19,8 +19,9 @@ t "readahead: reads" test "$(vmio readahead $DEV 0 65536)" -gt 0
 t "nowait: nothing failed" test "$(stat_of env errors)" = 0
 
 keyctl revoke "$(serial vol-n)"
-t_says 1 "locked: nowait read" EAGAIN vmio -n read $DEV 0 4096
-t_says 1 "locked: nowait write" EAGAIN vmio -n fill $DEV 0 4096 1
+t_says 1 "locked: nowait read" EAGAIN timeout 20 vmio -n read $DEV 0 4096
+t_says 1 "locked: nowait write" EAGAIN \
+	timeout 20 vmio -n fill $DEV 0 4096 1
 t "locked: nothing waits" test "$(stat_of env waiting)" = 0
 blockdev --flushbufs $DEV
 t "locked: readahead returns with nothing" \

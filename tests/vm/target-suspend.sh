@@ -59,7 +59,7 @@ flowing()
 # noflush while locked: what waits goes back to dm, and comes again.
 noflush()
 {
-	fresh && lock && "held_$1" && dmsetup suspend --noflush env &&
+	fresh && lock && "held_$1" && timeout 20 dmsetup suspend --noflush env &&
 		[ "$(stat_of env waiting)" = 0 ] && still_waiting &&
 		dmsetup resume env && wait_until 10 waiting env &&
 		unlocked && later_is 0 && [ "$(stat_of env errors)" = 0 ]
@@ -85,8 +85,8 @@ t "suspend: the waiting read failed" later_is 1
 
 while_running()
 {
-	fresh && background_io 4 --verify=crc32c && dmsetup suspend env &&
-		sleep 0.5 && dmsetup resume env && dmsetup suspend --noflush env &&
+	fresh && background_io 4 --verify=crc32c && timeout 20 dmsetup suspend env &&
+		sleep 0.5 && dmsetup resume env && timeout 20 dmsetup suspend --noflush env &&
 		sleep 0.5 && dmsetup resume env && wait $BG &&
 		[ "$(stat_of env errors)" = 0 ]
 }
@@ -103,7 +103,7 @@ t "reload: under running I/O" reload_running
 
 lock_suspended()
 {
-	fresh && dmsetup suspend env && lock &&
+	fresh && timeout 20 dmsetup suspend env && lock &&
 		is_state env "locked revoked" && unlocked &&
 		is_state env "active -" && dmsetup resume env &&
 		vmio check $DEV 0 65536 $N
@@ -158,7 +158,7 @@ t "remove: a locked volume nobody has open" plain
 lock_running()
 {
 	fresh && background_io 6 --verify=crc32c && lock && sleep 0.5 &&
-		dmsetup suspend --noflush env && dmsetup resume env &&
+		timeout 20 dmsetup suspend --noflush env && dmsetup resume env &&
 		wait_until 10 waiting env && unlocked && wait $BG &&
 		[ "$(stat_of env errors)" = 0 ] && return
 	cat /tmp/bg.out

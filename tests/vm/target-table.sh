@@ -147,8 +147,8 @@ t "message: on_lock shows in the table" on_lock_shows
 
 hint()
 {
-	cat "/sys/dev/block/$(dmsetup info -c --noheadings -o majmin $NAME \
-		)/queue/$1"
+	cat "/sys/dev/block/$(dmsetup info -c --noheadings --separator : \
+		-o major,minor $NAME)/queue/$1"
 }
 t "hints: logical block" test "$(hint logical_block_size)" = 4096
 t "hints: physical block" test "$(hint physical_block_size)" = 4096
