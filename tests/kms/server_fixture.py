@@ -229,6 +229,7 @@ class Signer:
         self.unsigned = how.pop("unsigned", [])
         self.target = how.pop("target", None)
         self.method = how.pop("method", "POST")
+        self.payload = how.pop("payload", None)
         self.host = f"127.0.0.1:{server.port}"
         if how:
             raise TypeError(f"unknown: {how}")
@@ -246,7 +247,7 @@ class Signer:
         names = ";".join(sorted({name for name, _ in signed}))
         canonical = "\n".join(
             [self.method, "/", ""] + [f"{n}:{v}" for n, v in signed] +
-            ["", names, hashlib.sha256(body).hexdigest()])
+            ["", names, self.payload or hashlib.sha256(body).hexdigest()])
         scope = "/".join([self.date or stamp[:8], self.region, self.service,
                           self.terminator])
         text = "\n".join(["AWS4-HMAC-SHA256", stamp, scope,

@@ -255,10 +255,14 @@ class Folder(unittest.TestCase):
         log = self.folder / "tls-keys"
         conf = self.folder / "openssl.cnf"
         conf.write_text("openssl_conf = broken\n[broken]\nproviders = x\n")
-        server.start(SSLKEYLOGFILE=str(log), OPENSSL_CONF=str(conf))
+        server.start(SSLKEYLOGFILE=str(log), OPENSSL_CONF=str(conf),
+                     GNUTLS_DEBUG_LEVEL="99")
         self.assertEqual(200, server.call("GenerateRandom",
                                           {"NumberOfBytes": 1}).status)
         self.assertFalse(log.exists())
+        # The library's own start, before main(), may say what it loads.
+        self.assertNotIn("KEY", server.stderr())
+        self.assertNotIn("HSK[", server.stderr())
         limits = pathlib.Path(
             f"/proc/{server.process.pid}/limits").read_text()
         self.assertRegex(limits, r"Max core file size +0 +0 ")

@@ -330,9 +330,13 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 	return MHD_YES;
 }
 
-/* TLS records pass through GnuTLS's buffers in the clear. */
-static void wipe_tls_buffers(void)
+/*
+ * TLS records pass through GnuTLS's buffers in the clear, and its debug log,
+ * which an environment variable turns on before main(), has session keys.
+ */
+static void harden_tls(void)
 {
+	gnutls_global_set_log_level(0);
 	gnutls_malloc = wiping_malloc;
 	gnutls_calloc = wiping_calloc;
 	gnutls_realloc = wiping_realloc;
@@ -347,7 +351,7 @@ int http_start(struct server *s, int fd, const struct secret *certificate,
 	if (!h)
 		return -ENOMEM;
 	h->server = s;
-	wipe_tls_buffers();
+	harden_tls();
 	h->daemon = MHD_start_daemon(
 		MHD_USE_INTERNAL_POLLING_THREAD |
 		MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
