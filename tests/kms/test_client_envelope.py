@@ -33,11 +33,11 @@ class Program(Case):
         (self.home / "lib").mkdir()
         self.config = self.conf()
 
-    def envelope(self, verb, *args):
+    def envelope(self, verb, *args, **more):
         """(status, output, the sentence on standard error)."""
         env = {"PATH": os.environ["PATH"], "HOME": str(self.home),
                "LC_ALL": "C.UTF-8", "AWS_ACCESS_KEY_ID": KEY_ID,
-               "AWS_SECRET_ACCESS_KEY": SECRET}
+               "AWS_SECRET_ACCESS_KEY": SECRET, **more}
         done = subprocess.run(
             ["unshare", "--map-root-user", "--mount", "sh", "-c", INSIDE,
              "sh", self.home / "lib", ENVELOPE, verb, *args], env=env,
@@ -45,8 +45,8 @@ class Program(Case):
             stdin=subprocess.DEVNULL)
         return done.returncode, done.stdout, done.stderr.strip()
 
-    def with_kms(self, verb, *args):
-        return self.envelope(verb, "--config", self.config, *args)
+    def with_kms(self, verb, *args, **more):
+        return self.envelope(verb, "--config", self.config, *args, **more)
 
     def format(self, *args):
         status, _, sentence = self.with_kms("format", *args, self.image)
@@ -77,6 +77,15 @@ class Program(Case):
         self.assertEqual(rehearsed["EncryptionContext"],
                          made["EncryptionContext"])
         self.assertEqual(self.stranger.connections, 2)
+
+    def test_key_log(self):
+        """security-09: format and its rehearsal write no session keys"""
+        log = self.home / "keys.log"
+        status, _, sentence = self.with_kms("format", self.image,
+                                            SSLKEYLOGFILE=str(log))
+        self.assertEqual(status, DONE, sentence)
+        self.assertEqual(self.operations(), [GENERATE, "Decrypt"])
+        self.assertFalse(log.exists())
 
     def test_context(self):
         """security-04: the context is volume id, generation and extra pairs"""
