@@ -141,7 +141,7 @@ static json_t *plain_text(const char *text, size_t max)
 	char copy[USER_AGENT_BYTES];
 	size_t i;
 
-	for (i = 0; text[i] && i < max - 1; i++)
+	for (i = 0; i < max - 1 && text[i]; i++)
 		copy[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
 	copy[i] = '\0';
 	return json_string(copy);
