@@ -131,17 +131,28 @@ static int check_file_unused(const struct device *d)
 	return r;
 }
 
+static bool is_block(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISBLK(st.st_mode);
+}
+
+/*
+ * A block device is not opened for writing without need: udev probes it again
+ * whenever such a descriptor is closed.
+ */
 static int open_fd(const char *path, unsigned int flags, bool *read_only_ret)
 {
-	bool write = flags & (DEVICE_WRITE | DEVICE_WRITE_IF_POSSIBLE);
+	bool block = is_block(path);
+	bool write = flags & DEVICE_WRITE ||
+		     (flags & DEVICE_WRITE_IF_POSSIBLE && !block);
 	int mode = O_CLOEXEC | O_NONBLOCK | (write ? O_RDWR : O_RDONLY);
-	struct stat st;
 	int fd;
 
 	if (flags & DEVICE_CREATE)
 		mode |= O_CREAT | O_EXCL;
-	else if ((flags & DEVICE_EXCLUSIVE) && stat(path, &st) == 0 &&
-		 S_ISBLK(st.st_mode))
+	else if ((flags & DEVICE_EXCLUSIVE) && block)
 		mode |= O_EXCL;
 	fd = open(path, mode, 0600);
 	if (fd < 0 && (flags & DEVICE_WRITE_IF_POSSIBLE) &&
@@ -149,7 +160,7 @@ static int open_fd(const char *path, unsigned int flags, bool *read_only_ret)
 		write = false;
 		fd = open(path, (mode & ~O_ACCMODE) | O_RDONLY, 0600);
 	}
-	*read_only_ret = !write;
+	*read_only_ret = !write && !block;
 	return fd;
 }
 

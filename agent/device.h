@@ -14,14 +14,15 @@ enum device_flags {
 	DEVICE_EXCLUSIVE = 1 << 1, /* nobody mounts or maps it meanwhile */
 	DEVICE_CREATE = 1 << 2,	/* make a file of that name, 0600, that must
 				 * not exist */
-	DEVICE_WRITE_IF_POSSIBLE = 1 << 3, /* else read-only; see read_only */
+	DEVICE_WRITE_IF_POSSIBLE = 1 << 3, /* of a file; a block device is
+					    * opened for reading */
 };
 
 struct device {
 	int fd;			/* -1: closed; close-on-exec */
 	char *path;		/* as the caller named it; owned */
 	bool is_block;		/* else a regular file */
-	bool read_only;		/* the device itself, or this descriptor */
+	bool read_only;		/* a block device itself, or a file as opened */
 	unsigned int major;	/* of a block device */
 	unsigned int minor;
 	uint64_t size_bytes;

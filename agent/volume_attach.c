@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Attach and detach: the steps in order, each with its undo. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -137,8 +138,9 @@ static int prepare(const struct volume_attach_options *o, struct volume *v,
 	return r;
 }
 
-static int map(const struct volume_attach_options *o, struct volume *v,
-	       const char *name, const struct secret *dek)
+static int map_quickly(const struct volume_attach_options *o,
+		       struct volume *v, const char *name,
+		       const struct secret *dek)
 {
 	struct dm_volume table;
 	int r = 0;
@@ -152,6 +154,21 @@ static int map(const struct volume_attach_options *o, struct volume *v,
 	if (o->target == DM_TARGET_CRYPT)
 		return map_crypt(&table, dek);
 	return map_envelope(&table, dek);
+}
+
+/* Ctrl-C in these milliseconds would leave the key without its device. */
+static int map(const struct volume_attach_options *o, struct volume *v,
+	       const char *name, const struct secret *dek)
+{
+	sigset_t all;
+	sigset_t before;
+	int r;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &before);
+	r = map_quickly(o, v, name, dek);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return r;
 }
 
 static void warn(const struct volume_attach_options *o, const struct volume *v)

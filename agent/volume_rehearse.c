@@ -190,17 +190,36 @@ static int unwrap_and_seal(const struct rehearsal *q, struct header *h)
 	return r;
 }
 
-static int write_header(const struct rehearsal *q, struct header *h)
+/*
+ * What a forced format finds: signatures, and where the new header is detached
+ * also the header of the volume that was here, which libblkid does not know.
+ */
+static int wipe_old(const struct rehearsal *q)
 {
 	struct device d = {
 		.fd = q->wipe_fd,
 		.path = (char *)q->wipe_name,
 		.size_bytes = q->core.size_bytes,
 	};
+	bool a;
+	bool b;
+	int r;
+
+	r = device_wipe_signatures(&d);
+	if (r == 0 && q->wipe_fd != q->header_fd) {
+		r = header_magic_at(d.fd, d.path, &a, &b);
+		if (r == 0 && (a || b))
+			r = header_erase(d.fd, d.path);
+	}
+	return r;
+}
+
+static int write_header(const struct rehearsal *q, struct header *h)
+{
 	int r = 0;
 
 	if (q->wipe_fd >= 0)
-		r = device_wipe_signatures(&d);
+		r = wipe_old(q);
 	if (r == 0)
 		r = header_write(q->header_fd, q->header_name, h);
 	if (r == 0)

@@ -117,6 +117,12 @@ t_says 7 "detached: never over a file" "header' exists: name a new file" \
 	unchanged "$WORK/header" envelope format --header "$WORK/header" /dev/vda
 t "detached: over a file by force" envelope format --force \
 	--header "$WORK/header" /dev/vda
+t "detached: over a volume" eval "envelope format --force /dev/vda &&
+	envelope format --force --header $WORK/header /dev/vda"
+t "detached: nothing of that volume is left" cmp -n 1048576 /dev/vda /dev/zero
+t "detached: attach" envelope attach --direct --header "$WORK/header" \
+	/dev/vda x
+t "detached: detach" envelope detach x
 host kms-stop
 t_says 4 "detached: KMS unreachable" "cannot be reached" \
 	envelope format --timeout 2 --header "$WORK/other" /dev/vda

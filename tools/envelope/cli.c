@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -308,4 +309,33 @@ void cli_progress(const char *what, uint64_t done_bytes, uint64_t total_bytes)
 	fprintf(stderr, "\r%s: %s of %s (%u %%) %s", what, done, total,
 		total_bytes ? (unsigned int)(100.0 * done_bytes / total_bytes) :
 			      100, ended ? "\n" : "");
+}
+
+/* A signal handler may do no more than write(2). */
+static void say_waiting(int signal)
+{
+	static const char text[] = "envelope: waiting for the KMS\n";
+	ssize_t n;
+
+	(void)signal;
+	n = write(STDERR_FILENO, text, sizeof(text) - 1);
+	(void)n;
+}
+
+void cli_patience_begin(void)
+{
+	struct sigaction action = {
+		.sa_handler = say_waiting,
+		.sa_flags = SA_RESTART,
+	};
+
+	if (!isatty(STDERR_FILENO))
+		return;
+	sigaction(SIGALRM, &action, NULL);
+	alarm(1);
+}
+
+void cli_patience_end(void)
+{
+	alarm(0);
 }

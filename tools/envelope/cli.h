@@ -105,6 +105,13 @@ void cli_print_size(uint64_t bytes, char ret[16]);
  */
 void cli_progress(const char *what, uint64_t done_bytes, uint64_t total_bytes);
 
+/*
+ * Between these two calls: if it takes over a second, say on standard error
+ * that the KMS is waited for, if that is a terminal.
+ */
+void cli_patience_begin(void);
+void cli_patience_end(void);
+
 int cmd_format(int argc, char **argv);
 int cmd_attach(int argc, char **argv);
 int cmd_detach(int argc, char **argv);

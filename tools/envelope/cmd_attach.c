@@ -108,7 +108,9 @@ int cmd_attach(int argc, char **argv)
 	}
 	o.device = args[0];
 	o.name = args[1];
+	cli_patience_begin();
 	status = status_from_errno(volume_attach(&o, &result));
+	cli_patience_end();
 	if (status == STATUS_DONE)
 		status = print_result(&o, &result, json);
 	return status;

@@ -80,7 +80,9 @@ int cmd_format(int argc, char **argv)
 				"--holes and --no-holes exclude each other");
 	if (status == CLI_GO_ON) {
 		o.device = args[0];
+		cli_patience_begin();
 		status = status_from_errno(volume_format(&o, &result));
+		cli_patience_end();
 		if (status == STATUS_DONE)
 			status = print_result(&o, &result, json);
 	}

@@ -52,7 +52,9 @@ int cmd_resize(int argc, char **argv)
 	if (status != CLI_GO_ON)
 		return status;
 	o.target = args[0];
+	cli_patience_begin();
 	status = status_from_errno(volume_resize(&o, &result));
+	cli_patience_end();
 	if (status == STATUS_DONE)
 		status = print_result(&result, json);
 	return status;
