@@ -143,7 +143,7 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def stderr(self):
-        return (self.folder / "stderr").read_text()
+        return (self.folder / "stderr").read_text(errors="replace")
 
     def stdout(self):
         return (self.folder / "stdout").read_text()

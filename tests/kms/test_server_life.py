@@ -228,7 +228,8 @@ class Serve(Folder):
     def test_announces_itself(self):
         server = Server("--host", "10.0.2.2")
         self.addCleanup(server.end)
-        out = server.stdout()
+        out = wait_for(lambda: "every volume. Back" in server.stdout() and
+                       server.stdout(), "the server to print its guide")
         self.assertTrue(out.startswith(f"listening on {server.endpoint}\n"))
         self.assertEqual(f"https://127.0.0.1:{server.port}", server.endpoint)
         self.assertIn(f"endpoint = https://10.0.2.2:{server.port}\n", out)
