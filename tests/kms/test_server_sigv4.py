@@ -206,7 +206,14 @@ class Refusals(ServerCase):
                 (name, good[:-64] + signature)])
             self.check(reply, "InvalidSignatureException", MISMATCH)
 
+    def test_replay_within_the_window(self):
+        """security-32-replay-within-five-minutes-is-as-with-aws"""
+        pairs = Signer(self.server).headers("ListKeys", LIST)
+        for _ in range(2):
+            self.assertEqual(200, self.server.send(LIST, pairs).status)
+
     def test_no_plain_http(self):
+        """security-32-no-plain-http"""
         import socket
         with socket.create_connection(("127.0.0.1", self.server.port),
                                       timeout=10) as plain:
