@@ -62,55 +62,22 @@ limit_faults_to_function()
 	limit_faults "$start" "$end"
 }
 
-# Faults that have struck; each uses up one of the times.
+# How many faults have struck; each uses up one of the times.
 faults()
 {
-	local a b
-
-	a=$(cat $FAULTS/failslab/times)
-	b=$(cat $FAULTS/fail_page_alloc/times)
-	echo $((2000000 - a - b))
+	echo $((2000000 - $(< $FAULTS/failslab/times) -
+		$(< $FAULTS/fail_page_alloc/times)))
 }
 
-# nth N COMMAND...: in it, the N-th allocation in the range fails. Not in its
-# children: a COMMAND that is a function execs what should meet the fault.
-nth()
-{
-	(
-		echo "$1" > /proc/thread-self/fail-nth
-		shift
-		[ "$(type -t "$1")" = function ] || exec "$@"
-		"$@"
-	)
-}
-
-# walk MIN CHECK COMMAND...: COMMAND once for each allocation that it makes,
-# with that one failing, until a run comes through without a fault; at least
-# MIN must have failed. After each run `CHECK STATUS` must hold; what COMMAND
-# printed is in /run/walk.
+# walk MIN VERB...: faultwalk, with its figures shown.
+exec 3>&1
 walk()
 {
-	local min=$1 check=$2 n before rc
+	local said rc=0
 
-	shift 2
-	for ((n = 1; n <= 3000; n++)); do
-		before=$(faults)
-		rc=0
-		nth "$n" "$@" > /run/walk 2>&1 || rc=$?
-		if ! "$check" $rc; then
-			echo "allocation $n of: $* (status $rc)"
-			cat /run/walk
-			dmesg | tail -n 5
-			return 1
-		fi
-		if [ "$(faults)" -eq "$before" ]; then
-			echo "$((n - 1)) allocations failed"
-			[ $rc -eq 0 ] && [ "$n" -gt "$min" ]
-			return
-		fi
-	done
-	echo "no end of allocations"
-	return 1
+	said=$(faultwalk "$@") || rc=$?
+	echo "# memory fails in $2: $said" | tee /dev/kmsg >&3
+	return $rc
 }
 
 # starve on|off: all allocations in the range fail, as long as it is on.

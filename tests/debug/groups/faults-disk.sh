@@ -1,0 +1,144 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Disks that fail: errors reach the caller for just the blocks concerned, and
+# nothing hangs; a lock does not wait for a disk.
+. /test/debug-lib.sh
+
+DEV=/dev/mapper/env
+SECTORS=8192
+disks 1 $((SECTORS / 2))
+filled /dev/ram0
+key vol-a 1 > /dev/null
+
+# One request to the disk fails.
+fail_next()
+{
+	echo 1 > /sys/block/ram0/make-it-fail
+	echo 0 > $FAULTS/fail_make_request/verbose
+	echo 1 > $FAULTS/fail_make_request/times
+	echo 100 > $FAULTS/fail_make_request/probability
+}
+
+one_fails()
+{
+	local before
+
+	before=$(stat_of env errors)
+	fail_next
+	[ "$("$@")" = EIO ] && [ "$(stat_of env errors)" -gt "$before" ] &&
+		"$@"
+}
+
+create env "$(table $SECTORS vol-a)"
+for range in "4096 4096" "1048576 1048576"; do
+	# shellcheck disable=SC2086 # two words
+	t "a request fails: before it, $range" vmio fill $DEV $range 1
+	t "a request fails: read of $range" one_fails vmio check $DEV $range 1
+	t "a request fails: write of $range" one_fails vmio fill $DEV $range 1
+done
+dmsetup remove env
+
+# Every third island of eight sectors is bad.
+islands()
+{
+	local at
+
+	for ((at = 0; at < 240; at += 8)); do
+		if ((at / 8 % 3 == 1)); then
+			echo "$at 8 error"
+		else
+			echo "$at 8 linear /dev/ram0 $at"
+		fi
+	done
+}
+
+# just_those VERB: by single blocks, and what fails is what is bad.
+just_those()
+{
+	local block said want
+
+	for ((block = 0; block < 30; block++)); do
+		want=
+		((block % 3 != 1)) || want=EIO
+		said=$(vmio "$1" $DEV $((block * 4096)) 4096 5)
+		[ "$said" = "$want" ] || { echo "$block: $said"; return 1; }
+	done
+}
+dmsetup create low < <(islands)
+DISK=/dev/mapper/low create env "$(DISK=/dev/mapper/low table 240 vol-a)"
+t "bad islands: writes to them fail, and no others" just_those fill
+t "bad islands: reads of them fail, and no others" just_those check
+t "bad islands: a large read fails" \
+	test "$(vmio check $DEV 0 122880 5)" = EIO
+dmsetup remove env
+dmsetup remove low
+
+# flakey FEATURES: a disk that always has them.
+flakey()
+{
+	dmsetup create low --table "0 $SECTORS linear /dev/ram0 0" &&
+		DISK=/dev/mapper/low create env \
+			"$(DISK=/dev/mapper/low table $SECTORS vol-a)" &&
+		vmio fill $DEV 0 65536 8 &&
+		dmsetup suspend low && dmsetup reload low --table \
+			"0 $SECTORS flakey /dev/ram0 0 0 60 $1" &&
+		dmsetup resume low
+}
+
+t "a disk that drops writes" flakey "1 drop_writes"
+vmio fill $DEV 0 65536 9
+t "a disk that drops writes: the old data are read" \
+	vmio check $DEV 0 65536 8
+dmsetup remove env && dmsetup remove low
+
+t "a disk that fails writes" flakey "1 error_writes"
+t "a disk that fails writes: EIO" test "$(vmio fill $DEV 0 65536 9)" = EIO
+t "a disk that fails writes: reads go on" vmio check $DEV 0 65536 8
+dmsetup remove env && dmsetup remove low
+
+# A disk that takes three seconds, and a lock in the midst of it.
+slow()
+{
+	dmsetup create low --table "0 $SECTORS delay /dev/ram0 0 $1" &&
+		DISK=/dev/mapper/low create env \
+			"$(DISK=/dev/mapper/low table $SECTORS vol-a)"
+}
+
+# milliseconds COMMAND...: as the guest's clock has it.
+milliseconds()
+{
+	local begin end
+
+	begin=$(date +%s%N)
+	"$@" > /dev/null || return 1
+	end=$(date +%s%N)
+	echo $(((end - begin) / 1000000))
+}
+
+lock_at_once()
+{
+	local took
+
+	took=$(milliseconds dmsetup message env 0 key wipe)
+	echo "$took ms"
+	[ "$took" -lt 1500 ] && is_state env "locked wiped"
+}
+
+for verb in check fill; do
+	t "a slow disk, $verb" slow 3000
+	later vmio $verb $DEV 0 65536 8
+	sleep 0.5
+	t "a slow disk, $verb: a lock does not wait for it" lock_at_once
+	sleep 4
+	if [ $verb = check ]; then
+		t "a slow disk: the read waits for the key" waiting env
+	else
+		t "a slow disk: the write had been encrypted" later_is 0
+	fi
+	unlock env vol-a
+	t "a slow disk, $verb: done after the key is set" later_is 0
+	dmsetup remove env && dmsetup remove low
+done
+
+t "nothing leaks" no_leaks
+done_testing

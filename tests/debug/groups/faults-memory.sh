@@ -1,0 +1,84 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Every allocation that the module makes fails once, in everything it does:
+# errors are reported, nothing is lost, nothing leaks, and the next try works.
+. /test/debug-lib.sh
+
+MODULE=/lib/modules/envelope/dm-envelope.ko
+SECTORS=8192
+DEV=/dev/mapper/env
+disks 1 $((SECTORS / 2))
+filled /dev/ram0
+LINE=$(table $SECTORS vol-a sector_size:4096)
+
+rmmod dm_envelope
+limit_faults_to_function do_one_initcall
+t "memory fails in loading the module: it is not loaded" \
+	walk 20/3 module $MODULE
+
+insmod $MODULE
+limit_faults_to_module
+t "memory fails in adding a key: there is none" walk 1 key vol-x
+
+key vol-a 1 > /dev/null
+t "memory fails in ctr: no device is made" walk 20 create env "$LINE"
+
+create env "$LINE"
+vmio fill $DEV 0 65536 7
+t "memory fails in a reload: it is refused" walk 20/9 load env "$LINE"
+t "memory fails in a reload: the running table goes on" \
+	vmio check $DEV 0 65536 7
+
+# Memory for writes comes from the reserve: none fails, none is wrong.
+t "memory fails in a write: the reserve serves it" \
+	walk 1 fill env 1048576
+t "memory fails in a write with NOWAIT: EAGAIN, nothing is written" \
+	walk 1 nowait env 65536
+t "memory fails in a read: it needs none" walk 0 read env 1048576
+
+vmio fill $DEV 0 65536 7
+t "memory fails in key set: the volume stays locked" \
+	walk 0 message env "key set :64:envelope:vol-a"
+t "memory fails in key set: it is active in the end" \
+	vmio check $DEV 0 65536 7
+t "memory fails in key wipe: it locks all the same" walk 0 wipe env
+t "memory fails in key wipe: it is locked in the end" \
+	is_state env "locked wiped"
+unlock env vol-a
+
+revoke()
+{
+	starve on
+	keyctl revoke "$(serial vol-a)"
+	starve off
+	is_state env "locked revoked"
+}
+t "memory fails in a revocation: it locks all the same" revoke
+dmsetup remove env
+
+# Writes that all live on the reserve at once, over a disk that takes its time.
+starved()
+{
+	local rc=0
+
+	rmmod dm_envelope && insmod $MODULE && limit_faults_to_module || return 1
+	modprobe -r null_blk
+	modprobe null_blk nr_devices=1 memory_backed=1 irqmode=2 gb=1 \
+		completion_nsec=200000 || return 1
+	key vol-b 2 > /dev/null
+	DISK=/dev/nullb0 create env "$(DISK=/dev/nullb0 table 131072 vol-b)" ||
+		return 1
+	starve on
+	fio --name=v --filename=$DEV --direct=1 --size=8m --bsrange=4k-1m \
+		--rw=randwrite --iodepth=16 --ioengine=libaio \
+		--verify=crc32c --verify_fatal=1 --randseed=3 || rc=$?
+	starve off
+	echo "$(faults) faults"
+	[ $rc -eq 0 ] && [ "$(faults)" -gt 100 ]
+}
+t "no memory but the reserve: fio writes and verifies" starved
+
+dmsetup remove env
+modprobe -r null_blk
+t "nothing leaks" no_leaks
+done_testing
