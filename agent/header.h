@@ -39,7 +39,8 @@
  * newer header can be told from a damaged one.
  *
  * Texts are UTF-8 without NUL (raw or escaped), have no name twice in one
- * object, and nest at most 8 objects and arrays.
+ * object, nest at most 8 objects and arrays, and hold no integer beyond 64 bits
+ * with sign and no real beyond a double. What is not called optional is there.
  *
  * HMAC. DEK is the 64 byte data key, "||" joins bytes, texts are ASCII and end
  * without NUL:
@@ -75,8 +76,9 @@
  *	origin		optional: {"snapshot_id": "snap-" and 17 digits}, the
  *			snapshot that this volume was restored from
  *	device		if and only if detached: the device that belongs to it,
- *			{"size": bytes, "wwn": text, "partuuid": text}; the
- *			last two only where the device has one; critical
+ *			{"size": 1 to 2^62 bytes, "wwn": text of up to 128,
+ *			"partuuid": text of up to 36 characters "!" to "~"};
+ *			the last two only where the device has one; critical
  *	reencryption	absent. A later version that is re-encrypting in place
  *			names it in critical, so this one refuses
  *
@@ -84,7 +86,7 @@
  *
  *	provider	"aws-kms" (AWS KMS and envelope-kms), or another name of
  *			[a-z0-9-]: kept, not usable by this version
- *	key_id		for aws-kms the full ARN of the KMS key, never an alias:
+ *	key_id		text; for aws-kms the full ARN of the KMS key, never an alias:
  *			arn:PARTITION:kms:REGION:ACCOUNT:key/ID, partition and
  *			region [a-z0-9-]+, account 12 digits
  *	context		object of texts: extra pairs of the encryption context;

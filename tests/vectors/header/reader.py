@@ -78,13 +78,44 @@ def depth(value):
     return 0
 
 
-def load(text):
+def texts(value):
+    """Every text in @value, names of members too."""
+    if isinstance(value, dict):
+        for name, member in value.items():
+            yield name
+            yield from texts(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from texts(member)
+    elif isinstance(value, str):
+        yield value
+
+
+def integer(digits):
+    demand(-2**63 <= int(digits) < 2**63, "a number beyond 64 bits")
+    return int(digits)
+
+
+def real(digits):
+    demand(abs(float(digits)) != float("inf"), "a number beyond a double")
+    return float(digits)
+
+
+def constant(name):
+    raise Refused(f"{name} is not JSON")
+
+
+def load(data):
     """One JSON object without NUL, twins and deep nests."""
     try:
-        value = json.loads(text.decode("utf-8"), object_pairs_hook=no_twins)
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=no_twins,
+                           parse_int=integer, parse_float=real,
+                           parse_constant=constant)
+        for item in texts(value):
+            item.encode("utf-8")    # half a surrogate pair is no text
+            demand("\0" not in item, "NUL")
     except ValueError as error:
         raise Refused(f"no JSON: {error}") from error
-    demand(b"\0" not in text and "\0" not in str(value), "NUL")
     demand(isinstance(value, dict), "no object")
     demand(depth(value) <= 8, "too deep")
     return value
@@ -101,7 +132,15 @@ def text(o, name, pattern):
     demand(isinstance(value, str) and re.fullmatch(pattern, value), name)
 
 
+def names(o, name):
+    value = o.get(name)
+    demand(isinstance(value, list) and
+           all(isinstance(item, str) for item in value), name)
+
+
 def check_core(core):
+    names(core, "critical")
+    names(core, "flags")
     demand(all(name in KNOWN for name in core["critical"]), "critical")
     demand(core["cipher"] == "aes-xts-plain64", "cipher")
     text(core, "volume_id", "vol-[0-9a-f]{17}")
@@ -117,6 +156,9 @@ def check_core(core):
     if "device" in core:
         demand(offset == 0, "data_offset")
         whole(core["device"], "size", 1, 2**62)
+        for name, most in (("wwn", 128), ("partuuid", 36)):
+            if name in core["device"]:
+                text(core["device"], name, "[!-~]{0,%d}" % most)
     else:
         demand(offset >= 1048576, "data_offset")
     if "origin" in core:
@@ -126,6 +168,7 @@ def check_core(core):
 def check_slot(slot):
     text(slot, "provider", "[a-z0-9-]{1,32}")
     text(slot, "created", TIME)
+    text(slot, "key_id", "(?s).*")
     if slot["provider"] == "aws-kms":
         text(slot, "key_id", ARN)
     for name, value in slot["context"].items():
