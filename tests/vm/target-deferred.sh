@@ -10,7 +10,7 @@ HEX=$(vmkey hex 1)
 
 fio_run()
 {
-	timeout 100 fio --name=v --filename=$DEV --direct=1 --size=4m \
+	timeout 100 fio --name=v --filename=$DEV --direct=1 --size=2m \
 		--rw=randwrite --bsrange=4k-128k --iodepth=8 \
 		--ioengine=io_uring --verify=crc32c --verify_fatal=1 \
 		--randseed=7 "$@"

@@ -86,4 +86,13 @@ t_fails 1 "permissions: nobody else can revoke" \
 	keyctl revoke "$(serial vol-p)"
 t "permissions: still active" is_state env "active -"
 dmsetup remove env
+
+# hibernation would write the key to disk
+hibernation_refused()
+{
+	dmesg -C
+	! echo disk > /sys/power/state &&
+		dmesg | grep -q "hibernation refused: it would write"
+}
+t "hibernation: refused while a key is loaded" hibernation_refused
 done_testing

@@ -118,6 +118,10 @@ key vol-wrong 4 > /dev/null
 t_says 1 "wrong key: refused" "Key was rejected by service" unlock env vol-wrong
 t "wrong key: changes nothing" is_state env "locked wiped"
 t_says 1 "no key: refused" "Required key not available" unlock env vol-none
+key vol-dead 3 > /dev/null
+keyctl revoke "$(serial vol-dead)"
+t_says 1 "dead key: refused" "Key has been revoked" unlock env vol-dead
+t "dead key: changes nothing" is_state env "locked wiped"
 t "right key: unlocks" unlock env vol-wipe
 t_says 1 "wrong key while active: refused" "Key was rejected by service" \
 	unlock env vol-wrong

@@ -4,10 +4,10 @@
 # what the other wrote.
 . /test/vm/helpers/target.bash
 
-disks 2 512
+disks 2 192
 HEX=$(vmkey hex 1)
 key vol-oracle 1 > /dev/null
-SECTORS=512
+SECTORS=256
 BYTES=$((SECTORS * 512))
 
 # both IV_OFFSET START OPTIONS: "envelope" on ram0 and "crypt" on ram1.
