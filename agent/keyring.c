@@ -106,7 +106,7 @@ static int find_or_make_keyring(key_serial_t *ret)
 	return r;
 }
 
-/* Is @id the key of @name? Dead keys can be described, not searched for. */
+/* Only live keys can be described: -EKEYREVOKED, -EKEYEXPIRED, -ENOKEY. */
 static int is_key(key_serial_t id, const char *name)
 {
 	char *text = NULL;
@@ -114,7 +114,7 @@ static int is_key(key_serial_t id, const char *name)
 	int yes;
 
 	if (keyctl_describe_alloc(id, &text) < 0)
-		return 0;
+		return -errno;
 	/* type;uid;gid;perm;description, where only the last may have a ; */
 	description = strrchr(text, ';');
 	yes = strncmp(text, KEYRING_TYPE ";", strlen(KEYRING_TYPE) + 1) == 0 &&
@@ -123,20 +123,29 @@ static int is_key(key_serial_t id, const char *name)
 	return yes;
 }
 
+/*
+ * The live key of @name. Dead ones are unlinked on the way, whosever they are:
+ * they have no name any more, lock what used them for good, and would show up
+ * in `keyctl show` until the kernel collects them.
+ */
 static int find_in(key_serial_t keyring, const char *name, key_serial_t *ret)
 {
 	void *content = NULL;
 	key_serial_t *ids;
 	long bytes;
 	long i;
+	int yes;
 	int r = -ENOKEY;
 
 	bytes = keyctl_read_alloc(keyring, &content);
 	if (bytes < 0)
 		return key_error();
 	ids = content;
-	for (i = 0; i < bytes / (long)sizeof(*ids) && r == -ENOKEY; i++) {
-		if (!is_key(ids[i], name))
+	for (i = 0; i < bytes / (long)sizeof(*ids); i++) {
+		yes = is_key(ids[i], name);
+		if (yes == -EKEYREVOKED || yes == -EKEYEXPIRED)
+			keyctl_unlink(ids[i], keyring);
+		if (yes <= 0)
 			continue;
 		*ret = ids[i];
 		r = 0;
@@ -159,32 +168,16 @@ int keyring_find(const char *volume_id, int32_t *serial_ret)
 	return r == 0 ? 0 : -ENOKEY;
 }
 
-/* A dead key would stop add_key(2): it is not ours to update. */
-static int unlink_dead(key_serial_t keyring, const char *name)
-{
-	key_serial_t id = 0;
-	int r;
-
-	r = find_in(keyring, name, &id);
-	if (r == -ENOKEY)
-		return 0;
-	if (r < 0)
-		return r;
-	if (keyctl_search(keyring, KEYRING_TYPE, name, 0) >= 0)
-		return -EEXIST;
-	keyctl_unlink(id, keyring);
-	return 0;
-}
-
 static int add_to(key_serial_t keyring, const char *volume_id,
 		  const struct secret *dek, int32_t *serial_ret)
 {
 	key_serial_t id = 0;
 	int r;
 
-	r = unlink_dead(keyring, volume_id);
-	if (r < 0)
-		return r;
+	/* An expired key would stop add_key(2): it is not ours to update. */
+	r = find_in(keyring, volume_id, &id);
+	if (r != -ENOKEY)
+		return r == 0 ? -EEXIST : r;
 	id = add_key(KEYRING_TYPE, volume_id, secret_cbytes(dek),
 		     secret_len(dek), keyring);
 	if (id < 0)

@@ -23,8 +23,8 @@
  * Put @dek (64 bytes) under @volume_id into the keyring "envelope", which is
  * made if it is not there. The serial number of the key goes to *@serial_ret.
  *
- * A dead (revoked or expired) key of that name is replaced; a live one is
- * never. -EEXIST: a live key of that name is there. -ENOPKG: no key type
+ * Dead keys (revoked or expired) are unlinked from that keyring; a live one of
+ * that name is never replaced. -EEXIST: a live key of that name is there. -ENOPKG: no key type
  * "envelope", so the module is not loaded. -EPERM: refused by a security
  * module. -EDQUOT, -ENOMEM, -EIO. Prints its own error.
  */
@@ -45,14 +45,11 @@ void keyring_drop_logon(int32_t serial);
 
 /*
  * Revoke the DEK of @volume_id, which locks every target that uses it, and
- * unlink it. 0 also when there is none. -EPERM, -EIO; prints its own error.
+ * unlink it and all dead keys. 0 also when there is none. -EPERM, -EIO; prints its own error.
  */
 int keyring_drop_dek(const char *volume_id);
 
-/*
- * The serial number of the key of @volume_id, be it live or dead.
- * -ENOKEY: none; prints nothing.
- */
+/* The serial number of the live key of @volume_id. -ENOKEY: none, silent. */
 int keyring_find(const char *volume_id, int32_t *serial_ret);
 
 #endif
