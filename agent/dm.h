@@ -15,7 +15,7 @@
 #include "header.h"
 
 #define DM_VOLUME_UUID_PREFIX "ENVELOPE-"
-#define DM_VOLUME_NAME_CHARS 83		/* with the final NUL: the uuid must fit */
+#define DM_VOLUME_NAME_CHARS 83	/* with the final NUL: the uuid must fit */
 #define DM_VOLUME_UUID_CHARS 129	/* device mapper's own limit */
 #define DM_VOLUME_PARAMS_CHARS 512
 

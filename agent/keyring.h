@@ -24,9 +24,11 @@
  * made if it is not there. The serial number of the key goes to *@serial_ret.
  *
  * Dead keys (revoked or expired) are unlinked from that keyring; a live one of
- * that name is never replaced. -EEXIST: a live key of that name is there. -ENOPKG: no key type
- * "envelope", so the module is not loaded. -EPERM: refused by a security
- * module. -EDQUOT, -ENOMEM, -EIO. Prints its own error.
+ * that name is never replaced.
+ *
+ * -EEXIST: a live key of that name is there. -ENOPKG: no key type "envelope",
+ * so the module is not loaded. -EPERM: refused by a security module. -EDQUOT,
+ * -ENOMEM, -EIO. Prints its own error.
  */
 int keyring_add_dek(const char *volume_id, const struct secret *dek,
 		    int32_t *serial_ret);
@@ -45,7 +47,8 @@ void keyring_drop_logon(int32_t serial);
 
 /*
  * Revoke the DEK of @volume_id, which locks every target that uses it, and
- * unlink it and all dead keys. 0 also when there is none. -EPERM, -EIO; prints its own error.
+ * unlink it and all dead keys. 0 also when there is none. -EPERM, -EIO; prints
+ * its own error.
  */
 int keyring_drop_dek(const char *volume_id);
 
