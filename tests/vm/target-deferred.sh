@@ -28,28 +28,14 @@ $DISK 0 1 sector_size:4096" && vmio check /dev/mapper/crypt 0 1048576 4
 	return $rc
 }
 
-# Reads of all sizes, one after the other, for as long as the test needs.
-read_on()
-{
-	local i bytes
-
-	for i in $(seq 400); do
-		[ -e /tmp/enough ] && return
-		for bytes in 4096 16384 131072 1048576; do
-			vmio check $DEV 0 $bytes 4 || return 1
-		done
-	done
-}
-
 # locks_reads: what is read while it locks waits, and is right later
 locks_reads()
 {
-	rm -f /tmp/enough
 	vmio fill $DEV 0 1048576 4 || return 1
-	later read_on
+	later read_on $DEV 4
 	wait_until 30 reading && keyctl revoke "$(serial "vol-$1")" &&
 		wait_until 10 waiting env && still_waiting &&
-		key "vol-$1b" 1 && unlock env "vol-$1b" && touch /tmp/enough &&
+		key "vol-$1b" 1 && unlock env "vol-$1b" && enough &&
 		later_is 0 && [ "$(stat_of env errors)" = 0 ]
 }
 

@@ -100,3 +100,24 @@ waiting()
 {
 	[ "$(stat_of "$1" waiting)" -gt 0 ]
 }
+
+# read_on DEV SEED: check the first MiB, that vmio fill wrote, in requests of
+# all sizes until there is a file /tmp/enough.
+read_on()
+{
+	local bytes
+
+	rm -f /tmp/enough
+	until [ -e /tmp/enough ]; do
+		for bytes in 4096 16384 131072 1048576; do
+			vmio check "$1" 0 $bytes "$2" || return 1
+		done
+	done
+}
+
+# ... and a few more of them
+enough()
+{
+	sleep 1
+	touch /tmp/enough
+}
