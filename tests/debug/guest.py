@@ -113,7 +113,8 @@ def boot(kernel, shim, script, modules, programs, log, variables=None,
     with tempfile.TemporaryDirectory(prefix="envelope-uml.") as name:
         folder = pathlib.Path(name)
         fill_folder(folder, script, modules, programs, variables or {})
-        command = [str(kernel / "linux"), *COMMAND_LINE, "mem=768M",
+        # it dies with this program
+        command = ["setpriv", "--pdeathsig", "KILL", str(kernel / "linux"), *COMMAND_LINE, "mem=768M",
                    f"init={folder}/init", f"RUN={folder}",
                    f"uml_dir={folder}/", *disk_arguments(folder, disks),
                    *append]
