@@ -94,9 +94,9 @@ t "suspend: both kinds under running I/O" while_running
 
 reload_running()
 {
-	fresh && background_io 4 && dmsetup reload env --table \
+	fresh && background_io 12 && dmsetup reload env --table \
 		"$(table $SECTORS vol-$N sector_size:4096 holes)" &&
-		dmsetup resume env && flowing && wait $BG &&
+		dmsetup resume env && wait_until 10 flowing && wait $BG &&
 		dmsetup table env | grep -q holes
 }
 t "reload: under running I/O" reload_running
