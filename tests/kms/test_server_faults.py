@@ -124,7 +124,8 @@ class Faults(ServerCase):
             " SELECT i + 1 FROM n WHERE i < 100000) SELECT region,"
             " printf('ffffffff-0000-0000-0000-%012x', i), account, state,"
             " usage, spec, origin, manager, material_id, 'filler',"
-            " created_ms, deletion_ms FROM n, (SELECT * FROM kms_key LIMIT 1)")
+            " created_ms, deletion_ms FROM n, (SELECT * FROM kms_key WHERE"
+            " account = '111122223333' LIMIT 1)")
         self.refused("LimitExceededException", "The account has 100000 keys in this region, which is the limit.",
                      self.kms.create_key)
         page = self.kms.list_keys(Limit=1000)
