@@ -21,16 +21,16 @@
  * skcipher_request_set_callback(), before it the request that holds it.
  */
 #ifdef ENVELOPE_HAVE_CRYPTO_DONE_DATA
-#define envelope_crypto_arg	void
+#define envelope_crypto_arg_t	void
 
-static inline void *envelope_crypto_data(envelope_crypto_arg *arg)
+static inline void *envelope_crypto_data(envelope_crypto_arg_t *arg)
 {
 	return arg;
 }
 #else
-#define envelope_crypto_arg	struct crypto_async_request
+#define envelope_crypto_arg_t	struct crypto_async_request
 
-static inline void *envelope_crypto_data(envelope_crypto_arg *arg)
+static inline void *envelope_crypto_data(envelope_crypto_arg_t *arg)
 {
 	return arg->data;
 }

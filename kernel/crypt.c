@@ -211,7 +211,7 @@ static int run_block(struct envelope_crypt *crypt, struct skcipher_request *req)
 				crypto_skcipher_decrypt(req);
 }
 
-static void block_done_async(envelope_crypto_arg *arg, int err)
+static void block_done_async(envelope_crypto_arg_t *arg, int err)
 {
 	struct envelope_crypt *crypt = envelope_crypto_data(arg);
 

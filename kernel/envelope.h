@@ -232,13 +232,18 @@ void envelope_finish(struct envelope_io *io, blk_status_t status);
 int envelope_wouldblock(struct bio *bio);
 /* Runs fn(&io->work) in process context where it may not allocate. */
 void envelope_queue_crypt(struct envelope_io *io, work_func_t fn);
-/* Runs envelope_read_decrypt() in softirq context. Any context. */
-void envelope_queue_softirq(struct envelope_io *io);
 /* Starts again what waits; under target->hold_lock. */
 void envelope_restart_held(struct envelope_target *target);
 void envelope_restart_work(struct work_struct *work);
 /* Ends all that waits with this status. Process context. */
 void envelope_end_held(struct envelope_target *target, blk_status_t status);
+
+/* softirq_bh.c or softirq_tasklet.c: Kbuild takes what the kernel has */
+
+int envelope_softirq_init(void);
+void envelope_softirq_exit(void);
+/* Runs envelope_read_decrypt() in softirq context. Any context. */
+void envelope_queue_softirq(struct envelope_io *io);
 
 /* read.c */
 

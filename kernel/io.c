@@ -4,9 +4,6 @@
  * passes, the list it waits on while locked, the queues, and its end.
  */
 
-#include <linux/interrupt.h>
-#include <linux/percpu.h>
-
 #include "compat.h"
 #include "envelope.h"
 
@@ -177,92 +174,6 @@ void envelope_queue_crypt(struct envelope_io *io, work_func_t fn)
 	queue_work(crypt_wq, &io->work);
 }
 
-#ifdef ENVELOPE_HAVE_WQ_BH
-
-static struct workqueue_struct *softirq_wq;
-
-static void softirq_work(struct work_struct *work)
-{
-	envelope_read_decrypt(container_of(work, struct envelope_io, work));
-}
-
-void envelope_queue_softirq(struct envelope_io *io)
-{
-	INIT_WORK(&io->work, softirq_work);
-	queue_work(softirq_wq, &io->work);
-}
-
-static int softirq_queue_init(void)
-{
-	softirq_wq = alloc_workqueue("envelope_softirq", WQ_BH, 0);
-	return softirq_wq ? 0 : -ENOMEM;
-}
-
-static void softirq_queue_exit(void)
-{
-	destroy_workqueue(softirq_wq);
-}
-
-#else
-
-/*
- * One tasklet a CPU, and not one in every bio: the tasklet code touches its
- * struct after the function has run, when the bio is long gone.
- */
-struct softirq_queue {
-	struct llist_head list;
-	struct tasklet_struct tasklet;
-};
-
-static struct softirq_queue __percpu *softirq_queues;
-
-static void softirq_run(struct tasklet_struct *tasklet)
-{
-	struct softirq_queue *queue = from_tasklet(queue, tasklet, tasklet);
-	struct llist_node *node = llist_del_all(&queue->list);
-	struct envelope_io *io, *next;
-
-	node = llist_reverse_order(node);
-	llist_for_each_entry_safe(io, next, node, node)
-		envelope_read_decrypt(io);
-}
-
-void envelope_queue_softirq(struct envelope_io *io)
-{
-	struct softirq_queue *queue = get_cpu_ptr(softirq_queues);
-
-	if (llist_add(&io->node, &queue->list))
-		tasklet_schedule(&queue->tasklet);
-	put_cpu_ptr(softirq_queues);
-}
-
-static int softirq_queue_init(void)
-{
-	int cpu;
-
-	softirq_queues = alloc_percpu(struct softirq_queue);
-	if (!softirq_queues)
-		return -ENOMEM;
-	for_each_possible_cpu(cpu) {
-		struct softirq_queue *queue = per_cpu_ptr(softirq_queues, cpu);
-
-		init_llist_head(&queue->list);
-		tasklet_setup(&queue->tasklet, softirq_run);
-	}
-	return 0;
-}
-
-static void softirq_queue_exit(void)
-{
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		tasklet_kill(&per_cpu_ptr(softirq_queues, cpu)->tasklet);
-	free_percpu(softirq_queues);
-}
-
-#endif
-
 int envelope_io_init(void)
 {
 	int r;
@@ -271,7 +182,7 @@ int envelope_io_init(void)
 				   WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
 	if (!crypt_wq)
 		return -ENOMEM;
-	r = softirq_queue_init();
+	r = envelope_softirq_init();
 	if (r)
 		destroy_workqueue(crypt_wq);
 	return r;
@@ -279,6 +190,6 @@ int envelope_io_init(void)
 
 void envelope_io_exit(void)
 {
-	softirq_queue_exit();
+	envelope_softirq_exit();
 	destroy_workqueue(crypt_wq);
 }
