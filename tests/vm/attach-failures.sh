@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # vm: --disk 8 --kms --time 600
+# kernels: 6.12
 # Attaches that fail: each its own status and sentence, and afterwards no
 # device, no key, no loop device, and /dev/vda as it was.
 . /test/vm/helpers/attach.bash

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # vm: --disk 16 --kms --time 600
+# kernels: 6.12
 # Attaches through a KMS that has the right certificate and answers wrongly:
 # each its own status and sentence, and no device, no key, no change.
 . /test/vm/helpers/attach.bash

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # vm: --disk 8 --kms --time 600
+# kernels: 6.12
 # What format refuses, what it chooses, and that it rehearses before it writes.
 . /test/vm/helpers/attach.bash
 modprobe ext4

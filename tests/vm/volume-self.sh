@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # vm: --disk 16 --kms --time 600
+# kernels: 6.12
 # A volume that holds what is needed to attach it: the CA file, or the state of
 # the KMS.
 . /test/vm/helpers/attach.bash
