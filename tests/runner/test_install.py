@@ -27,9 +27,10 @@ def says(program, *args):
 
 
 def verbs(program):
-    """The verbs that --help lists."""
+    """The verbs that --help lists, in a table or in lines of usage."""
     _, text = says(program, "--help")
-    return re.findall(r"^  ([a-z][a-z-]+) ", text, re.M)
+    return (re.findall(r"^  ([a-z][a-z-]+) ", text, re.M)
+            + re.findall(rf"^(?:Usage:| +) {program} ([a-z]+)", text, re.M))
 
 
 def plain(text):
