@@ -6,7 +6,7 @@
 
 disks 1 1024
 key vol-a 1 > /dev/null
-NAME=env
+NAME="env"
 KEY=:64:envelope:vol-a
 LINE="envelope aes-xts-plain64 $KEY 0 /dev/ram0 0"
 
