@@ -115,19 +115,5 @@ done
 t "under load: fio found nothing wrong" verified
 dmsetup remove env
 
-force_while_locked()
-{
-	local n
-
-	for ((n = 1; n <= ROUNDS; n++)); do
-		create env "$LINE" || return 1
-		dmsetup message env 0 key wipe
-		later vmio fill $DEV 0 65536 1
-		wait_until 5 waiting env && dmsetup remove --force env &&
-			later_is 1 || return 1
-	done
-}
-t "remove --force while locked and a write waits" force_while_locked
-
 t "nothing leaks" no_leaks
 done_testing
