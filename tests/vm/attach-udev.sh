@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # vm: --disk 8 --kms --time 600 --file /usr/bin/udevadm:/usr/lib/systemd/systemd-udevd --file /usr/bin/udevadm:/usr/bin/udevadm --file /lib/udev/rules.d/55-dm.rules:/usr/lib/udev/rules.d/55-dm.rules --file /lib/udev/rules.d/60-persistent-storage-dm.rules:/usr/lib/udev/rules.d/60-persistent-storage-dm.rules --file /lib/udev/rules.d/95-dm-notify.rules:/usr/lib/udev/rules.d/95-dm-notify.rules
+# kernels: 6.12
 # With udev running: it makes and removes the links, no cookie stays, and its
 # probing does not get into the way of a detach.
 . /test/vm/helpers/attach.bash

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # vm: --disk 16 --kms
+# kernels: 6.12
 # The data key and what derives from it appear nowhere outside the kernel:
 # files, logs, tables, environments, command lines, the device, live memory.
 set -u
