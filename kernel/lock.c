@@ -65,6 +65,8 @@ static void sections_close(struct envelope_target *target)
 static void sections_open(struct envelope_target *target)
 {
 	reinit_completion(&target->drained);
+	/* the new schedule before the ref that admits sections to it */
+	smp_wmb();
 	percpu_ref_reinit(&target->sections);
 }
 
@@ -161,8 +163,15 @@ static void update_deadline(struct envelope_target *target,
 static enum envelope_reason poll_target(struct envelope_target *target,
 					const struct key *key)
 {
-	enum envelope_reason reason = envelope_key_dead(key);
+	enum envelope_reason reason = ENVELOPE_REASON_NONE;
 
+	/* the data path saw it dead: final, even if it was extended since */
+	spin_lock_irq(&target->hold_lock);
+	if (target->state == ENVELOPE_LOCKED)
+		reason = target->reason;
+	spin_unlock_irq(&target->hold_lock);
+	if (reason == ENVELOPE_REASON_NONE)
+		reason = envelope_key_dead(key);
 	if (reason != ENVELOPE_REASON_NONE)
 		return reason;
 	update_deadline(target, key);
@@ -275,8 +284,11 @@ static char *key_sentence(int err)
 		return "Invalid key: it must have 64 bytes and two different halves";
 	case -EACCES:
 		return "Key may not be used: permission denied";
-	default:
+	case -ENOKEY:
+	case -EAGAIN:
 		return "Key not found in the session or user keyring";
+	default:
+		return "Key cannot be used: the error code says why";
 	}
 }
 
