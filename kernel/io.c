@@ -35,6 +35,8 @@ bool envelope_section_enter(struct envelope_target *target)
 {
 	if (unlikely(!percpu_ref_tryget_live(&target->sections)))
 		return false;
+	/* pairs with sections_open(): the schedule is that of this key */
+	smp_rmb();
 	if (likely(envelope_open(target)))
 		return true;
 	percpu_ref_put(&target->sections);
