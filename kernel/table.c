@@ -173,20 +173,16 @@ static int parse_positional(struct dm_target *ti, struct dm_arg_set *as,
 			    struct envelope_config *config)
 {
 	const char *sentence;
-	char *key;
 
 	if (as->argc < POSITIONAL_ARGS)
 		return fail(ti, "Not enough arguments: cipher, key, iv_offset, device and start_sector are needed");
 	if (strcmp(dm_shift_arg(as), ENVELOPE_CIPHER))
 		return fail(ti, "Unknown cipher: only aes-xts-plain64 is known");
 
-	key = (char *)dm_shift_arg(as);
-	sentence = envelope_table_key(key, &config->leased, &config->key_name);
-	if (sentence) {
-		if (key[0] != ':')
-			memzero_explicit(key, strlen(key));
+	sentence = envelope_table_key(dm_shift_arg(as), &config->leased,
+				      &config->key_name);
+	if (sentence)
 		return fail(ti, sentence);
-	}
 
 	if (!parse_number(dm_shift_arg(as), &config->iv_offset_sectors))
 		return fail(ti, "Invalid iv_offset: a decimal number of 512-byte sectors is needed");
@@ -206,6 +202,9 @@ int envelope_table_parse(struct dm_target *ti, unsigned int argc, char **argv,
 	};
 	int r;
 
+	/* whatever else is wrong: a raw key does not stay in the buffer */
+	if (argc > 1 && argv[1][0] != ':')
+		memzero_explicit(argv[1], strlen(argv[1]));
 	r = parse_positional(ti, &as, &config);
 	if (!r)
 		r = parse_options(ti, &as, &config);
@@ -349,6 +348,6 @@ int envelope_table_stats(struct envelope_target *target, char *result,
 	sum_stats(target, &stats);
 	DMEMIT("reads %llu writes %llu holes %llu errors %llu waiting %u cipher %s",
 	       stats.reads, stats.writes, stats.holes, stats.errors, waiting,
-	       envelope_cipher_driver(&target->cipher));
+	       target->cipher.driver);
 	return 1;
 }

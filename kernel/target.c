@@ -309,13 +309,14 @@ static int message_key(struct envelope_target *target, unsigned int argc,
 
 	if (argc == 2 && !strcasecmp(argv[1], "wipe"))
 		return envelope_message_wipe(target);
+	/* whatever else is wrong: a raw key does not stay in the buffer */
+	if (argc > 2 && argv[2][0] != ':')
+		memzero_explicit(argv[2], strlen(argv[2]));
 	if (argc != 3 || strcasecmp(argv[1], "set"))
 		return -EINVAL;
 
 	sentence = envelope_table_key(argv[2], &leased, &name);
 	if (sentence) {
-		if (argv[2][0] != ':')
-			memzero_explicit(argv[2], strlen(argv[2]));
 		DMERR("%s: key set: %s",
 		      dm_table_device_name(target->ti->table), sentence);
 		return -EINVAL;
