@@ -49,6 +49,9 @@ int envelope_cipher_init(struct envelope_cipher *cipher,
 
 	cipher->tfm = tfm;
 	cipher->block_bytes = block_bytes;
+	strscpy(cipher->driver,
+		crypto_tfm_alg_driver_name(crypto_skcipher_tfm(tfm)),
+		sizeof(cipher->driver));
 	cipher->holes = holes;
 	if (iv_large_sectors)
 		cipher->iv_shift = ilog2(block_bytes >> SECTOR_SHIFT);
@@ -89,13 +92,6 @@ void envelope_cipher_scrub(struct envelope_cipher *cipher)
 		envelope_cipher_exit(cipher);
 	}
 	memzero_explicit(noise, sizeof(noise));
-}
-
-const char *envelope_cipher_driver(const struct envelope_cipher *cipher)
-{
-	struct crypto_skcipher *tfm = cipher->tfm;
-
-	return tfm ? crypto_tfm_alg_driver_name(crypto_skcipher_tfm(tfm)) : "-";
 }
 
 static struct skcipher_request *request_of(struct envelope_crypt *crypt)

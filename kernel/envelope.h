@@ -71,6 +71,7 @@ struct envelope_config {
 /* The cipher of one target: written by lock and unlock, read in sections. */
 struct envelope_cipher {
 	struct crypto_skcipher *tfm;	/* NULL: lost on locking */
+	char driver[CRYPTO_MAX_ALG_NAME];	/* its implementation */
 	unsigned int block_bytes;
 	unsigned int iv_shift;		/* log2(sectors per IV step) */
 	bool holes;			/* zero blocks stay zero on decryption */
@@ -280,7 +281,6 @@ void envelope_cipher_exit(struct envelope_cipher *cipher);
 int envelope_cipher_set(struct envelope_cipher *cipher,
 			const u8 secret[ENVELOPE_SECRET_BYTES]);
 void envelope_cipher_scrub(struct envelope_cipher *cipher);
-const char *envelope_cipher_driver(const struct envelope_cipher *cipher);
 /*
  * Encrypts or decrypts what is left of the run. 0: all done. -EINPROGRESS:
  * crypt->done() will be called, and may have been already: crypt is out of
