@@ -375,7 +375,7 @@ int known_forget(const char *volume_id)
 
 struct replacement {
 	const char *volume_id;
-	const char *old_key_id;
+	const char *old_key_id;	/* or NULL */
 	const char *new_key_id;
 };
 
@@ -392,7 +392,7 @@ static int edit_replace_key(json_t *pins, const void *argument)
 		const char *have =
 			json_string_value(json_array_get(key_ids, i));
 
-		if (strcmp(have, r->old_key_id) == 0 ||
+		if ((r->old_key_id && strcmp(have, r->old_key_id) == 0) ||
 		    strcmp(have, r->new_key_id) == 0)
 			json_array_remove(key_ids, i);
 	}

@@ -45,8 +45,9 @@ int known_check(const char *name, const struct header *h, size_t index);
 int known_update(const struct header *h);
 
 /*
- * After a rewrap, which verifies nothing: in the pin of @volume_id, if there is
- * one, @new_key_id stands in place of @old_key_id. Errors as known_update().
+ * For a rewrap, which verifies nothing: in the pin of @volume_id, if there is
+ * one, @new_key_id stands in place of @old_key_id, or, if that is NULL, beside
+ * those that are there. Errors as known_update().
  */
 int known_replace_key(const char *volume_id, const char *old_key_id,
 		      const char *new_key_id);

@@ -4,7 +4,9 @@ import base64
 import json
 import os
 import pty
+import resource
 import shutil
+import signal
 
 import header_case
 import reader
@@ -124,6 +126,37 @@ class Rewrap(header_case.HeaderCase):
         self.with_kms("rewrap", "--kms-key", self.new_key(), disk)
         self.with_kms("check", "--unwrap", disk)
         self.verified(disk)
+
+    def test_killed(self):
+        """rewrap that is killed anywhere leaves a volume that opens"""
+        disk = self.volume()
+        old = disk.read_bytes()
+        key = self.new_key()
+        # Room for the pin's file, but not for the first copy, which is B.
+        self.with_kms(
+            "rewrap", "--kms-key", key, disk, status=-signal.SIGXFSZ,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE,
+                                                  (COPY, COPY)))
+        self.assertEqual(old, disk.read_bytes())
+        pin = self.pins.read_text()
+        self.assertEqual([self.key, key], json.loads(pin)["key_ids"])
+        self.with_kms("rewrap", "--kms-key", key, disk)
+        new = disk.read_bytes()
+        for state in (old, old[:COPY] + new[COPY:], new):
+            disk.write_bytes(state)
+            self.pins.write_text(pin)
+            self.with_kms("export", disk, "-")
+
+    def test_no_place_for_pin(self):
+        """rewrap that cannot store its pin changes nothing"""
+        disk = self.volume()
+        before = self.digest(disk)
+        blocked = self.pins.with_name("known.new")
+        blocked.mkdir()
+        self.addCleanup(blocked.rmdir)
+        self.with_kms("rewrap", "--kms-key", self.new_key(), disk, status=1,
+                      says="cannot store the pin: Is a directory")
+        self.assertEqual(before, self.digest(disk))
 
     def test_detached(self):
         """rewrap of a detached header leaves the device alone"""

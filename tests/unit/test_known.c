@@ -170,6 +170,9 @@ static void replaced_key(void **state)
 	assert_int_equal(known_replace_key(VOLUME_ID, ARN_1, ARN_2), 0);
 	assert_int_equal(known_check("disk", h, 0), -ENOENT);
 	assert_int_equal(known_update(h), 0);
+	/* Without an old key the new one stands beside it. */
+	assert_int_equal(known_replace_key(VOLUME_ID, NULL, ARN_2), 0);
+	assert_int_equal(known_check("disk", h, 0), 0);
 	assert_int_equal(known_replace_key(VOLUME_ID, ARN_1, ARN_2), 0);
 	fixture_listen();
 	assert_int_equal(known_check("disk", h, 0), -EBADMSG);

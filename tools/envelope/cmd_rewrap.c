@@ -17,11 +17,16 @@ struct rewrap {
 	bool json;
 };
 
-/* Put what the KMS gave into the slot, in both copies, and into the pin. */
+/*
+ * Put what the KMS gave into the slot, in both copies, and into the pin. While
+ * the copies change the pin has both keys: whenever this ends early, the host
+ * believes the copy that serves.
+ */
 static int store_slot(struct volume *v, const struct rewrap *o,
 		      const struct kms_wrapped *wrapped, const char *old_key)
 {
 	struct header_slot old = header_slot_get(v->header, o->slot);
+	const char *volume_id = header_core(v->header)->volume_id;
 	const struct header_slot slot = {
 		.provider = old.provider,
 		.key_id = wrapped->key_arn,
@@ -33,11 +38,12 @@ static int store_slot(struct volume *v, const struct rewrap *o,
 
 	r = header_set_slot(v->header, o->slot, &slot);
 	if (r == 0)
+		r = known_replace_key(volume_id, NULL, wrapped->key_arn);
+	if (r == 0)
 		r = header_write(volume_header_fd(v), volume_header_name(v),
 				 v->header);
 	if (r == 0)
-		r = known_replace_key(header_core(v->header)->volume_id,
-				      old_key, wrapped->key_arn);
+		r = known_replace_key(volume_id, old_key, wrapped->key_arn);
 	return r;
 }
 
