@@ -10,7 +10,7 @@ import signal
 
 import header_case
 import reader
-from header_case import COPY, flip
+from header_case import COPY, DATA, flip
 
 
 class Rewrap(header_case.HeaderCase):
@@ -311,6 +311,16 @@ class Erase(header_case.HeaderCase):
         self.assertEqual(data, disk.read_bytes()[2 * COPY:])
         self.assertNotIn(copy.core["volume_id"], self.pins.read_text())
         self.envelope("inspect", disk, status=5)
+
+    def test_escapes(self):
+        """erase shows what a key id would do to a terminal"""
+        disk = self.volume()
+        copy = self.verified(disk)
+        copy.slots[0].update(provider="other", key_id="a\x1b[2J")
+        disk.write_bytes(reader.write(copy.core, {"slots": copy.slots},
+                                      copy.uuid, self.dek(disk)) + bytes(DATA))
+        done = self.envelope("erase", "--yes", disk, says="\n  a\\x1b[2J\n")
+        self.assertNotIn(b"\x1b", done.stdout)
 
     def test_nobody_to_ask(self):
         """erase without terminal and --yes erases nothing"""

@@ -2,6 +2,7 @@
 /* envelope erase: destroy every slot, and with them the way to the data. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -87,8 +88,13 @@ static void report(const struct device *d, const struct header *h)
 	if (!h)
 		return;
 	puts("Disabling or deleting the KMS key ends these too:");
-	for (i = 0; i < header_slot_count(h); i++)
-		printf("  %s\n", header_slot_get(h, i).key_id);
+	for (i = 0; i < header_slot_count(h); i++) {
+		/* Nobody verified it. */
+		char *safe = header_escape(header_slot_get(h, i).key_id);
+
+		printf("  %s\n", safe ? safe : "?");
+		free(safe);
+	}
 }
 
 static int erase(const char *path, bool yes, bool force)
