@@ -193,6 +193,15 @@ class Backup(header_case.HeaderCase):
         self.with_kms("check", "--unwrap", disk)
         self.assertEqual(before.core, self.verified(disk).core)
 
+    def test_json(self):
+        """header-backup and header-restore print JSON"""
+        disk = self.volume()
+        want = {"path": str(disk), "backup": str(self.file),
+                "volume_id": self.verified(disk).core["volume_id"]}
+        for verb in ("header-backup", "header-restore"):
+            done = self.envelope(verb, "--json", disk, self.file)
+            self.assertEqual(want, self.json(done))
+
     def test_damaged_copy(self):
         """header-backup of a half damaged header saves two good copies"""
         disk = self.volume()
@@ -311,6 +320,17 @@ class Erase(header_case.HeaderCase):
         self.assertEqual(data, disk.read_bytes()[2 * COPY:])
         self.assertNotIn(copy.core["volume_id"], self.pins.read_text())
         self.envelope("inspect", disk, status=5)
+
+    def test_json(self):
+        """erase prints JSON, also of what it could not read"""
+        disk = self.volume()
+        want = {"path": str(disk), "key_ids": [self.key],
+                "volume_id": self.verified(disk).core["volume_id"]}
+        done = self.envelope("erase", "--yes", "--json", disk)
+        self.assertEqual(want, self.json(done))
+        done = self.envelope("erase", "--force", "--json", disk)
+        self.assertEqual({"path": str(disk), "key_ids": [], "volume_id": None},
+                         self.json(done))
 
     def test_escapes(self):
         """erase shows what a key id would do to a terminal"""

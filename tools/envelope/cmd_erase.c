@@ -71,6 +71,21 @@ static int permit(const struct device *d, bool yes, bool force,
 	return r;
 }
 
+/* What could not be read is null or empty. */
+static int report_json(const struct device *d, const struct header *h)
+{
+	json_t *key_ids = json_array();
+	size_t i;
+
+	for (i = 0; h && i < header_slot_count(h); i++)
+		json_array_append_new(key_ids, json_string(
+			header_slot_get(h, i).key_id));
+	return cli_print_json(json_pack("{ss ss? so}",
+		"path", d->path,
+		"volume_id", h ? header_core(h)->volume_id : NULL,
+		"key_ids", key_ids));
+}
+
 static void report(const struct device *d, const struct header *h)
 {
 	const char *volume_id = h ? header_core(h)->volume_id : "the volume";
@@ -97,10 +112,11 @@ static void report(const struct device *d, const struct header *h)
 	}
 }
 
-static int erase(const char *path, bool yes, bool force)
+static int erase(const char *path, bool yes, bool force, bool json)
 {
 	struct device d = DEVICE_CLOSED;
 	struct header *h = NULL;
+	int status = STATUS_DONE;
 	int r;
 
 	r = device_open(path, DEVICE_WRITE | DEVICE_EXCLUSIVE, &d);
@@ -110,24 +126,27 @@ static int erase(const char *path, bool yes, bool force)
 		r = permit(&d, yes, force, &h);
 	if (r == 0)
 		r = header_erase(d.fd, d.path);
-	if (r == 0)
+	if (r == 0 && json)
+		status = report_json(&d, h);
+	else if (r == 0)
 		report(&d, h);
 	if (r == 0 && h)
 		r = known_forget(header_core(h)->volume_id);
 	header_free(h);
 	device_close(&d);
-	return r;
+	return r < 0 ? (int)status_from_errno(r) : status;
 }
 
 int cmd_erase(int argc, char **argv)
 {
 	const char *header = NULL;
-	bool yes = false, force = false;
+	bool yes = false, force = false, json = false;
 	const struct cli_option options[] = {
 		{ "yes", NULL, cli_set_true, &yes, "do not ask" },
 		{ "force", NULL, cli_set_true, &force,
 		  "also where the header is damaged or gone; do not ask" },
 		CLI_HEADER_OPTION(&header),
+		CLI_JSON_OPTION(&json),
 		{ 0 },
 	};
 	const struct cli_usage usage = {
@@ -146,5 +165,5 @@ int cmd_erase(int argc, char **argv)
 		return r;
 	if (!header && !args[0])
 		return cli_usage_error("erase", "name a device, or --header");
-	return status_from_errno(erase(header ? header : args[0], yes, force));
+	return erase(header ? header : args[0], yes, force, json);
 }

@@ -23,12 +23,26 @@ static int backup(const struct volume *v, const char *path)
 	return r;
 }
 
+static int report(const struct volume *v, const char *path, bool json)
+{
+	const char *volume_id = header_core(v->header)->volume_id;
+
+	if (json)
+		return cli_print_json(json_pack("{ss ss ss}",
+			"path", volume_header_name(v),
+			"volume_id", volume_id, "backup", path));
+	printf("%s: header saved in %s\n", volume_id, path);
+	return STATUS_DONE;
+}
+
 int cmd_header_backup(int argc, char **argv)
 {
 	struct volume v = VOLUME_CLOSED;
 	const char *header = NULL;
+	bool json = false;
 	const struct cli_option options[] = {
 		CLI_HEADER_OPTION(&header),
+		CLI_JSON_OPTION(&json),
 		{ 0 },
 	};
 	const struct cli_usage usage = {
@@ -58,9 +72,7 @@ int cmd_header_backup(int argc, char **argv)
 		log_warn("'%s': the copies of the header differ: saving the one that serves",
 			 volume_header_name(&v));
 	r = backup(&v, file);
-	if (r == 0)
-		printf("%s: header saved in %s\n",
-		       header_core(v.header)->volume_id, file);
+	r = r < 0 ? (int)status_from_errno(r) : report(&v, file, json);
 	volume_close(&v);
-	return status_from_errno(r);
+	return r;
 }

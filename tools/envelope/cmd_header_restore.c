@@ -110,15 +110,28 @@ static int restore(struct header *h, const char *target, const char *header,
 	return r;
 }
 
+static int report(const struct volume *backup, const char *target, bool json)
+{
+	const char *volume_id = header_core(backup->header)->volume_id;
+	const char *file = volume_header_name(backup);
+
+	if (json)
+		return cli_print_json(json_pack("{ss ss ss}", "path", target,
+			"volume_id", volume_id, "backup", file));
+	printf("%s: header restored from %s\n", volume_id, file);
+	return STATUS_DONE;
+}
+
 int cmd_header_restore(int argc, char **argv)
 {
 	struct volume backup = VOLUME_CLOSED;
 	const char *header = NULL;
-	bool force = false;
+	bool force = false, json = false;
 	const struct cli_option options[] = {
 		{ "force", NULL, cli_set_true, &force,
 		  "also over another volume's, a newer or no header" },
 		CLI_HEADER_OPTION(&header),
+		CLI_JSON_OPTION(&json),
 		{ 0 },
 	};
 	const struct cli_usage usage = {
@@ -148,9 +161,7 @@ int cmd_header_restore(int argc, char **argv)
 	if (r < 0)
 		return status_from_errno(r);
 	r = restore(backup.header, target, header, force);
-	if (r == 0)
-		printf("%s: header restored from %s\n",
-		       header_core(backup.header)->volume_id, file);
+	r = r < 0 ? (int)status_from_errno(r) : report(&backup, target, json);
 	volume_close(&backup);
-	return status_from_errno(r);
+	return r;
 }
