@@ -117,8 +117,11 @@ static int check(const struct check *c, const char *device)
 	r = open_target(c, device, &v);
 	if (r < 0)
 		return status_from_errno(r);
-	if (verify)
+	if (verify) {
+		cli_patience_begin();
 		r = volume_unwrap(&v, &c->access, &dek);
+		cli_patience_end();
+	}
 	if (r == 0 && c->repair)
 		r = repair(&v, dek);
 	secret_free(dek);

@@ -205,7 +205,9 @@ static int export(const char *device, const char *header,
 	if (volume_find_id(header_core(v.header)->volume_id, &status) == 0)
 		log_warn("%s is attached as '%s': what is written meanwhile may be torn",
 			 header_core(v.header)->volume_id, status.volume.name);
+	cli_patience_begin();
 	r = volume_unwrap(&v, access, &dek);
+	cli_patience_end();
 	if (r == 0 && strcmp(path, "-") == 0)
 		r = decrypt_to(&v, dek, &standard);
 	else if (r == 0)

@@ -130,8 +130,10 @@ static int rewrap(const struct rewrap *o, const char *device)
 	snprintf(old_key, sizeof(old_key), "%s",
 		 header_slot_get(v.header, o->slot).key_id);
 	r = volume_kms_open(&o->access, &k);
+	cli_patience_begin();
 	if (r == 0)
 		r = reencrypt(&v, o, &k, &wrapped);
+	cli_patience_end();
 	if (r == 0)
 		r = store_slot(&v, o, &wrapped, old_key);
 	r = r < 0 ? (int)status_from_errno(r) :
