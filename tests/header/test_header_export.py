@@ -2,8 +2,12 @@
 """export against another implementation of aes-xts-plain64."""
 import hashlib
 import os
+import resource
 import shutil
+import signal
 import subprocess
+import threading
+import unittest.mock
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -185,6 +189,55 @@ class Export(header_case.HeaderCase):
         self.with_kms("export", disk, self.folder / "out", status=6,
                       says="the volume ends at byte 4194304, the device at 3145728")
         self.assertFalse((self.folder / "out").exists())
+
+    def test_killed(self):
+        """export that is killed leaves nothing that looks like a volume"""
+        disk = self.volume()
+        self.fill(disk, noise(SIZE))
+        out = self.folder / "out"
+        self.with_kms(
+            "export", disk, out, status=-signal.SIGXFSZ,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE,
+                                                  (DATA, DATA)))
+        self.assertFalse(out.exists())
+        # What is left is not taken for nothing, either.
+        self.with_kms("export", disk, out, status=7,
+                      says="out.part' exists: name a new file")
+
+    def test_name_taken(self):
+        """export replaces no file that came meanwhile"""
+        disk = self.volume()
+        plain = noise(SIZE)
+        self.fill(disk, plain)
+        out, conf = self.folder / "out", self.folder / "conf"
+        os.mkfifo(conf)
+
+        def answer():
+            # Opens once the export, which looked for a file, reads it.
+            with open(conf, "w", encoding="ascii") as file:
+                out.write_text("mine")
+                file.write(self.conf.read_text())
+
+        threading.Thread(target=answer, daemon=True).start()
+        self.with_kms("export", disk, out, conf=conf, status=7,
+                      says="out.part' is whole, but cannot become '")
+        self.assertEqual("mine", out.read_text())
+        self.assertEqual(plain, (self.folder / "out.part").read_bytes())
+
+    def test_no_such_rename(self):
+        """export to a file system whose rename can only replace"""
+        disk = self.volume()
+        plain = noise(SIZE)
+        self.fill(disk, plain)
+        shim = self.folder / "shim.so"
+        subprocess.run(["cc", "-shared", "-o", shim, "-xc", "-"], check=True,
+                       input=b"#include <errno.h>\n"
+                             b"int renameat2() { errno = EINVAL; return -1; }")
+        out = self.folder / "out"
+        with unittest.mock.patch.dict(os.environ, LD_PRELOAD=str(shim)):
+            self.with_kms("export", disk, out)
+        self.assertEqual(plain, out.read_bytes())
+        self.assertFalse((self.folder / "out.part").exists())
 
     def test_usage(self):
         """export wants a device and a file"""

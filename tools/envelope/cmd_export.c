@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* envelope export: decrypt a volume in user space, with no module at all. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cipher.h"
@@ -169,22 +171,60 @@ static int decrypt_to(const struct volume *v, const struct secret *dek,
 	return r;
 }
 
+/* Before the KMS is asked, and hours of work are done in vain. */
+static int refuse_existing(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return 0;
+	log_error("'%s' exists: name a new file", path);
+	return -EEXIST;
+}
+
+static int take_name(const char *part, const char *path)
+{
+	int code;
+
+	if (renameat2(AT_FDCWD, part, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
+		return 0;
+	/* NFS knows no such rename, but a link never replaces either. */
+	if (errno == EINVAL && link(part, path) == 0) {
+		unlink(part);
+		return 0;
+	}
+	code = errno;
+	log_error("'%s' is whole, but cannot become '%s': %s: move it yourself",
+		  part, path, strerror(code));
+	return code == EEXIST ? -EEXIST : -EIO;
+}
+
+/* Half a volume is easily taken for a whole one: the name comes last. */
 static int to_file(const struct volume *v, const struct secret *dek,
 		   const char *path)
 {
-	struct output out = { .name = path, .seekable = true };
+	struct output out = { .seekable = true };
 	struct device file = DEVICE_CLOSED;
+	char *part = NULL;
 	int r;
 
-	r = device_open(path, DEVICE_WRITE | DEVICE_CREATE, &file);
+	if (asprintf(&part, "%s.part", path) < 0) {
+		log_error("out of memory");
+		return -ENOMEM;
+	}
+	r = device_open(part, DEVICE_WRITE | DEVICE_CREATE, &file);
 	if (r < 0)
-		return r;
+		goto out;
 	out.fd = file.fd;
+	out.name = part;
 	r = decrypt_to(v, dek, &out);
 	device_close(&file);
-	/* Half a volume is easily taken for a whole one. */
 	if (r < 0)
-		unlink(path);
+		unlink(part);
+	else
+		r = take_name(part, path);
+out:
+	free(part);
 	return r;
 }
 
@@ -197,9 +237,12 @@ static int export(const char *device, const char *header,
 	struct volume v = VOLUME_CLOSED;
 	struct dm_volume_status status;
 	struct secret *dek = NULL;
+	bool to_standard = strcmp(path, "-") == 0;
 	int r;
 
-	r = volume_open(device, header, force ? VOLUME_FORCE : 0, &v);
+	r = to_standard ? 0 : refuse_existing(path);
+	if (r == 0)
+		r = volume_open(device, header, force ? VOLUME_FORCE : 0, &v);
 	if (r < 0)
 		return r;
 	if (volume_find_id(header_core(v.header)->volume_id, &status) == 0)
@@ -208,7 +251,7 @@ static int export(const char *device, const char *header,
 	cli_patience_begin();
 	r = volume_unwrap(&v, access, &dek);
 	cli_patience_end();
-	if (r == 0 && strcmp(path, "-") == 0)
+	if (r == 0 && to_standard)
 		r = decrypt_to(&v, dek, &standard);
 	else if (r == 0)
 		r = to_file(&v, dek, path);
