@@ -4,6 +4,7 @@
 import datetime
 import os
 import resource
+import shutil
 import subprocess
 import uuid
 
@@ -199,6 +200,36 @@ class Records(ServerCase):
         self.server.call("ListKeys", secret="x" * 40)
         self.server.call("ListKeys", region="eu-west-1")
         self.assertEqual(before, len(self.server.audit()))
+
+    def test_removed_trail_begins_anew(self):
+        """security-30-removed-audit-trail-begins-anew"""
+        trail = self.server.dir / "audit" / "audit.log"
+        trail.unlink()
+        for count in (1, 2):
+            reply = self.server.call("ListKeys")
+            records = self.server.audit()
+            self.assertEqual((count, reply.headers["x-amzn-RequestId"]),
+                             (len(records), records[-1]["requestID"]))
+        self.assertEqual(0o600, trail.stat().st_mode & 0o777)
+        self.assertIn(
+            f"{trail}: the audit trail was removed, beginning another\n",
+            self.server.stderr())
+
+    def test_removed_folder_of_the_trail(self):
+        """security-30-removed-audit-folder-answers-500"""
+        folder = self.server.dir / "audit"
+        shutil.rmtree(folder)
+        try:
+            reply = self.server.call("ListKeys")
+        finally:
+            folder.mkdir()
+        self.assertEqual((500, {"__type": "KMSInternalException",
+                                "message": INTERNAL}),
+                         (reply.status, reply.json))
+        self.assertIn("audit/audit.log: cannot write the audit trail, refusing the call: No such file or directory",
+                      self.server.stderr())
+        self.assertEqual(200, self.server.call("ListKeys").status)
+        self.assertEqual(1, len(self.server.audit()))
 
 
 class NoRecordNoAnswer(ServerCase):

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "call.h"
+#include "files.h"
 #include "log.h"
 #include "process.h"
 #include "utf8.h"
@@ -23,35 +24,44 @@
 #define PARAMETER_CHARS 8192
 
 struct audit {
-	char *path;
+	char *folder;
+	char *path;           /* in the folder */
 	int fd;               /* append only; negative: not open */
 	pthread_mutex_t lock; /* the file: one whole record at a time */
 };
 
-static int open_file(const char *path)
+/* A new trail's name lasts from here on, as each record in it will. */
+static int open_file(const struct audit *a)
 {
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	int fd = open(a->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC,
+		      0600);
+	int rc = fd < 0 ? -errno : dir_sync(a->folder);
 
-	return fd < 0 ? -errno : fd;
+	if (rc == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return rc;
 }
 
-int audit_open(const char *path, struct audit **ret)
+int audit_open(const char *dir, struct audit **ret)
 {
 	struct audit *a = calloc(1, sizeof(*a));
 
 	if (!a)
 		return -ENOMEM;
 	a->fd = -1;
-	a->path = strdup(path);
-	if (!a->path) {
+	a->folder = file_path(dir, FILE_AUDIT_DIR);
+	a->path = file_path(dir, FILE_AUDIT);
+	if (!a->folder || !a->path) {
 		audit_close(a);
 		return -ENOMEM;
 	}
 	pthread_mutex_init(&a->lock, NULL);
-	a->fd = open_file(path);
+	a->fd = open_file(a);
 	if (a->fd < 0)
 		log_warn("%s: cannot open the audit trail, refusing all calls until that is mended: %s",
-			 path, strerror(-a->fd));
+			 a->path, strerror(-a->fd));
 	*ret = a;
 	return 0;
 }
@@ -62,6 +72,7 @@ void audit_close(struct audit *a)
 		return;
 	if (a->fd >= 0)
 		close(a->fd);
+	free(a->folder);
 	free(a->path);
 	free(a);
 }
@@ -82,20 +93,35 @@ static int write_all(int fd, const char *data, size_t bytes)
 }
 
 /*
+ * A trail that was removed while it is open would take records that nobody
+ * can ever read: they go to a new one.
+ */
+static int find_file(struct audit *a, struct stat *ret)
+{
+	if (a->fd >= 0 && fstat(a->fd, ret) == 0 && ret->st_nlink > 0)
+		return 0;
+	if (a->fd >= 0) {
+		log_warn("%s: the audit trail was removed, beginning another",
+			 a->path);
+		close(a->fd);
+	}
+	a->fd = open_file(a);
+	if (a->fd < 0)
+		return a->fd;
+	return fstat(a->fd, ret) < 0 ? -errno : 0;
+}
+
+/*
  * A record that did not become durable is taken back, so that a full disk
  * leaves no torn line in front of the next record.
  */
 static int append_durably(struct audit *a, const char *line, size_t bytes)
 {
 	struct stat st;
-	int rc;
+	int rc = find_file(a, &st);
 
-	if (a->fd < 0)
-		a->fd = open_file(a->path);
-	if (a->fd < 0)
-		return a->fd;
-	if (fstat(a->fd, &st) < 0)
-		return -errno;
+	if (rc < 0)
+		return rc;
 	rc = write_all(a->fd, line, bytes);
 	if (rc == 0 && fdatasync(a->fd) < 0)
 		rc = -errno;

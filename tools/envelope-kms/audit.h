@@ -13,11 +13,12 @@ struct call;
 struct key_row;
 
 /*
- * The file is created (0600) if absent. One that cannot be opened is no error
+ * The trail of the KMS directory @dir, created (0600) if absent, and again
+ * if it is removed meanwhile. One that cannot be opened is no error
  * here: a warning is printed, and every record fails until it can be. 0;
  * -ENOMEM. audit_close() accepts NULL.
  */
-int audit_open(const char *path, struct audit **ret);
+int audit_open(const char *dir, struct audit **ret);
 void audit_close(struct audit *a);
 
 /*

@@ -172,15 +172,6 @@ static int open_store(struct serve *s)
 	return rc == 0 ? read_settings(s) : rc;
 }
 
-static int open_audit(struct serve *s)
-{
-	char *path = file_path(s->dir, FILE_AUDIT);
-	int rc = path ? audit_open(path, &s->server.audit) : -ENOMEM;
-
-	free(path);
-	return rc;
-}
-
 static int bind_address(const struct addrinfo *ai)
 {
 	int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -282,7 +273,7 @@ static int start(struct serve *s)
 	if (rc == 0)
 		rc = open_store(s);
 	if (rc == 0)
-		rc = open_audit(s);
+		rc = audit_open(s->dir, &s->server.audit);
 	if (rc == 0)
 		rc = open_socket(s);
 	if (rc < 0)
