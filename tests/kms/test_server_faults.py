@@ -65,6 +65,20 @@ class Faults(ServerCase):
         self.server.sql("UPDATE access_key SET sealed = ?", old)
         self.assertEqual(200, self.server.call("ListKeys").status)
 
+    def test_access_key_row_of_another_user(self):
+        """security-27-access-key-row-under-another-user-refused"""
+        self.server.sql("INSERT INTO user SELECT account, 'other', 'AIDAX',"
+                        " 'arn:aws:iam::111122223333:user/other' FROM user")
+        self.server.sql("UPDATE access_key SET user_name = 'other'")
+        try:
+            reply = self.server.call("ListKeys")
+        finally:
+            self.server.sql("UPDATE access_key SET"
+                            " user_name = 'administrator'")
+        self.assertEqual((500, "KMSInternalException"),
+                         (reply.status, reply.code))
+        self.assertEqual(200, self.server.call("ListKeys").status)
+
     def test_missing_material_row(self):
         key, _ = self.new_key()
         blob = self.kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]

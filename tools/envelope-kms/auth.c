@@ -17,7 +17,7 @@ static int secret_key(const struct server *s, const char *access_key_id,
 	int rc = store_access_key_get(s->store, access_key_id, user, &sealed,
 				      &bytes);
 	struct seal_place place = { SEAL_ACCESS_KEY, user->account, "",
-				    access_key_id, "" };
+				    access_key_id, user->name };
 
 	if (rc == 0)
 		rc = seal_open(s->root, &place, sealed, bytes, ret);

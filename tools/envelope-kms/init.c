@@ -133,7 +133,7 @@ static int make_access_key(struct init *in, const struct user_row *user)
 	struct secret *key = secret_new(SECRET_KEY_CHARS);
 	char id[4 + UNIQUE_CHARS + 1] = "AKIA";
 	struct seal_place place = { SEAL_ACCESS_KEY, user->account, "", id,
-				    "" };
+				    user->name };
 	uint8_t *sealed = NULL;
 	size_t bytes;
 	int rc = -ENOMEM;

@@ -24,7 +24,10 @@
 #define SEAL_ACCESS_KEY "access-key"
 #define SEAL_CHECK "root-check"
 
-/* Where a sealed secret belongs; a part that does not apply is "". */
+/*
+ * Where a sealed secret belongs; a part that does not apply is "". An access
+ * key has its id as the key id, and its user's name as the material id.
+ */
 struct seal_place {
 	const char *kind, *account, *region, *key_id, *material_id;
 };
