@@ -85,11 +85,12 @@ class Reply:
 class Server:
     """A KMS directory in a temporary folder, and the process that serves it."""
 
-    def __init__(self, *options, start=True):
+    def __init__(self, *options, start=True, under=()):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kms-server-"))
         atexit.register(self.close)
         self.dir = self.folder / "kms"
         self.process = None
+        self.under = under  # a command that runs its arguments
         done = run("init", self.dir, *options)
         if done.returncode:
             raise AssertionError(done.stderr)
@@ -103,7 +104,8 @@ class Server:
         self.out = open(self.folder / "stdout", "ab")
         self.err = open(self.folder / "stderr", "ab")
         self.process = subprocess.Popen(
-            [PROGRAM, "serve", str(self.dir), "--port", "0", *options],
+            [*self.under, PROGRAM, "serve", str(self.dir), "--port", "0",
+             *options],
             stdout=self.out, stderr=self.err, stdin=subprocess.DEVNULL,
             env={**os.environ, **environment})
         wait_for(lambda: self.process.poll() is not None or
@@ -168,11 +170,12 @@ class Server:
             config=botocore.config.Config(
                 retries={"total_max_attempts": 1}), **options)
 
-    def connection(self):
+    def connection(self, **options):
         """A TLS connection that trusts this server's CA and no other."""
         tls = ssl.create_default_context(cafile=str(self.dir / "ca.pem"))
         return http.client.HTTPSConnection("127.0.0.1", self.port,
-                                           context=tls, timeout=WAIT_SECONDS)
+                                           context=tls, timeout=WAIT_SECONDS,
+                                           **options)
 
     def send(self, body, headers, method="POST", path="/"):
         """One request as it stands; @headers is a list of pairs."""

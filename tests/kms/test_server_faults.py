@@ -161,6 +161,67 @@ class Faults(ServerCase):
                      self.kms.decrypt, CiphertextBlob=blob)
 
 
+class Strangers(unittest.TestCase):
+    """What they can take before they have signed anything."""
+
+    def server(self, locked_bytes):
+        """A server that may lock no more than so much memory."""
+        server = Server(start=False, under=(
+            "setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock",
+            "prlimit", f"--memlock={locked_bytes}"))
+        self.addCleanup(server.end)
+        return server.start()
+
+    def hold(self, server):
+        """A connection that sends most of a large body, and waits."""
+        connection = server.connection()
+        self.addCleanup(connection.close)
+        connection.putrequest("POST", "/")
+        connection.putheader("Content-Length", str(96 * 1024))
+        connection.endheaders(b"x" * 90000)
+        return connection
+
+    def test_large_bodies(self):
+        """kms-large-bodies-of-strangers-leave-room-for-calls"""
+        server = self.server(4 << 20)
+        body = b'{"Whatever":"' + b"x" * 90000 + b'"}'
+        held = []
+        reply = server.call("ListKeys", body)
+        while reply.status == 200 and len(held) < 60:
+            held.append(self.hold(server))
+            reply = server.call("ListKeys", body)
+        self.assertEqual((400, "ThrottlingException",
+                          "Too many large requests at once."),
+                         (reply.status, reply.code, reply.message))
+        for _ in range(150):
+            self.assertEqual("ThrottlingException",
+                             server.call("ListKeys", body).code)
+        self.assertEqual(200, server.call("ListKeys").status)
+        for connection in held:
+            connection.close()
+        wait_for(lambda: server.call("ListKeys", body).status == 200,
+                 "the room for large bodies")
+
+    def test_connections_of_one_address(self):
+        """kms-flood-from-one-address-leaves-room-for-others"""
+        server = Server()
+        self.addCleanup(server.end)
+        for _ in range(300):
+            idle = socket.create_connection(("127.0.0.1", server.port),
+                                            timeout=10)
+            self.addCleanup(idle.close)
+        other = server.connection(source_address=("127.0.0.2", 0))
+        self.addCleanup(other.close)
+        other.request("POST", "/", b"{}")
+        self.assertEqual(400, other.getresponse().status)
+
+    def test_limit_of_locked_memory(self):
+        """kms-serve-warns-of-too-little-locked-memory"""
+        self.assertEqual("envelope-kms: warning: may not lock 7168 KiB of memory, so that requests fail when many come at once: raise RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=)\n",
+                         self.server(4 << 20).stderr())
+        self.assertEqual("", self.server(8 << 20).stderr())
+
+
 class Folder(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kms-faults-"))

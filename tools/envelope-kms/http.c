@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "auth.h"
+#include "body.h"
 #include "json.h"
 #include "log.h"
 #include "operations.h"
@@ -24,7 +25,6 @@
 #include "sigv4.h"
 #include "throttle.h"
 
-#define BODY_START_BYTES 4096
 #define JSON_DEPTH_MAX 8
 #define STACK_BYTES (512 * 1024)
 #define POOL_BYTES (64 * 1024)  /* of a connection: request line, headers */
@@ -41,10 +41,8 @@ struct http {
 struct request {
 	char *uri;              /* raw, with its query; NULL: no memory */
 	bool begun;
-	bool too_large;
-	bool failed;            /* no memory for the body */
-	struct secret *body;    /* may hold a plaintext; NULL: nothing yet */
-	size_t used;            /* bytes of it that have come */
+	int body_rc;            /* of body_append(); negative: refused */
+	struct body body;
 	int64_t begin_ms;
 };
 
@@ -75,43 +73,19 @@ static void request_end(void *arg, struct MHD_Connection *connection,
 	if (!r)
 		return;
 	atomic_fetch_sub(&h->running, 1);
-	secret_free(r->body);
+	body_clear(&r->body);
 	free(r->uri);
 	free(r);
 	*slot = NULL;
 }
 
-static int grow_body(struct request *r, size_t need)
-{
-	size_t size = r->body ? secret_len(r->body) : BODY_START_BYTES;
-	struct secret *bigger;
-
-	while (size < need)
-		size *= 2;
-	if (r->body && size == secret_len(r->body))
-		return 0;
-	bigger = secret_new(size);
-	if (!bigger)
-		return -ENOMEM;
-	if (r->body)
-		memcpy(secret_bytes(bigger), secret_cbytes(r->body), r->used);
-	secret_free(r->body);
-	r->body = bigger;
-	return 0;
-}
-
 static void take_body(struct request *r, const char *data, size_t bytes)
 {
-	if (r->used + bytes > HTTP_BODY_MAX) {
-		r->too_large = true;
-		return;
-	}
-	if (grow_body(r, r->used + bytes) < 0) {
-		r->failed = true;
-		return;
-	}
-	memcpy(secret_bytes(r->body) + r->used, data, bytes);
-	r->used += bytes;
+	if (r->body_rc == 0)
+		r->body_rc = body_append(&r->body, data, bytes);
+	/* The rest of what is refused is read, but nothing of it kept. */
+	if (r->body_rc < 0)
+		body_clear(&r->body);
 }
 
 /* libmicrohttpd's callback when the last byte of a body is sent. */
@@ -204,11 +178,16 @@ static enum error identify(const struct server *s, struct request *r,
 	enum error e;
 
 	why[0] = '\0';
-	if (r->too_large) {
+	if (r->body_rc == -EFBIG) {
 		snprintf(why, SIGV4_WHY_BYTES,
 			 "The request is larger than %d bytes.",
-			 HTTP_BODY_MAX);
+			 BODY_MAX_BYTES);
 		return ERR_REQUEST_TOO_LARGE;
+	}
+	if (r->body_rc == -EBUSY) {
+		snprintf(why, SIGV4_WHY_BYTES,
+			 "Too many large requests at once.");
+		return ERR_THROTTLING;
 	}
 	if (signature->header_count > SIGV4_HEADERS_MAX) {
 		snprintf(why, SIGV4_WHY_BYTES,
@@ -219,8 +198,7 @@ static enum error identify(const struct server *s, struct request *r,
 	e = check_uri(r->uri, why);
 	if (e != ERR_NONE)
 		return e;
-	if (crypto_sha256(r->body ? secret_cbytes(r->body) :
-				    (const uint8_t *)"", r->used,
+	if (crypto_sha256(body_bytes(&r->body), r->body.used,
 			  signature->body_sha256) < 0)
 		return ERR_INTERNAL;
 	return authenticate(s, signature, ret, why);
@@ -247,8 +225,8 @@ static json_t *read_body(const struct request *r)
 	json_t *json = NULL;
 
 	/* The body as the JSON tree stays in wiped, not in locked memory. */
-	if (json_parse_strict(r->body ? (const char *)secret_cbytes(r->body) :
-			      "", r->used, JSON_DEPTH_MAX, &json, why) < 0)
+	if (json_parse_strict((const char *)body_bytes(&r->body), r->body.used,
+			      JSON_DEPTH_MAX, &json, why) < 0)
 		return NULL;
 	if (!json_is_object(json)) {
 		json_decref(json);
@@ -282,7 +260,8 @@ static enum MHD_Result answer(struct http *h, struct MHD_Connection *connection,
 	enum MHD_Result ok;
 	enum error e;
 
-	if (!c || r->failed || !r->uri || crypto_uuid(c->request_id) < 0) {
+	if (!c || r->body_rc == -ENOMEM || !r->uri ||
+	    crypto_uuid(c->request_id) < 0) {
 		free(c);
 		return MHD_NO;
 	}
@@ -292,7 +271,7 @@ static enum MHD_Result answer(struct http *h, struct MHD_Connection *connection,
 	e = identify(h->server, r, &signature, &c->who, why);
 	if (e == ERR_NONE) {
 		run_call(h->server, r, &signature, c, &reply);
-	} else if (e == ERR_INTERNAL ||
+	} else if (e == ERR_INTERNAL || e == ERR_THROTTLING ||
 		   throttle_failure(h->server->throttle, c->source_address,
 				    server_now_ms())) {
 		reply_error(e, why, &reply);
@@ -362,6 +341,8 @@ int http_start(struct server *s, int fd, const struct secret *certificate,
 		MHD_OPTION_HTTPS_MEM_KEY, secret_cbytes(key),
 		MHD_OPTION_HTTPS_PRIORITIES, PRIORITIES,
 		MHD_OPTION_CONNECTION_LIMIT, HTTP_CONNECTIONS_MAX,
+		MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+		HTTP_ADDRESS_CONNECTIONS_MAX,
 		MHD_OPTION_CONNECTION_TIMEOUT, HTTP_IDLE_SECONDS,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
 		MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,

@@ -3,13 +3,22 @@
 #ifndef KMS_HTTP_H
 #define KMS_HTTP_H
 
+#include "body.h"
 #include "secret.h"
 #include "server.h"
 
-#define HTTP_BODY_MAX (96 * 1024)   /* bytes of a request */
 #define HTTP_CONNECTIONS_MAX 256    /* one thread each */
+#define HTTP_ADDRESS_CONNECTIONS_MAX 64 /* of them from one address */
 #define HTTP_IDLE_SECONDS 60
 #define HTTP_REQUEST_MS 30000       /* to send one request's body */
+
+/*
+ * Locked memory that strangers can bring the server to use: large bodies,
+ * and in each connection a page of body, one of answer, and three while the
+ * signature is checked. Below the kernel's usual limit of 8 MiB.
+ */
+#define HTTP_LOCKED_BYTES (BODY_LARGE_TOTAL_BYTES + \
+			   HTTP_CONNECTIONS_MAX * 5 * 4096)
 
 struct http;
 

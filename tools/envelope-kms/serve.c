@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -257,6 +258,19 @@ static int publish_endpoint(struct serve *s)
 			  strlen(s->endpoint));
 }
 
+/* By trial, as the limit is none for who has CAP_IPC_LOCK. */
+static void check_locked_memory(void)
+{
+	void *p = mmap(NULL, HTTP_LOCKED_BYTES, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED, -1, 0);
+
+	if (p == MAP_FAILED)
+		log_warn("may not lock %d KiB of memory, so that requests fail when many come at once: raise RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=)",
+			 HTTP_LOCKED_BYTES / 1024);
+	else
+		munmap(p, HTTP_LOCKED_BYTES);
+}
+
 static int start(struct serve *s)
 {
 	int rc = lock_dir(s);
@@ -265,6 +279,7 @@ static int start(struct serve *s)
 		return rc;
 	/* One that a killed server has left would name nobody. */
 	withdraw_endpoint(s);
+	check_locked_memory();
 	rc = read_root_key(s);
 	if (rc == 0)
 		rc = file_read(s->dir, FILE_CERTIFICATE, 0, &s->certificate);
