@@ -120,6 +120,15 @@ static int apply_endpoint(struct conf *conf, const struct origin *o)
 	return 0;
 }
 
+/* What the file says, also by its default key, beats AWS_ACCOUNT_ID. */
+static bool account_known(const struct conf_region *region)
+{
+	struct arn arn;
+
+	return region->account || (region->default_key &&
+				   arn_parse(region->default_key, &arn) == 0);
+}
+
 static int apply_everywhere(struct conf *conf, const struct merged *m)
 {
 	size_t i;
@@ -135,7 +144,7 @@ static int apply_everywhere(struct conf *conf, const struct merged *m)
 			region->profile_by_option =
 				strcmp(m->profile.name, "--profile") == 0;
 		}
-		if (r == 0 && m->account.value && !region->account)
+		if (r == 0 && m->account.value && !account_known(region))
 			r = replace(&region->account, m->account.value);
 	}
 	return r;

@@ -133,6 +133,33 @@ static void own_account(void **state)
 	conf_free(conf);
 }
 
+/* AWS_ACCOUNT_ID is for hosts whose file does not tell. */
+static void own_account_first(void **state)
+{
+	static const struct {
+		const char *text, *pattern;
+	} cases[] = {
+		{ "[region us-east-1]\ndefault-key = " KEY "\n", OWN "*" },
+		{ "[region us-east-1]\naccount = 444455556666\n",
+		  "arn:aws:kms:us-east-1:444455556666:key/*" },
+		{ "[region us-east-1]\ndefault-key = alias/x\n",
+		  "arn:aws:kms:us-east-1:777788889999:key/*" },
+	};
+	struct conf_overrides o = { .environment = true };
+	struct conf *conf;
+	size_t i;
+
+	(void)state;
+	setenv("AWS_ACCOUNT_ID", "777788889999", 1);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(load(cases[i].text, &o, &conf), 0);
+		assert_string_equal(conf_region_at(conf, 0)->allow_keys[0],
+				    cases[i].pattern);
+		conf_free(conf);
+	}
+	clear_environment();
+}
+
 static const struct {
 	const char *text, *says;
 } faults[] = {
@@ -479,6 +506,8 @@ int main(void)
 		      defaults),
 		NAMED("security-01-conf: the own account comes from account or default-key",
 		      own_account),
+		NAMED("security-01-conf: the account of default-key beats AWS_ACCOUNT_ID",
+		      own_account_first),
 		NAMED("conf: every malformed line is refused with its number",
 		      refuses),
 		NAMED("conf: unreadable, oversized and binary files are refused",
