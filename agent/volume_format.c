@@ -285,9 +285,9 @@ int volume_format(const struct volume_format_options *o,
 	if (r == 0)
 		r = compose_core(&f);
 	if (r == 0)
-		r = fetch_wrapped(&f, &wrapped);
-	if (r == 0)
 		r = open_header_file(&f);
+	if (r == 0)
+		r = fetch_wrapped(&f, &wrapped);
 	if (r == 0)
 		r = rehearse(&f, &wrapped);
 	if (r == 0)

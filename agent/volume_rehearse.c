@@ -214,16 +214,16 @@ static int wipe_old(const struct rehearsal *q)
 	return r;
 }
 
+/* The pin first: it fails where /var is full, and then nothing is written. */
 static int write_header(const struct rehearsal *q, struct header *h)
 {
-	int r = 0;
+	int r;
 
-	if (q->wipe_fd >= 0)
+	r = known_update(h);
+	if (r == 0 && q->wipe_fd >= 0)
 		r = wipe_old(q);
 	if (r == 0)
 		r = header_write(q->header_fd, q->header_name, h);
-	if (r == 0)
-		r = known_update(h);
 	return r;
 }
 
