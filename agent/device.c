@@ -42,7 +42,8 @@ static int open_error(const char *path, int code)
 		return -EEXIST;
 	default:
 		log_error("'%s': cannot open it: %s", path, strerror(code));
-		return -code;
+		/* -ENXIO, say of a socket, would be taken for not attached. */
+		return code == ENOENT || code == ENOMEM ? -code : -EIO;
 	}
 }
 

@@ -143,6 +143,12 @@ int dm_name_taken(const char *name)
 	return r;
 }
 
+/* -EINVAL or -ENXIO would be taken for a usage error, or for not attached. */
+static int failed(int r)
+{
+	return r == -ENOMEM ? r : -EIO;
+}
+
 static int create_empty(const struct dm_volume *v)
 {
 	char uuid[DM_VOLUME_UUID_CHARS];
@@ -163,10 +169,12 @@ static int create_empty(const struct dm_volume *v)
 			  v->name);
 		return -EEXIST;
 	}
-	if (r < 0)
+	if (r < 0) {
 		log_error("'%s': cannot make the device: %s", v->name,
 			  strerror(-r));
-	return r;
+		return failed(r);
+	}
+	return 0;
 }
 
 /* What the kernel means by the error of a table. */
@@ -191,8 +199,7 @@ static int explain_load(const struct dm_volume *v, int r)
 	default:
 		log_error("'%s': the kernel refuses the table (%s): its log says why",
 			  v->name, strerror(-r));
-		/* -EINVAL would be taken for a usage error. */
-		return r == -ENOMEM ? r : -EIO;
+		return failed(r);
 	}
 }
 
@@ -230,10 +237,12 @@ static int resume(const struct dm_volume *v)
 		return r;
 	r = dm_task_skip_lockfs(task) ? run_with_udev(task) : -ENOMEM;
 	dm_task_destroy(task);
-	if (r < 0)
+	if (r < 0) {
 		log_error("'%s': cannot resume the device: %s", v->name,
 			  strerror(-r));
-	return r;
+		return failed(r);
+	}
+	return 0;
 }
 
 static int remove_device(const char *name)

@@ -109,7 +109,7 @@ int dm_name_taken(const char *name);
 /*
  * Make the device, load its table, resume it. Whatever fails leaves no device.
  * -EEXIST: the name or the uuid is in use. -EBUSY: the device below is.
- * -ENOPKG: no such target. -ENOKEY: the target did not find the key.
+ * -EKEYREVOKED: the target did not find a live key.
  */
 int dm_volume_create(const struct dm_volume *v);
 
@@ -128,7 +128,7 @@ int dm_volume_list(struct dm_volume_status **ret, size_t *count_ret);
 
 /*
  * Replace the table of @v->name by what @v says, and resume.
- * -ENXIO, -ENOKEY (the key is gone: locked).
+ * -EKEYREVOKED (the key is gone: locked), -EBUSY.
  */
 int dm_volume_reload(const struct dm_volume *v);
 

@@ -12,7 +12,9 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "device.h"
 
@@ -71,6 +73,21 @@ static void what_is_no_device_is_refused(void **state)
 	assert_int_equal(device_open("/dev/null", 0, &d), -ENOTBLK);
 	assert_int_equal(device_open("/", 0, &d), -ENOTBLK);
 	assert_int_equal(d.fd, -1);
+}
+
+/* open(2) says ENXIO of a socket, and -ENXIO means "not attached". */
+static void socket_cannot_be_opened(void **state)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct device d = DEVICE_CLOSED;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)state;
+	snprintf(address.sun_path, sizeof(address.sun_path), "%.100s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address,
+			      sizeof(address)), 0);
+	close(fd);
+	assert_int_equal(device_open(path, 0, &d), -EIO);
 }
 
 static void created_once(void **state)
@@ -192,6 +209,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(file_is_described),
 		T(what_is_no_device_is_refused),
+		T(socket_cannot_be_opened),
 		T(created_once),
 		T(signatures_are_named),
 		T(tiny_files_hold_nothing),
