@@ -148,14 +148,17 @@ static size_t take_body(char *data, size_t size, size_t count, void *user)
 static int add_header(struct curl_slist **list, const char *name,
 		      const char *value)
 {
+	size_t bytes = strlen(name) + strlen(": ") + strlen(value) + 1;
 	struct curl_slist *longer;
-	char *line = NULL;
-	int n = asprintf(&line, "%s: %s", name, value);
+	char *line;
 
-	if (n < 0)
+	/* The session token passes through here: asprintf(3) would leave pieces
+	 * of it where its buffer grew. */
+	line = wiping_malloc(bytes);
+	if (!line)
 		return -ENOMEM;
+	snprintf(line, bytes, "%s: %s", name, value);
 	longer = curl_slist_append(*list, line);
-	/* The session token passes through here. */
 	wiping_free(line);
 	if (!longer)
 		return -ENOMEM;
