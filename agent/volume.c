@@ -109,10 +109,39 @@ static const char *foreign_device(const struct volume *v,
 	return why[0] ? why : NULL;
 }
 
-static int check_detached(const struct volume *v, unsigned int flags)
+/*
+ * Rule of a backup: it serves a device whose own header is damaged or cannot
+ * be read, but neither another volume nor somebody's data.
+ */
+static const char *foreign_volume(const struct volume *v,
+				  char why[DEVICE_SIGNATURE_CHARS + 16])
+{
+	const struct header_core *core = header_core(v->header);
+	const struct device *d = &v->device;
+	struct header *own = NULL;
+	bool other;
+	bool a;
+	bool b;
+
+	if (header_magic_at(d->fd, d->path, &a, &b) < 0)
+		return NULL;
+	if (!a && !b)
+		return device_signature(d, why) == 0 && why[0] ? why : NULL;
+	if (header_read(d->fd, d->path, &own) < 0)
+		return NULL;
+	other = strcmp(header_core(own)->volume_id, core->volume_id) != 0 ||
+		memcmp(header_core(own)->uuid, core->uuid,
+		       sizeof(core->uuid)) != 0;
+	header_free(own);
+	return other ? "the header of another volume" : NULL;
+}
+
+/* A header from elsewhere: does @v's device belong to it? */
+static int check_device(const struct volume *v, unsigned int flags)
 {
 	char why[DEVICE_SIGNATURE_CHARS + 16] = "";
-	const char *foreign = foreign_device(v, why);
+	const char *foreign = header_core(v->header)->detached ?
+			      foreign_device(v, why) : foreign_volume(v, why);
 
 	if (!foreign)
 		return 0;
@@ -129,25 +158,22 @@ static int check_detached(const struct volume *v, unsigned int flags)
 static int check_place(const struct volume *v, unsigned int flags)
 {
 	bool detached = header_core(v->header)->detached;
+	int r = 0;
 
 	if (detached && v->header_file.fd < 0) {
 		log_error("'%s' is a detached header: name it with --header, and its device",
 			  v->device.path);
 		return -EINVAL;
 	}
-	if (!detached && v->header_file.fd >= 0 && v->device.fd >= 0) {
-		/* A backup serves a volume whose own header is damaged. */
-		log_warn("'%s' is the copy of a header that belongs on '%s'",
-			 v->header_file.path, v->device.path);
-	}
 	if (v->device.fd < 0)
 		return 0;
-	if (detached) {
-		int r = check_detached(v, flags);
-
-		if (r < 0)
-			return r;
-	}
+	if (v->header_file.fd >= 0)
+		r = check_device(v, flags);
+	if (r < 0)
+		return r;
+	if (v->header_file.fd >= 0 && !detached)
+		log_warn("'%s' is the copy of a header that belongs on '%s'",
+			 v->header_file.path, v->device.path);
 	return header_check_fit(v->header, v->device.path,
 				v->device.size_bytes);
 }

@@ -48,15 +48,17 @@ struct volume {
 enum volume_open_flags {
 	VOLUME_WRITE_HEADER = 1 << 0,	/* the header's place is locked, and
 					 * opened for writing */
-	VOLUME_FORCE = 1 << 1,		/* go on if a detached header names
-					 * another device; a warning then */
+	VOLUME_FORCE = 1 << 1,		/* go on if a detached header or a
+					 * backup names another device; a
+					 * warning then */
 };
 
 /*
  * Open @device, and @header_path if the header is detached (else NULL), and
  * read the header. Checked: the header lies where it was asked for, its data
  * fit on the device, a detached one belongs to this device and the device
- * holds no ENVELOPE magic and no plaintext signature.
+ * holds no ENVELOPE magic and no plaintext signature; with a backup as
+ * @header_path, no header of another volume and no plaintext signature.
  *
  * @device NULL with @header_path: the header alone; device stays closed.
  *

@@ -12,7 +12,7 @@ import unittest.mock
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 import header_case
-from header_case import DATA
+from header_case import COPY, DATA, flip
 
 SIZE = 3 << 20
 
@@ -143,6 +143,31 @@ class Export(header_case.HeaderCase):
                           says="is not the device of")
         self.assertFalse(out.exists())
         self.with_kms("export", other, out, "--header", header, "--force")
+
+    def test_backup(self):
+        """security-07-backup-refuses-another-volume"""
+        disk = self.volume()
+        other = self.volume(name="other")
+        backup = self.folder / "backup"
+        out = self.folder / "out"
+        self.envelope("header-backup", disk, backup)
+        self.with_kms("export", other, out, "--header", backup, status=6,
+                      says="has the header of another volume, so it is not "
+                           "the device of")
+        other.write_bytes(bytes(4 << 20))
+        self.make_ext4(other)
+        self.with_kms("export", other, out, "--header", backup, status=6,
+                      says="has a file system (ext4), so it is not the device")
+        self.assertFalse(out.exists())
+        self.with_kms("export", other, out, "--header", backup, "--force",
+                      says="so it may not be the device of")
+        # What a backup is for: both copies damaged, or gone.
+        for index in (0, 1):
+            flip(disk, index * COPY + 4100)
+        self.with_kms("export", disk, self.folder / "damaged", "--header",
+                      backup, says="is the copy of a header that belongs on")
+        disk.write_bytes(bytes(2 * COPY) + disk.read_bytes()[2 * COPY:])
+        self.with_kms("export", disk, self.folder / "gone", "--header", backup)
 
     def test_one_decrypt(self):
         """export asks the KMS once"""
