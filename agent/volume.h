@@ -197,8 +197,9 @@ struct volume_resize_result {
  * Grow a volume, attached or not, or shrink a detached one. The header is
  * sealed and written before the device grows, and core.revision grows.
  *
- * -ENOSPC: the device is too small. -EBUSY: shrinking while attached. -EINVAL:
- * not a multiple of the block, or shrinking without force. -EKEYREVOKED: the
+ * -ENOSPC: the device is too small. -EBUSY: shrinking while attached, or
+ * attached from another device than @target. -EINVAL: not a multiple of the
+ * block, or shrinking without force. -EKEYREVOKED: the
  * volume is locked.
  */
 int volume_resize(const struct volume_resize_options *o,

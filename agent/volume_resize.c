@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "keyring.h"
@@ -59,35 +60,94 @@ static void refresh_loop(const char *node)
 	close(fd);
 }
 
-static int open_volume(struct resize *z)
+static int open_header(struct resize *z, const char *device)
 {
-	const char *device = z->o->target;
-	struct dm_volume_status s;
-	char node[280];
 	int r;
 
-	r = volume_find_quietly(z->o->target, &s);
-	if (r < 0 && r != -ENXIO)
-		return r;
-	if (r == 0) {
-		r = find_node(s.volume.major, s.volume.minor, node,
-			      sizeof(node));
-		if (r < 0)
-			return r;
-		device = node;
-		if (s.volume.major == LOOP_MAJOR)
-			refresh_loop(node);
-	}
 	/* A device that has grown is, without a name, another one. */
 	r = volume_open(device, z->o->header_path, VOLUME_WRITE_HEADER |
 			(z->o->force && z->o->header_path ? VOLUME_FORCE : 0),
 			&z->volume);
+	if (r == 0)
+		z->core = *header_core(z->volume.header);
+	return r;
+}
+
+/* Through the very device that the volume is attached from. */
+static int open_attached(struct resize *z)
+{
+	const struct dm_volume *live = &z->live.volume;
+	char node[280];
+	int r;
+
+	z->attached = true;
+	r = find_node(live->major, live->minor, node, sizeof(node));
 	if (r < 0)
 		return r;
-	z->core = *header_core(z->volume.header);
+	if (live->major == LOOP_MAJOR)
+		refresh_loop(node);
+	r = open_header(z, node);
+	if (r == 0 && strcmp(z->core.volume_id, live->volume_id) != 0) {
+		log_error("'%s' is volume %s, but the header is now that of %s",
+			  live->name, live->volume_id, z->core.volume_id);
+		r = -EBADMSG;
+	}
+	return r;
+}
+
+static bool loop_is_over(const struct dm_volume *live, int file_fd)
+{
+	struct loop_info64 info;
+	struct stat st;
+	char node[280];
+	bool same;
+	int fd;
+
+	if (live->major != LOOP_MAJOR || fstat(file_fd, &st) < 0 ||
+	    find_node(live->major, live->minor, node, sizeof(node)) < 0)
+		return false;
+	fd = open(node, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return false;
+	same = ioctl(fd, LOOP_GET_STATUS64, &info) == 0 &&
+	       info.lo_device == st.st_dev && info.lo_inode == st.st_ino;
+	close(fd);
+	return same;
+}
+
+/* Not a copy: its header would grow, and so would the other's device. */
+static int check_below(const struct resize *z)
+{
+	const struct dm_volume *live = &z->live.volume;
+	const struct device *d = &z->volume.device;
+
+	if (d->is_block ? d->major == live->major && d->minor == live->minor :
+	    loop_is_over(live, d->fd))
+		return 0;
+	log_error("'%s': volume %s is attached from another device, as '%s'",
+		  d->path, live->volume_id, live->name);
+	return -EBUSY;
+}
+
+static int open_volume(struct resize *z)
+{
+	int r;
+
+	r = volume_find_quietly(z->o->target, &z->live);
+	if (r == 0)
+		return open_attached(z);
+	if (r == -ENXIO)
+		r = open_header(z, z->o->target);
+	if (r < 0)
+		return r;
 	r = volume_find_id(z->core.volume_id, &z->live);
-	z->attached = r == 0;
-	return r == -ENXIO ? 0 : r;
+	if (r < 0)
+		return r == -ENXIO ? 0 : r;
+	r = check_below(z);
+	if (r < 0)
+		return r;
+	volume_close(&z->volume);
+	return open_attached(z);
 }
 
 static int check_locked(const struct resize *z)

@@ -118,5 +118,24 @@ t "file: detach" envelope detach x
 t "file: attach again" envelope attach --direct --header "$WORK/header" \
 	"$WORK/file" x
 t "file: detach again" envelope detach x
+
+# The file, or another device with the same header, instead of the name.
+truncate -s 4M "$WORK/own"
+t "by file: format" envelope format "$WORK/own"
+t "by file: attach" envelope attach --direct "$WORK/own" x
+cp "$WORK/own" "$WORK/copy"
+truncate -s 6M "$WORK/own" "$WORK/copy"
+t_says 7 "a copy of what is attached" \
+	"copy': volume vol-.* is attached from another device, as 'x'" \
+	unchanged "$WORK/copy" envelope resize "$WORK/copy"
+losetup /dev/loop7 "$WORK/copy"
+t_says 7 "a copy of what is attached, a device" \
+	"'/dev/loop7': volume vol-.* is attached from another device" \
+	unchanged "$WORK/copy" envelope resize /dev/loop7
+losetup -d /dev/loop7
+t_says 0 "by file: resize" "from 3145728 to 5242880 bytes" \
+	envelope resize "$WORK/own"
+t "by file: grown" test "$(mib_of /dev/mapper/x)" = 5
+t "by file: detach" envelope detach x
 t "nothing left at the end" nothing_left
 done_testing
