@@ -3,14 +3,12 @@
 #include "keyring.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <keyutils.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <unistd.h>
 
+#include "lock.h"
 #include "log.h"
 
 /* Two processes that make the keyring at once would replace each other's. */
@@ -78,17 +76,6 @@ static int make_keyring(key_serial_t *ret)
 	return 0;
 }
 
-/* Without /run there is nobody to race with: an initramfs, a rescue shell. */
-static int take_lock(void)
-{
-	int fd = open(LOCK_PATH, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-		      0600);
-
-	if (fd >= 0)
-		flock(fd, LOCK_EX);
-	return fd;
-}
-
 static int find_or_make_keyring(key_serial_t *ret)
 {
 	int lock;
@@ -97,12 +84,11 @@ static int find_or_make_keyring(key_serial_t *ret)
 	r = possess_user_keyring();
 	if (r < 0)
 		return r;
-	lock = take_lock();
+	lock = lock_take(LOCK_PATH);
 	r = find_keyring(ret);
 	if (r == -ENOKEY)
 		r = make_keyring(ret);
-	if (lock >= 0)
-		close(lock);
+	lock_drop(lock);
 	return r;
 }
 

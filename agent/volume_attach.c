@@ -7,8 +7,12 @@
 
 #include "keyring.h"
 #include "known.h"
+#include "lock.h"
 #include "log.h"
 #include "volume_private.h"
+
+/* Between the last look for another device of the volume and our own. */
+#define LOCK_PATH "/run/envelope-attach.lock"
 
 static int choose_name(const struct volume_attach_options *o,
 		       const struct header_core *core,
@@ -160,14 +164,19 @@ static int map_quickly(const struct volume_attach_options *o,
 static int map(const struct volume_attach_options *o, struct volume *v,
 	       const char *name, const struct secret *dek)
 {
+	int lock = lock_take(LOCK_PATH);
 	sigset_t all;
 	sigset_t before;
 	int r;
 
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &before);
-	r = map_quickly(o, v, name, dek);
+	/* While the KMS was asked, another attach may have come first. */
+	r = check_free(name, header_core(v->header));
+	if (r == 0)
+		r = map_quickly(o, v, name, dek);
 	sigprocmask(SIG_SETMASK, &before, NULL);
+	lock_drop(lock);
 	return r;
 }
 

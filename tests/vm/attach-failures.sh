@@ -122,6 +122,39 @@ echo 1 > /proc/sys/kernel/keys/root_maxkeys
 refused 1 "key quota" "Disk quota exceeded" attach /dev/vda x
 echo 1000000 > /proc/sys/kernel/keys/root_maxkeys
 
+asks()
+{
+	ls -l "/proc/$1/fd" | grep -q socket:
+}
+
+# at_once TARGET: two attaches that have both looked for another device of the
+# volume when the KMS answers. One of them comes first, either.
+at_once()
+{
+	local first second one=0 two=0
+
+	host kms-pause
+	envelope attach --direct --target "$1" /dev/vda x 2>&1 &
+	first=$!
+	envelope attach --direct --target "$1" /dev/vda y 2>&1 &
+	second=$!
+	wait_until 10 asks $first && wait_until 10 asks $second || one=99
+	host kms-cont
+	wait $first || one=$((one + $?))
+	wait $second || two=$?
+	echo "exit statuses $one and $two"
+	[ "$one $two" = "0 7" ] || [ "$one $two" = "7 0" ]
+}
+
+for target in envelope crypt; do
+	t_says 0 "two attaches at once, target $target" \
+		"volume $ID is attached already, as '[xy]'" at_once $target
+	t "two attaches at once, target $target: one device" test \
+		"$(dm_devices | wc -l)" = 1
+	t "two attaches at once, target $target: detach" envelope detach "$ID"
+	t "two attaches at once, target $target: nothing left" nothing_left
+done
+
 # At last it attaches; then a second attach of the volume id is refused.
 t "attach" attach /dev/vda x
 BEFORE=$(decrypts)
