@@ -124,7 +124,7 @@ echo 1000000 > /proc/sys/kernel/keys/root_maxkeys
 
 asks()
 {
-	ls -l "/proc/$1/fd" | grep -q socket:
+	readlink "/proc/$1/fd/"* | grep -q socket:
 }
 
 # at_once TARGET: two attaches that have both looked for another device of the
