@@ -98,7 +98,7 @@ int op_create_alias(struct call *c)
 
 	if (rc < 0)
 		return rc;
-	rc = require_not_pending_deletion(c, &key);
+	rc = require_state(c, &key, STATE_PENDING_DELETION);
 	if (rc < 0)
 		goto out;
 	rc = check_alias_count(c, &key);
@@ -150,7 +150,7 @@ int op_update_alias(struct call *c)
 			 &old);
 	if (rc < 0)
 		goto out;
-	rc = require_not_pending_deletion(c, &key);
+	rc = require_state(c, &key, STATE_PENDING_DELETION);
 	if (rc < 0)
 		goto out;
 	if (strcmp(alias.key_id, key.key_id) != 0)

@@ -86,7 +86,7 @@ static int generate(struct call *c, const char *action, struct secret **ret)
 		rc = resolve_key(c, d.key_id, RESOLVE_ALIAS_TOO, action,
 				 &d.key);
 	if (rc == 0)
-		rc = require_usable(c, &d.key);
+		rc = require_state(c, &d.key, STATES_UNUSABLE);
 	if (rc == 0 && d.dry_run)
 		rc = cipher_dry_run(c);
 	if (rc == 0)

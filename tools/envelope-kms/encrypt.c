@@ -118,7 +118,7 @@ int op_encrypt(struct call *c)
 	if (rc == 0)
 		rc = cipher_check_algorithm(c, algorithm, &key);
 	if (rc == 0)
-		rc = require_usable(c, &key);
+		rc = require_state(c, &key, STATES_UNUSABLE);
 	if (rc == 0 && dry_run)
 		rc = cipher_dry_run(c);
 	if (rc == 0)
@@ -171,7 +171,7 @@ int op_decrypt(struct call *c)
 	if (rc == 0)
 		rc = find_source(c, &s);
 	if (rc == 0)
-		rc = require_usable(c, &s.key);
+		rc = require_state(c, &s.key, STATES_UNUSABLE);
 	if (rc == 0)
 		rc = open_source(c, &s, &plaintext);
 	/* Only now: "would have succeeded" includes the ciphertext. */
@@ -219,9 +219,9 @@ static int reencrypt(struct call *c, struct source *s, struct key_row *key,
 	if (rc == 0)
 		rc = cipher_check_algorithm(c, algorithm, key);
 	if (rc == 0)
-		rc = require_usable(c, &s->key);
+		rc = require_state(c, &s->key, STATES_UNUSABLE);
 	if (rc == 0)
-		rc = require_usable(c, key);
+		rc = require_state(c, key, STATES_UNUSABLE);
 	if (rc == 0)
 		rc = open_source(c, s, &plaintext);
 	if (rc == 0 && param_bool(c, "DryRun"))

@@ -281,7 +281,9 @@ static int set_enabled(struct call *c, const char *action, const char *state)
 
 	if (rc < 0)
 		return rc;
-	rc = require_not_pending_deletion(c, &key);
+	rc = require_state(c, &key, STATE_PENDING_DELETION |
+			   STATE_PENDING_IMPORT | STATE_CREATING |
+			   STATE_UPDATING);
 	if (rc == 0) {
 		snprintf(key.state, sizeof(key.state), "%s", state);
 		rc = store_key_set_state(c->server->store, &key);
@@ -335,7 +337,7 @@ int op_schedule_key_deletion(struct call *c)
 	rc = named_key(c, RESOLVE_KEY_ONLY, "kms:ScheduleKeyDeletion", &key);
 	if (rc < 0)
 		return rc;
-	rc = require_not_pending_deletion(c, &key);
+	rc = require_state(c, &key, STATE_PENDING_DELETION | STATE_UPDATING);
 	if (rc < 0)
 		goto out;
 	strcpy(key.state, "PendingDeletion");

@@ -192,23 +192,39 @@ int resolve_blob_key(struct call *c, const char *key_id, const char *action,
 	return 0;
 }
 
-int require_usable(struct call *c, const struct key_row *key)
+/* What each state but Enabled answers, and the bit that refuses it. */
+static const struct {
+	const char *state;
+	unsigned int bit;
+	enum error error;
+	const char *text;
+} refusals[] = {
+	{ "Disabled", STATE_DISABLED, ERR_DISABLED, "disabled" },
+	{ "PendingDeletion", STATE_PENDING_DELETION, ERR_INVALID_STATE,
+	  "pending deletion" },
+	{ "PendingReplicaDeletion", STATE_PENDING_DELETION,
+	  ERR_INVALID_STATE, "pending deletion" },
+	{ "PendingImport", STATE_PENDING_IMPORT, ERR_INVALID_STATE,
+	  "pending import" },
+	{ "Unavailable", STATE_UNAVAILABLE, ERR_INVALID_STATE,
+	  "unavailable" },
+	{ "Creating", STATE_CREATING, ERR_INVALID_STATE, "creating" },
+	{ "Updating", STATE_UPDATING, ERR_INVALID_STATE, "updating" },
+};
+
+int require_state(struct call *c, const struct key_row *key,
+		  unsigned int refused)
 {
 	char arn[CALL_ARN_BYTES];
+	size_t i;
 
-	call_key_arn(key, arn);
-	if (strcmp(key->state, "Disabled") == 0)
-		return call_fail(c, ERR_DISABLED, "%s is disabled.", arn);
-	return require_not_pending_deletion(c, key);
-}
-
-int require_not_pending_deletion(struct call *c, const struct key_row *key)
-{
-	char arn[CALL_ARN_BYTES];
-
-	call_key_arn(key, arn);
-	if (strcmp(key->state, "PendingDeletion") == 0)
-		return call_fail(c, ERR_INVALID_STATE,
-				 "%s is pending deletion.", arn);
+	for (i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		if (!(refusals[i].bit & refused) ||
+		    strcmp(refusals[i].state, key->state) != 0)
+			continue;
+		call_key_arn(key, arn);
+		return call_fail(c, refusals[i].error, "%s is %s.", arn,
+				 refusals[i].text);
+	}
 	return 0;
 }

@@ -28,12 +28,23 @@ int resolve_blob_key(struct call *c, const char *key_id, const char *action,
 bool is_key_id(const char *text);
 
 /*
- * 0 when cryptography may use @key; else call_fail()'s DisabledException or
- * KMSInvalidStateException.
+ * States that an operation refuses; PendingReplicaDeletion counts as pending
+ * deletion. STATES_UNUSABLE: those in which cryptography refuses a key.
  */
-int require_usable(struct call *c, const struct key_row *key);
+#define STATE_DISABLED 1u
+#define STATE_PENDING_DELETION 2u
+#define STATE_PENDING_IMPORT 4u
+#define STATE_UNAVAILABLE 8u
+#define STATE_CREATING 16u
+#define STATE_UPDATING 32u
+#define STATES_UNUSABLE (STATE_DISABLED | STATE_PENDING_DELETION | \
+	STATE_PENDING_IMPORT | STATE_UNAVAILABLE | STATE_CREATING)
 
-/* The same for a change of @key that only pending deletion forbids. */
-int require_not_pending_deletion(struct call *c, const struct key_row *key);
+/*
+ * 0 when the state of @key is none of @refused; else call_fail()'s
+ * DisabledException or KMSInvalidStateException.
+ */
+int require_state(struct call *c, const struct key_row *key,
+		  unsigned int refused);
 
 #endif
