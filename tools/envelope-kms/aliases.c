@@ -46,7 +46,7 @@ static int check_alias_name(struct call *c, const char *name)
  * Reads AliasName and TargetKeyId, and authorises the caller for the alias
  * and for the key. key_row_free() is owed on success.
  */
-static int alias_and_key(struct call *c, const char *action,
+static int alias_and_key(struct call *c, struct facts *f,
 			 const char **name_ret, struct key_row *key_ret)
 {
 	const char *name = alias_name(c);
@@ -61,14 +61,14 @@ static int alias_and_key(struct call *c, const char *action,
 	if (rc < 0)
 		return rc;
 	call_alias_arn(c, name, arn);
-	rc = authorise(c, action, arn);
+	rc = authorise_other(c, f, arn);
 	if (rc < 0)
 		return rc;
 	rc = call_touches(c, arn);
 	if (rc < 0)
 		return rc;
 	*name_ret = name;
-	return resolve_key(c, target, RESOLVE_KEY_ONLY, action, key_ret);
+	return resolve_key(c, target, RESOLVE_KEY_ONLY, f, key_ret);
 }
 
 static int check_alias_count(struct call *c, const struct key_row *key)
@@ -92,9 +92,10 @@ int op_create_alias(struct call *c)
 {
 	struct alias_row alias = { .created_ms = server_now_ms() };
 	char arn[CALL_ARN_BYTES];
+	struct facts f = { .action = "kms:CreateAlias" };
 	struct key_row key;
 	const char *name;
-	int rc = alias_and_key(c, "kms:CreateAlias", &name, &key);
+	int rc = alias_and_key(c, &f, &name, &key);
 
 	if (rc < 0)
 		return rc;
@@ -135,10 +136,11 @@ static int get_alias(struct call *c, const char *name, struct alias_row *ret)
 
 int op_update_alias(struct call *c)
 {
+	struct facts f = { .action = "kms:UpdateAlias" };
 	struct alias_row alias;
 	struct key_row old = { .description = NULL }, key;
 	const char *name;
-	int rc = alias_and_key(c, "kms:UpdateAlias", &name, &key);
+	int rc = alias_and_key(c, &f, &name, &key);
 
 	if (rc < 0)
 		return rc;
@@ -146,8 +148,7 @@ int op_update_alias(struct call *c)
 	if (rc < 0)
 		goto out;
 	/* The old key, too, must be the caller's to take the alias from. */
-	rc = resolve_key(c, alias.key_id, RESOLVE_KEY_ONLY, "kms:UpdateAlias",
-			 &old);
+	rc = resolve_key(c, alias.key_id, RESOLVE_KEY_ONLY, &f, &old);
 	if (rc < 0)
 		goto out;
 	rc = require_state(c, &key, STATE_PENDING_DELETION);
@@ -169,6 +170,7 @@ out:
 
 int op_delete_alias(struct call *c)
 {
+	struct facts f = { .action = "kms:DeleteAlias" };
 	struct alias_row alias;
 	char arn[CALL_ARN_BYTES];
 	const char *name = alias_name(c);
@@ -181,7 +183,7 @@ int op_delete_alias(struct call *c)
 	if (rc < 0)
 		return rc;
 	call_alias_arn(c, name, arn);
-	rc = authorise(c, "kms:DeleteAlias", arn);
+	rc = authorise_other(c, &f, arn);
 	if (rc < 0)
 		return rc;
 	rc = call_touches(c, arn);
@@ -190,8 +192,7 @@ int op_delete_alias(struct call *c)
 	rc = get_alias(c, name, &alias);
 	if (rc < 0)
 		return rc;
-	rc = resolve_key(c, alias.key_id, RESOLVE_KEY_ONLY, "kms:DeleteAlias",
-			 &key);
+	rc = resolve_key(c, alias.key_id, RESOLVE_KEY_ONLY, &f, &key);
 	if (rc < 0)
 		return rc;
 	key_row_free(&key);
@@ -222,6 +223,7 @@ static int take_alias(const struct alias_row *alias, void *arg)
 
 int op_list_aliases(struct call *c)
 {
+	struct facts f = { .action = "kms:ListAliases" };
 	struct alias_list list = { .call = c };
 	struct key_row key = { .description = NULL };
 	const char *id = param_string(c, "KeyId", PARAM_OPTIONAL, 1,
@@ -232,10 +234,9 @@ int op_list_aliases(struct call *c)
 		return rc;
 	rc = params_check(c);
 	if (rc == 0)
-		rc = authorise(c, "kms:ListAliases", "*");
+		rc = authorise_other(c, &f, "*");
 	if (rc == 0 && id)
-		rc = resolve_key(c, id, RESOLVE_KEY_ONLY, "kms:ListAliases",
-				 &key);
+		rc = resolve_key(c, id, RESOLVE_KEY_ONLY, &f, &key);
 	if (rc == 0)
 		rc = store_alias_list(c->server->store, c->who.user.account,
 				      c->server->region,

@@ -6,9 +6,46 @@
 #include "call.h"
 
 /*
- * May the caller do @action ("kms:Decrypt") to the resource @arn, or to "*"
- * where the action has none? 0, or call_fail()'s AccessDeniedException.
+ * What is asked for, as policies and grants see it. Handlers fill it before
+ * they resolve a key; a zeroed one with an action is complete.
  */
-int authorise(struct call *c, const char *action, const char *arn);
+struct facts {
+	const char *action;      /* "kms:Decrypt" */
+	const json_t *context;   /* encryption context; NULL: none; not ours */
+	const json_t *tokens;    /* GrantTokens; NULL: none; not ours */
+	json_t *conditions;      /* what only this operation knows, e.g.
+				  * "kms:WrappingKeySpec": text, or an array
+				  * of texts; NULL: nothing; facts_free() */
+	char alias[ALIAS_BYTES]; /* kms:RequestAlias; "": none; resolve.c */
+};
+
+/*
+ * Takes GrantTokens and the encryption context of the parameter @context
+ * (NULL: the operation has none) from the request, checked elsewhere.
+ */
+void facts_read(const struct call *c, const char *context, struct facts *f);
+
+/* Sets the text or, called again, adds to the texts of @name. 0; -ENOMEM. */
+int facts_add(struct facts *f, const char *name, const char *value);
+int facts_add_bool(struct facts *f, const char *name, bool value);
+int facts_add_int(struct facts *f, const char *name, int64_t value);
+void facts_free(struct facts *f);
+
+/*
+ * May the caller do @f->action to @key, by its policy, his own policies, or a
+ * grant? 0; call_fail()'s AccessDeniedException; -ENOMEM; -EIO.
+ */
+int authorise(struct call *c, const struct facts *f,
+	      const struct key_row *key);
+
+/*
+ * The same for the resource @arn that is no key, or "*" where the action has
+ * none: only the caller's own policies count.
+ */
+int authorise_other(struct call *c, const struct facts *f, const char *arn);
+
+/* The same for a key that is not there, without telling so. */
+int authorise_absent(struct call *c, const struct facts *f,
+		     const struct key_row *named);
 
 #endif

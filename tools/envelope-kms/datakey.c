@@ -15,6 +15,7 @@ struct data_key {
 	int64_t bytes;
 	bool dry_run;
 	struct context context;
+	struct facts facts;
 	struct key_row key;
 };
 
@@ -34,6 +35,7 @@ static int read_data_key(struct call *c, struct data_key *d)
 	bool tokens = param_grant_tokens(c);
 	int rc;
 
+	facts_read(c, "EncryptionContext", &d->facts);
 	d->key_id = param_string(c, "KeyId", PARAM_REQUIRED, 1,
 				 PARAM_KEY_ID_MAX);
 	d->dry_run = param_bool(c, "DryRun");
@@ -79,11 +81,11 @@ out:
 
 static int generate(struct call *c, const char *action, struct secret **ret)
 {
-	struct data_key d = { .key_id = NULL };
+	struct data_key d = { .facts = { .action = action } };
 	int rc = read_data_key(c, &d);
 
 	if (rc == 0)
-		rc = resolve_key(c, d.key_id, RESOLVE_ALIAS_TOO, action,
+		rc = resolve_key(c, d.key_id, RESOLVE_ALIAS_TOO, &d.facts,
 				 &d.key);
 	if (rc == 0)
 		rc = require_state(c, &d.key, STATES_UNUSABLE);
@@ -91,6 +93,7 @@ static int generate(struct call *c, const char *action, struct secret **ret)
 		rc = cipher_dry_run(c);
 	if (rc == 0)
 		rc = make_data_key(c, &d, ret);
+	facts_free(&d.facts);
 	context_free(&d.context);
 	key_row_free(&d.key);
 	return rc;
@@ -112,6 +115,7 @@ int op_generate_data_key_without_plaintext(struct call *c)
 
 int op_generate_random(struct call *c)
 {
+	struct facts f = { .action = "kms:GenerateRandom" };
 	struct secret *fresh = NULL;
 	int64_t bytes = 0;
 	bool sized = param_int(c, "NumberOfBytes", 1, PARAM_RANDOM_MAX,
@@ -128,7 +132,7 @@ int op_generate_random(struct call *c)
 				 "This server does not offer custom key stores.");
 	rc = refuse_recipient(c);
 	if (rc == 0)
-		rc = authorise(c, "kms:GenerateRandom", "*");
+		rc = authorise_other(c, &f, "*");
 	if (rc < 0)
 		return rc;
 	fresh = secret_new((size_t)bytes);

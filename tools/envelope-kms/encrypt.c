@@ -11,7 +11,7 @@
 
 /* The parts of a request that names a ciphertext. */
 struct source {
-	const char *action;
+	struct facts facts;
 	const char *key_id;       /* NULL: whatever the blob says */
 	const char *algorithm;
 	struct secret *blob;
@@ -23,6 +23,7 @@ struct source {
 static void source_free(struct source *s)
 {
 	secret_free(s->blob);
+	facts_free(&s->facts);
 	context_free(&s->context);
 	key_row_free(&s->key);
 }
@@ -34,6 +35,7 @@ static int read_source(struct call *c, struct source *s, const char *key_name,
 	s->key_id = param_string(c, key_name, PARAM_OPTIONAL, 1,
 				 PARAM_KEY_ID_MAX);
 	s->algorithm = cipher_algorithm(c, algorithm_name);
+	facts_read(c, context_name, &s->facts);
 	return param_context(c, context_name, &s->context);
 }
 
@@ -47,7 +49,7 @@ static int find_source(struct call *c, struct source *s)
 	int rc;
 
 	if (s->key_id) {
-		rc = resolve_key(c, s->key_id, RESOLVE_ALIAS_TOO, s->action,
+		rc = resolve_key(c, s->key_id, RESOLVE_ALIAS_TOO, &s->facts,
 				 &s->key);
 		if (rc < 0)
 			return rc;
@@ -57,7 +59,8 @@ static int find_source(struct call *c, struct source *s)
 	if (rc < 0)
 		return call_fail(c, ERR_INVALID_CIPHERTEXT, "%s", "");
 	if (!s->key_id)
-		rc = resolve_blob_key(c, blob_key.key_id, s->action, &s->key);
+		rc = resolve_blob_key(c, blob_key.key_id, &s->facts,
+				      &s->key);
 	else if (strcmp(s->key.key_id, blob_key.key_id) != 0)
 		rc = call_fail(c, ERR_INCORRECT_KEY,
 			       "The key ID in the request does not identify a CMK that can perform this operation.");
@@ -98,6 +101,7 @@ static int answer_encrypted(struct call *c, const struct key_row *key,
 
 int op_encrypt(struct call *c)
 {
+	struct facts f = { .action = "kms:Encrypt" };
 	struct key_row key = { .description = NULL };
 	struct context context = { .data = NULL };
 	const char *id = param_string(c, "KeyId", PARAM_REQUIRED, 1,
@@ -108,13 +112,13 @@ int op_encrypt(struct call *c)
 	bool tokens = param_grant_tokens(c), dry_run = param_bool(c, "DryRun");
 	int rc = param_context(c, "EncryptionContext", &context);
 
+	facts_read(c, "EncryptionContext", &f);
 	if (rc == 0)
 		rc = params_check(c);
 	if (rc == 0)
 		rc = cipher_refuse_tokens(c, tokens);
 	if (rc == 0)
-		rc = resolve_key(c, id, RESOLVE_ALIAS_TOO, "kms:Encrypt",
-				 &key);
+		rc = resolve_key(c, id, RESOLVE_ALIAS_TOO, &f, &key);
 	if (rc == 0)
 		rc = cipher_check_algorithm(c, algorithm, &key);
 	if (rc == 0)
@@ -126,6 +130,7 @@ int op_encrypt(struct call *c)
 	if (rc == 0)
 		rc = cipher_encrypt(c, &key, &context, plaintext);
 	secret_free(plaintext);
+	facts_free(&f);
 	context_free(&context);
 	key_row_free(&key);
 	return rc;
@@ -156,7 +161,7 @@ static int answer_decrypted(struct call *c, const struct source *s)
 
 int op_decrypt(struct call *c)
 {
-	struct source s = { .action = "kms:Decrypt" };
+	struct source s = { .facts = { .action = "kms:Decrypt" } };
 	struct secret *plaintext = NULL;
 	int rc = read_source(c, &s, "KeyId", "EncryptionContext",
 			     "EncryptionAlgorithm");
@@ -205,54 +210,59 @@ static int answer_reencrypted(struct call *c, const struct source *s,
 	return c->answer ? 0 : -ENOMEM;
 }
 
+/* Where ReEncrypt goes to. */
+struct destination {
+	struct facts facts;
+	const char *key_id, *algorithm;
+	struct context context;
+	struct key_row key;
+};
+
 /* Source and destination, both found and allowed before either is used. */
-static int reencrypt(struct call *c, struct source *s, struct key_row *key,
-		     const char *key_id, const char *algorithm,
-		     const struct context *context)
+static int reencrypt(struct call *c, struct source *s, struct destination *d)
 {
 	struct secret *plaintext = NULL;
 	int rc = find_source(c, s);
 
 	if (rc == 0)
-		rc = resolve_key(c, key_id, RESOLVE_ALIAS_TOO,
-				 "kms:ReEncryptTo", key);
+		rc = resolve_key(c, d->key_id, RESOLVE_ALIAS_TOO, &d->facts,
+				 &d->key);
 	if (rc == 0)
-		rc = cipher_check_algorithm(c, algorithm, key);
+		rc = cipher_check_algorithm(c, d->algorithm, &d->key);
 	if (rc == 0)
 		rc = require_state(c, &s->key, STATES_UNUSABLE);
 	if (rc == 0)
-		rc = require_state(c, key, STATES_UNUSABLE);
+		rc = require_state(c, &d->key, STATES_UNUSABLE);
 	if (rc == 0)
 		rc = open_source(c, s, &plaintext);
 	if (rc == 0 && param_bool(c, "DryRun"))
 		rc = cipher_dry_run(c);
 	if (rc == 0)
-		rc = answer_reencrypted(c, s, key, algorithm);
+		rc = answer_reencrypted(c, s, &d->key, d->algorithm);
 	if (rc == 0)
-		rc = cipher_encrypt(c, key, context, plaintext);
+		rc = cipher_encrypt(c, &d->key, &d->context, plaintext);
 	secret_free(plaintext);
 	return rc;
 }
 
 int op_reencrypt(struct call *c)
 {
-	struct source s = { .action = "kms:ReEncryptFrom" };
-	struct key_row key = { .description = NULL };
-	struct context context = { .data = NULL };
-	const char *key_id, *algorithm;
+	struct source s = { .facts = { .action = "kms:ReEncryptFrom" } };
+	struct destination d = { .facts = { .action = "kms:ReEncryptTo" } };
 	bool tokens;
 	int rc;
 
 	rc = read_source(c, &s, "SourceKeyId", "SourceEncryptionContext",
 			 "SourceEncryptionAlgorithm");
-	key_id = param_string(c, "DestinationKeyId", PARAM_REQUIRED, 1,
-			      PARAM_KEY_ID_MAX);
-	algorithm = cipher_algorithm(c, "DestinationEncryptionAlgorithm");
+	d.key_id = param_string(c, "DestinationKeyId", PARAM_REQUIRED, 1,
+				PARAM_KEY_ID_MAX);
+	d.algorithm = cipher_algorithm(c, "DestinationEncryptionAlgorithm");
+	facts_read(c, "DestinationEncryptionContext", &d.facts);
 	tokens = param_grant_tokens(c);
 	param_bool(c, "DryRun");
 	if (rc == 0)
 		rc = param_context(c, "DestinationEncryptionContext",
-				   &context);
+				   &d.context);
 	if (rc == 0)
 		rc = params_check(c);
 	if (rc == 0)
@@ -260,9 +270,10 @@ int op_reencrypt(struct call *c)
 	if (rc == 0)
 		rc = cipher_refuse_tokens(c, tokens);
 	if (rc == 0)
-		rc = reencrypt(c, &s, &key, key_id, algorithm, &context);
-	context_free(&context);
-	key_row_free(&key);
+		rc = reencrypt(c, &s, &d);
+	facts_free(&d.facts);
+	context_free(&d.context);
+	key_row_free(&d.key);
 	source_free(&s);
 	return rc;
 }

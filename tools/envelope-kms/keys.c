@@ -181,6 +181,7 @@ static int check_key_count(struct call *c)
 
 int op_create_key(struct call *c)
 {
+	struct facts f = { .action = "kms:CreateKey" };
 	struct key_row key = { .description = NULL };
 	const char *description;
 	char arn[CALL_ARN_BYTES];
@@ -188,7 +189,7 @@ int op_create_key(struct call *c)
 
 	if (rc < 0)
 		return rc;
-	rc = authorise(c, "kms:CreateKey", "*");
+	rc = authorise_other(c, &f, "*");
 	if (rc < 0)
 		return rc;
 	rc = check_key_count(c);
@@ -218,7 +219,7 @@ out:
 
 /* Reads KeyId and finds the key it means. */
 static int named_key(struct call *c, enum resolve_forms forms,
-		     const char *action, struct key_row *ret)
+		     struct facts *f, struct key_row *ret)
 {
 	const char *id = param_string(c, "KeyId", PARAM_REQUIRED, 1,
 				      PARAM_KEY_ID_MAX);
@@ -227,15 +228,17 @@ static int named_key(struct call *c, enum resolve_forms forms,
 
 	if (rc < 0)
 		return rc;
+	facts_read(c, NULL, f);
 	if (tokens)
 		return call_fail(c, ERR_INVALID_GRANT_TOKEN, "%s", "");
-	return resolve_key(c, id, forms, action, ret);
+	return resolve_key(c, id, forms, f, ret);
 }
 
 int op_describe_key(struct call *c)
 {
+	struct facts f = { .action = "kms:DescribeKey" };
 	struct key_row key;
-	int rc = named_key(c, RESOLVE_ALIAS_TOO, "kms:DescribeKey", &key);
+	int rc = named_key(c, RESOLVE_ALIAS_TOO, &f, &key);
 
 	if (rc < 0)
 		return rc;
@@ -256,6 +259,7 @@ static int take_key(const struct key_row *key, void *arg)
 
 int op_list_keys(struct call *c)
 {
+	struct facts f = { .action = "kms:ListKeys" };
 	struct page page;
 	int rc = page_begin(c, "key", 100, 1000, &page);
 
@@ -263,7 +267,7 @@ int op_list_keys(struct call *c)
 		return rc;
 	rc = params_check(c);
 	if (rc == 0)
-		rc = authorise(c, "kms:ListKeys", "*");
+		rc = authorise_other(c, &f, "*");
 	if (rc == 0)
 		rc = store_key_list(c->server->store, c->who.user.account,
 				    c->server->region, page.after,
@@ -276,8 +280,9 @@ int op_list_keys(struct call *c)
 
 static int set_enabled(struct call *c, const char *action, const char *state)
 {
+	struct facts f = { .action = action };
 	struct key_row key;
-	int rc = named_key(c, RESOLVE_KEY_ONLY, action, &key);
+	int rc = named_key(c, RESOLVE_KEY_ONLY, &f, &key);
 
 	if (rc < 0)
 		return rc;
@@ -322,6 +327,7 @@ static int answer_scheduled(struct call *c, const struct key_row *key,
 
 int op_schedule_key_deletion(struct call *c)
 {
+	struct facts f = { .action = "kms:ScheduleKeyDeletion" };
 	int64_t days = WINDOW_DAYS_MAX;
 	struct key_row key;
 	int rc;
@@ -334,7 +340,11 @@ int op_schedule_key_deletion(struct call *c)
 		return call_fail(c, ERR_VALIDATION,
 				 "PendingWindowInDays should be between %d and %d, but it is %d",
 				 WINDOW_DAYS_MIN, WINDOW_DAYS_MAX, (int)days);
-	rc = named_key(c, RESOLVE_KEY_ONLY, "kms:ScheduleKeyDeletion", &key);
+	rc = facts_add_int(&f, "kms:ScheduleKeyDeletionPendingWindowInDays",
+			   days);
+	if (rc == 0)
+		rc = named_key(c, RESOLVE_KEY_ONLY, &f, &key);
+	facts_free(&f);
 	if (rc < 0)
 		return rc;
 	rc = require_state(c, &key, STATE_PENDING_DELETION | STATE_UPDATING);
@@ -353,9 +363,10 @@ out:
 
 int op_cancel_key_deletion(struct call *c)
 {
+	struct facts f = { .action = "kms:CancelKeyDeletion" };
 	char arn[CALL_ARN_BYTES];
 	struct key_row key;
-	int rc = named_key(c, RESOLVE_KEY_ONLY, "kms:CancelKeyDeletion", &key);
+	int rc = named_key(c, RESOLVE_KEY_ONLY, &f, &key);
 
 	if (rc < 0)
 		return rc;

@@ -55,9 +55,10 @@ static int look_up(struct call *c, const char *key_id, struct key_row *ret)
 
 /* The key @key_id, which the caller names as one of @account's. */
 static int by_key_id(struct call *c, const char *account, const char *key_id,
-		     const char *action, struct key_row *ret)
+		     const struct facts *f, struct key_row *ret)
 {
-	struct key_row named = { .description = NULL }, key;
+	struct key_row named = { .description = NULL };
+	struct key_row key = { .description = NULL };
 	char arn[CALL_ARN_BYTES];
 	int rc;
 
@@ -67,21 +68,20 @@ static int by_key_id(struct call *c, const char *account, const char *key_id,
 	snprintf(named.region, sizeof(named.region), "%s", c->server->region);
 	snprintf(named.key_id, sizeof(named.key_id), "%s", key_id);
 	call_key_arn(&named, arn);
-	/* Before the look-up, so that a stranger learns nothing from it. */
-	rc = authorise(c, action, arn);
-	if (rc < 0)
-		return rc;
 	rc = look_up(c, key_id, &key);
-	if (rc == 0 && strcmp(key.account, account) != 0) {
-		key_row_free(&key);
+	if (rc == 0 && strcmp(key.account, account) != 0)
 		rc = -ENOENT;
+	if (rc == -ENOENT) {
+		/* Whoever may not use it learns nothing of its absence. */
+		rc = authorise_absent(c, f, &named);
+		if (rc == 0)
+			rc = call_fail(c, ERR_NOT_FOUND,
+				       "Key '%s' does not exist", arn);
+	} else if (rc == 0) {
+		rc = authorise(c, f, &key);
+		if (rc == 0)
+			rc = call_touches(c, arn);
 	}
-	if (rc == -ENOENT)
-		return call_fail(c, ERR_NOT_FOUND, "Key '%s' does not exist",
-				 arn);
-	if (rc < 0)
-		return rc;
-	rc = call_touches(c, arn);
 	if (rc < 0) {
 		key_row_free(&key);
 		return rc;
@@ -91,7 +91,7 @@ static int by_key_id(struct call *c, const char *account, const char *key_id,
 }
 
 static int by_alias(struct call *c, const char *account, const char *name,
-		    const char *action, struct key_row *ret)
+		    struct facts *f, struct key_row *ret)
 {
 	struct alias_row alias;
 	char arn[CALL_ARN_BYTES];
@@ -99,17 +99,18 @@ static int by_alias(struct call *c, const char *account, const char *name,
 
 	snprintf(arn, sizeof(arn), "arn:aws:kms:%s:%s:%.256s",
 		 c->server->region, account, name);
-	if (strcmp(account, c->who.user.account) != 0)
-		return authorise(c, action, arn);
 	if (strlen(name) < sizeof(alias.name))
 		rc = store_alias_get(c->server->store, account,
 				     c->server->region, name, &alias);
+	if (rc == -ENOENT && strcmp(account, c->who.user.account) != 0)
+		return authorise_other(c, f, arn);
 	if (rc == -ENOENT)
 		return call_fail(c, ERR_NOT_FOUND, "Alias %s is not found.",
 				 arn);
 	if (rc < 0)
 		return rc;
-	return by_key_id(c, account, alias.key_id, action, ret);
+	snprintf(f->alias, sizeof(f->alias), "%s", name);
+	return by_key_id(c, account, alias.key_id, f, ret);
 }
 
 /*
@@ -141,7 +142,7 @@ static const char *split_arn(const char *arn, char *region,
 }
 
 int resolve_key(struct call *c, const char *id, enum resolve_forms forms,
-		const char *action, struct key_row *ret)
+		struct facts *f, struct key_row *ret)
 {
 	char region[REGION_BYTES], account[ACCOUNT_BYTES];
 	const char *rest = id;
@@ -155,19 +156,19 @@ int resolve_key(struct call *c, const char *id, enum resolve_forms forms,
 			return call_fail(c, ERR_NOT_FOUND, "Invalid arn %s",
 					 region);
 		if (strncmp(rest, "key/", 4) == 0)
-			return by_key_id(c, account, rest + 4, action, ret);
+			return by_key_id(c, account, rest + 4, f, ret);
 		if (strncmp(rest, "alias/", 6) != 0)
 			return invalid_id(c, id);
 	}
 	if (strncmp(rest, "alias/", 6) != 0)
-		return by_key_id(c, account, rest, action, ret);
+		return by_key_id(c, account, rest, f, ret);
 	if (forms == RESOLVE_KEY_ONLY)
 		return invalid_id(c, id);
-	return by_alias(c, account, rest, action, ret);
+	return by_alias(c, account, rest, f, ret);
 }
 
-int resolve_blob_key(struct call *c, const char *key_id, const char *action,
-		     struct key_row *ret)
+int resolve_blob_key(struct call *c, const char *key_id,
+		     const struct facts *f, struct key_row *ret)
 {
 	struct key_row key = { .description = NULL };
 	char arn[CALL_ARN_BYTES];
@@ -177,7 +178,7 @@ int resolve_blob_key(struct call *c, const char *key_id, const char *action,
 		return rc;
 	if (rc == 0) {
 		call_key_arn(&key, arn);
-		rc = authorise(c, action, arn);
+		rc = authorise(c, f, &key);
 		if (rc == 0)
 			rc = call_touches(c, arn);
 	}

@@ -3,26 +3,27 @@
 #ifndef KMS_RESOLVE_H
 #define KMS_RESOLVE_H
 
-#include "call.h"
+#include "authz.h"
 
 /* Alias names and alias ARNs: only for cryptography and DescribeKey. */
 enum resolve_forms { RESOLVE_KEY_ONLY, RESOLVE_ALIAS_TOO };
 
 /*
  * The key that @id (key id, key ARN, alias name, alias ARN) means, once the
- * caller is authorised for @action on it; it is named in the audit record
- * before that. key_row_free() is owed on success, @ret is untouched else.
+ * caller is authorised for what @f asks of it, with the alias in @f; it is
+ * named in the audit record. key_row_free() is owed on success, @ret is
+ * untouched else.
  *
  * 0; call_fail()'s NotFoundException or AccessDeniedException; -ENOMEM; -EIO.
  */
 int resolve_key(struct call *c, const char *id, enum resolve_forms forms,
-		const char *action, struct key_row *ret);
+		struct facts *f, struct key_row *ret);
 
 /* The same for a key id out of a ciphertext blob, where "unknown" and "not
  * allowed" are one answer.
  */
-int resolve_blob_key(struct call *c, const char *key_id, const char *action,
-		     struct key_row *ret);
+int resolve_blob_key(struct call *c, const char *key_id,
+		     const struct facts *f, struct key_row *ret);
 
 /* True for the shape of a key id, which says nothing of its existence. */
 bool is_key_id(const char *text);
