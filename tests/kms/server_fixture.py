@@ -126,6 +126,17 @@ class Server:
         self.err.close()
         return status
 
+    def start_test_clock(self, *options):
+        """As start(), for a server made with --test: advance() moves it."""
+        return self.start("--test-clock-file",
+                          str(self.folder / "clock"), *options)
+
+    def advance(self, seconds):
+        """The server's clock is this far ahead of the real one."""
+        fresh = self.folder / "clock.new"
+        fresh.write_text(f"{int(seconds)}\n")
+        fresh.rename(self.folder / "clock")
+
     def restart(self, number=signal.SIGTERM):
         status = self.stop(number)
         self.start()

@@ -175,7 +175,7 @@ static json_t *plain_text(const char *text, size_t max)
 
 static json_t *utc_time(void)
 {
-	time_t now = time(NULL);
+	time_t now = (time_t)(server_now_ms() / 1000);
 	char text[32];
 	struct tm tm;
 

@@ -36,7 +36,7 @@ enum error authenticate(const struct server *s, const struct sigv4_request *r,
 			struct identity *ret, char why[static SIGV4_WHY_BYTES])
 {
 	struct sigv4_rules rules = { s->region, "kms",
-				     server_now_ms() / 1000 };
+				     server_wall_ms() / 1000 };
 	struct identity who = { .access_key_id = "" };
 	struct secret *key = NULL;
 	struct sigv4_claim claim;

@@ -17,12 +17,14 @@ struct init_options {
 	const char *hosts[HOSTS_MAX]; /* more names of the server */
 	size_t host_count;
 	int port;
+	int test;                     /* may be served with a test clock */
 };
 
 struct serve_options {
 	const char *dir;
 	const char *listen;           /* NULL: as init was told */
 	int port;                     /* -1: as init was told; 0: any */
+	const char *test_clock;       /* NULL: the real time */
 };
 
 /* 0; -errno with a message printed. */

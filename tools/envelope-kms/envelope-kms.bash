@@ -21,8 +21,8 @@ _envelope_kms()
 		words="init serve --help --version"
 	elif [[ $cur == -* ]]; then
 		case $verb in
-		init) words="--host --port --listen --region --account" ;;
-		serve) words="--listen --port" ;;
+		init) words="--host --port --listen --region --account --test" ;;
+		serve) words="--listen --port --test-clock-file" ;;
 		esac
 	else
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")

@@ -57,7 +57,7 @@ static void *request_begin(void *arg, const char *uri,
 	if (r) {
 		atomic_fetch_add(&h->running, 1);
 		r->uri = strdup(uri);
-		r->begin_ms = server_now_ms();
+		r->begin_ms = server_wall_ms();
 	}
 	return r;
 }
@@ -273,7 +273,7 @@ static enum MHD_Result answer(struct http *h, struct MHD_Connection *connection,
 		run_call(h->server, r, &signature, c, &reply);
 	} else if (e == ERR_INTERNAL || e == ERR_THROTTLING ||
 		   throttle_failure(h->server->throttle, c->source_address,
-				    server_now_ms())) {
+				    server_wall_ms())) {
 		reply_error(e, why, &reply);
 	} else {
 		reply_error(ERR_THROTTLING, "Rate exceeded", &reply);
@@ -302,7 +302,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 	if (*bytes == 0)
 		return answer(arg, connection, method, r);
 	/* Slower than this is not a client but a siege. */
-	if (server_now_ms() - r->begin_ms > HTTP_REQUEST_MS)
+	if (server_wall_ms() - r->begin_ms > HTTP_REQUEST_MS)
 		return MHD_NO;
 	take_body(r, data, *bytes);
 	*bytes = 0;

@@ -99,6 +99,8 @@ static int store_settings(struct init *in)
 	if (rc == 0)
 		rc = store_set(in->store, "endpoint-host",
 			       o->host_count ? o->hosts[0] : o->listen);
+	if (rc == 0 && o->test)
+		rc = store_set(in->store, "test", "1");
 	return rc == 0 ? store_root_check(in) : rc;
 }
 

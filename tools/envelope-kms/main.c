@@ -17,8 +17,9 @@ enum status { STATUS_DONE = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 
 static const char help[] =
 	"Usage: envelope-kms init DIR [--host NAME]... [--port N] [--listen ADDR]\n"
-	"                             [--region NAME] [--account ID]\n"
+	"                             [--region NAME] [--account ID] [--test]\n"
 	"       envelope-kms serve DIR [--listen ADDR] [--port N]\n"
+	"                             [--test-clock-file FILE]\n"
 	"       envelope-kms --help | --version\n"
 	"\n"
 	"A key management server that speaks the AWS KMS protocol.\n"
@@ -31,11 +32,14 @@ static const char help[] =
 	"  --listen ADDR   address to listen on, 127.0.0.1 by default\n"
 	"  --region NAME   region of all keys, us-east-1 by default\n"
 	"  --account ID    account of 12 digits, 111122223333 by default\n"
+	"  --test          for tests only: serve takes --test-clock-file with it\n"
 	"\n"
 	"serve answers requests until SIGTERM.\n"
 	"  --listen ADDR   in place of what init was told\n"
 	"  --port N        in place of what init was told; 0: any free port, which\n"
 	"                  DIR/endpoint names\n"
+	"  --test-clock-file FILE  the clock is off by the seconds in FILE, which may\n"
+	"                  change; refused unless init was told --test\n"
 	"\n"
 	"Losing DIR loses every volume.\n";
 
@@ -45,6 +49,8 @@ static const struct option options[] = {
 	{ "listen", required_argument, NULL, 'l' },
 	{ "region", required_argument, NULL, 'r' },
 	{ "account", required_argument, NULL, 'a' },
+	{ "test", no_argument, NULL, 't' },
+	{ "test-clock-file", required_argument, NULL, 'c' },
 	{ "help", no_argument, NULL, '?' + 1 },
 	{ "version", no_argument, NULL, '?' + 2 },
 	{ NULL, 0, NULL, 0 },
@@ -108,6 +114,12 @@ static int take_option(struct arguments *a, int c)
 		return 0;
 	case 'a':
 		a->init.account = optarg;
+		return 0;
+	case 't':
+		a->init.test = 1;
+		return 0;
+	case 'c':
+		a->serve.test_clock = optarg;
 		return 0;
 	case '?' + 1:
 		fputs(help, stdout);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "clock.h"
 #include "log.h"
 #include "server.h"
 
@@ -67,7 +68,8 @@ static void *run(void *arg)
 	while (!r->stop) {
 		clock_gettime(CLOCK_REALTIME, &until);
 		/* A log that somebody was reading is tried again soon. */
-		until.tv_sec += r->log_dirty ? 1 : ROUND_SECONDS;
+		until.tv_sec += r->log_dirty || clock_is_test() ?
+				1 : ROUND_SECONDS;
 		while (!r->stop && !r->wanted &&
 		       pthread_cond_timedwait(&r->wake, &r->lock,
 					      &until) != ETIMEDOUT)
@@ -90,6 +92,8 @@ int reaper_start(struct server *s, struct reaper **ret)
 	if (!r)
 		return -ENOMEM;
 	r->server = s;
+	/* A server that was killed may have left one. */
+	r->log_dirty = true;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->wake, NULL);
 	run_round(r);

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "commands.h"
 #include "crypto.h"
 #include "files.h"
@@ -162,6 +163,24 @@ static int read_settings(struct serve *s)
 	return s->listen ? 0 : -ENOMEM;
 }
 
+/* A server that can be fooled about the time must have been made so. */
+static int set_clock(struct serve *s)
+{
+	const char *file = s->options->test_clock;
+	char *value = NULL;
+	int rc = file ? store_get(s->server.store, "test", &value) : 0;
+
+	free(value);
+	if (rc == -ENOENT)
+		log_error("%s: not made by init --test, so it keeps the real time; leave out --test-clock-file",
+			  s->dir);
+	if (rc < 0 || !file)
+		return rc;
+	log_warn("the clock is moved by %s, for tests only", file);
+	clock_set_test_file(file);
+	return 0;
+}
+
 static int open_store(struct serve *s)
 {
 	char *path = file_path(s->dir, FILE_DATABASE);
@@ -170,6 +189,8 @@ static int open_store(struct serve *s)
 	free(path);
 	if (rc == 0)
 		rc = check_root_key(s);
+	if (rc == 0)
+		rc = set_clock(s);
 	return rc == 0 ? read_settings(s) : rc;
 }
 

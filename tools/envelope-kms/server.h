@@ -22,7 +22,12 @@ struct server {
 	char account[ACCOUNT_BYTES];
 };
 
-/* Milliseconds since 1970, UTC. */
+/*
+ * Milliseconds since 1970, UTC (clock.c). The first is for all that the
+ * server keeps or decides, and tests can move it; the second is for what
+ * belongs to the wire: signatures, and how long a request takes.
+ */
 int64_t server_now_ms(void);
+int64_t server_wall_ms(void);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The SQLite connection: schema, durability, transactions, settings. */
+/* The SQLite connection: durability, transactions, settings. */
 #include "store.h"
 
 #include <errno.h>
@@ -13,49 +13,11 @@
 #include "log.h"
 #include "store_private.h"
 
-#define SCHEMA_VERSION "1"
-
 struct store {
 	sqlite3 *db;
 	pthread_mutex_t lock; /* the connection; recursive */
+	char *path;
 };
-
-/*
- * Tables carry account and region in their keys, so that one database serves
- * several of each. WITHOUT ROWID keeps a row in one b-tree only: what
- * secure_delete overwrites is then all there was.
- */
-static const char schema[] =
-	"CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL)"
-	" WITHOUT ROWID;"
-	"CREATE TABLE user (account TEXT, name TEXT, user_id TEXT NOT NULL,"
-	" arn TEXT NOT NULL, PRIMARY KEY (account, name)) WITHOUT ROWID;"
-	"CREATE TABLE access_key (access_key_id TEXT PRIMARY KEY,"
-	" account TEXT NOT NULL, user_name TEXT NOT NULL,"
-	" sealed BLOB NOT NULL,"
-	" FOREIGN KEY (account, user_name) REFERENCES user (account, name))"
-	" WITHOUT ROWID;"
-	"CREATE TABLE kms_key (region TEXT, key_id TEXT,"
-	" account TEXT NOT NULL, state TEXT NOT NULL, usage TEXT NOT NULL,"
-	" spec TEXT NOT NULL, origin TEXT NOT NULL, manager TEXT NOT NULL,"
-	" material_id TEXT NOT NULL, description TEXT NOT NULL,"
-	" created_ms INTEGER NOT NULL, deletion_ms INTEGER NOT NULL,"
-	" PRIMARY KEY (region, key_id)) WITHOUT ROWID;"
-	"CREATE INDEX kms_key_owner ON kms_key (account, region, key_id);"
-	"CREATE INDEX kms_key_due ON kms_key (deletion_ms)"
-	" WHERE deletion_ms > 0;"
-	"CREATE TABLE material (region TEXT, key_id TEXT, material_id TEXT,"
-	" sealed BLOB NOT NULL, created_ms INTEGER NOT NULL,"
-	" PRIMARY KEY (region, key_id, material_id),"
-	" FOREIGN KEY (region, key_id) REFERENCES kms_key (region, key_id))"
-	" WITHOUT ROWID;"
-	"CREATE TABLE alias (account TEXT, region TEXT, name TEXT,"
-	" key_id TEXT NOT NULL, created_ms INTEGER NOT NULL,"
-	" updated_ms INTEGER NOT NULL,"
-	" PRIMARY KEY (account, region, name),"
-	" FOREIGN KEY (region, key_id) REFERENCES kms_key (region, key_id))"
-	" WITHOUT ROWID;"
-	"CREATE INDEX alias_key ON alias (region, key_id);";
 
 /*
  * FULL makes a commit in WAL mode durable before it returns; secure_delete
@@ -95,7 +57,7 @@ void store_unlock(struct store *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static int execute(struct store *s, const char *sql)
+int store_execute(struct store *s, const char *sql)
 {
 	int rc;
 
@@ -121,10 +83,13 @@ static int open_database(const char *path, int flags, struct store **ret)
 					flags | SQLITE_OPEN_READWRITE |
 					SQLITE_OPEN_NOMUTEX |
 					SQLITE_OPEN_NOFOLLOW, NULL), path);
+	s->path = strdup(path);
+	if (!s->path)
+		rc = -ENOMEM;
 	if (rc == 0) {
 		sqlite3_busy_timeout(s->db, 5000);
 		sqlite3_extended_result_codes(s->db, 1);
-		rc = execute(s, pragmas);
+		rc = store_execute(s, pragmas);
 	}
 	if (rc < 0) {
 		store_close(s);
@@ -143,13 +108,7 @@ int store_create(const char *path, struct store **ret)
 	umask(mask);
 	if (rc < 0)
 		return rc;
-	rc = execute(s, "BEGIN IMMEDIATE");
-	if (rc == 0)
-		rc = execute(s, schema);
-	if (rc == 0)
-		rc = store_set(s, "schema", SCHEMA_VERSION);
-	if (rc == 0)
-		rc = execute(s, "COMMIT");
+	rc = store_schema_create(s);
 	if (rc < 0) {
 		store_close(s);
 		return rc;
@@ -160,19 +119,12 @@ int store_create(const char *path, struct store **ret)
 
 int store_open(const char *path, struct store **ret)
 {
-	char *version = NULL;
 	struct store *s = NULL;
 	int rc = open_database(path, 0, &s);
 
 	if (rc < 0)
 		return rc;
-	rc = store_get(s, "schema", &version);
-	if (rc == 0 && strcmp(version, SCHEMA_VERSION) != 0) {
-		log_error("%s: database version %s, this program knows %s",
-			  path, version, SCHEMA_VERSION);
-		rc = -EIO;
-	}
-	free(version);
+	rc = store_schema_update(s, path);
 	if (rc < 0) {
 		store_close(s);
 		return rc == -ENOENT ? -EIO : rc;
@@ -186,8 +138,14 @@ void store_close(struct store *s)
 	if (!s)
 		return;
 	sqlite3_close(s->db);
+	free(s->path);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
+}
+
+void store_forget_copies(struct store *s)
+{
+	store_schema_forget_copies(s->path);
 }
 
 int store_begin(struct store *s)
@@ -195,7 +153,7 @@ int store_begin(struct store *s)
 	int rc;
 
 	store_lock(s);
-	rc = execute(s, "BEGIN IMMEDIATE");
+	rc = store_execute(s, "BEGIN IMMEDIATE");
 	if (rc < 0)
 		store_unlock(s);
 	return rc;
@@ -203,17 +161,17 @@ int store_begin(struct store *s)
 
 int store_commit(struct store *s)
 {
-	int rc = execute(s, "COMMIT");
+	int rc = store_execute(s, "COMMIT");
 
 	if (rc < 0)
-		execute(s, "ROLLBACK");
+		store_execute(s, "ROLLBACK");
 	store_unlock(s);
 	return rc;
 }
 
 void store_rollback(struct store *s)
 {
-	execute(s, "ROLLBACK");
+	store_execute(s, "ROLLBACK");
 	store_unlock(s);
 }
 

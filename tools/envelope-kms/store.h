@@ -23,7 +23,10 @@
 
 struct store;
 
-/* store_create(): the file must not exist. store_open(): it must. */
+/*
+ * store_create(): the file must not exist. store_open(): it must, and is
+ * brought to this program's version of the tables.
+ */
 int store_create(const char *path, struct store **ret);
 int store_open(const char *path, struct store **ret);
 /* NULL is accepted. */
@@ -95,6 +98,12 @@ int store_key_list(struct store *s, const char *account, const char *region,
 
 /* A key whose deletion date is at or before @now_ms. -ENOENT: none. */
 int store_key_due(struct store *s, int64_t now_ms, struct key_row *ret);
+
+/*
+ * Removes the copies that were made before updates of the tables. Call it
+ * where key material is deleted: they still have it.
+ */
+void store_forget_copies(struct store *s);
 
 /* Removes the key, all its material and all its aliases. */
 int store_key_purge(struct store *s, const struct key_row *key);

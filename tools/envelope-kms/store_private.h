@@ -33,4 +33,20 @@ void store_text(sqlite3_stmt *stmt, int i, char *ret, size_t bytes);
 /* Column @i as malloc(3)ed bytes. 0; -ENOMEM; -EIO (empty). */
 int store_bytes(sqlite3_stmt *stmt, int i, uint8_t **ret, size_t *bytes_ret);
 
+/* Statements without arguments or rows, separated by semicolons. */
+int store_execute(struct store *s, const char *sql);
+
+/* The tables of a new database (store_schema.c). */
+int store_schema_create(struct store *s);
+
+/*
+ * Brings the database at @path to the version of this program, in one
+ * transaction, after a copy of it to PATH.vN, N its version. -ENOENT: no
+ * version in it; -EIO: a newer one, a message is printed.
+ */
+int store_schema_update(struct store *s, const char *path);
+
+/* Removes those copies: they hold what has been deleted since. */
+void store_schema_forget_copies(const char *path);
+
 #endif

@@ -1,0 +1,100 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Databases of older programs, and the clock that only tests can move."""
+import base64
+import json
+import pathlib
+import sqlite3
+import time
+import unittest
+
+from server_fixture import Server, run, wait_for
+
+import tap
+
+VECTOR = json.loads((pathlib.Path(__file__).resolve().parent.parent /
+                     "vectors/kms_database_1.json").read_text())
+
+
+def old_server():
+    """A directory as version 1 left it, not started."""
+    server = Server("--test", start=False)
+    (server.dir / "kms.db").unlink()
+    db = sqlite3.connect(server.dir / "kms.db")
+    db.executescript("\n".join(VECTOR["database"]))
+    db.close()
+    (server.dir / "kms.db").chmod(0o600)
+    (server.dir / "root.key").write_bytes(bytes.fromhex(VECTOR["root_key"]))
+    (server.dir / "credentials").write_text(VECTOR["credentials"])
+    return server
+
+
+def version(server):
+    value = server.sql("SELECT value FROM setting WHERE name = 'schema'")
+    return int(value[0][0])
+
+
+class Schema(unittest.TestCase):
+    def setUp(self):
+        self.server = old_server()
+        self.addCleanup(self.server.close)
+        self.copy = self.server.dir / "kms.db.v1"
+
+    def decrypts(self):
+        done = self.server.client().decrypt(
+            CiphertextBlob=base64.b64decode(VECTOR["blob"]),
+            EncryptionContext=VECTOR["context"])
+        self.assertEqual(VECTOR["plaintext"], done["Plaintext"].decode())
+
+    def test_version_1_is_brought_up_to_date(self):
+        """kms-database-of-version-1-is-brought-up-to-date"""
+        self.server.start()
+        self.decrypts()
+        self.server.restart()
+        self.decrypts()
+        if version(self.server) == 1:
+            self.assertFalse(self.copy.exists())
+            return
+        self.assertEqual(0o600, self.copy.stat().st_mode & 0o777)
+        old = sqlite3.connect(self.copy)
+        self.addCleanup(old.close)
+        self.assertEqual([(b"1",)], old.execute(
+            "SELECT value FROM setting WHERE name = 'schema'").fetchall())
+        self.assertIn(f"as it was: {self.copy}", self.server.stderr())
+
+    def test_copy_goes_when_a_key_is_deleted(self):
+        self.server.start_test_clock()
+        self.copy.write_bytes(b"x")
+        kms = self.server.client()
+        kms.schedule_key_deletion(
+            KeyId=kms.describe_key(KeyId="alias/envelope")[
+                "KeyMetadata"]["KeyId"], PendingWindowInDays=7)
+        self.server.advance(8 * 86400)
+        if version(self.server) > 1:
+            wait_for(lambda: not self.copy.exists(), "the copy to go")
+        wait_for(lambda: not self.server.sql("SELECT * FROM material"),
+                 "the material to go")
+
+
+class Clock(unittest.TestCase):
+    def test_clock_moves_for_what_is_kept(self):
+        server = Server("--test", start=False)
+        self.addCleanup(server.close)
+        server.start_test_clock()
+        server.advance(40 * 86400)
+        made = server.client().create_key()["KeyMetadata"]["CreationDate"]
+        self.assertGreater(made.timestamp(), time.time() + 39 * 86400)
+        self.assertIn("the clock is moved by", server.stderr())
+
+    def test_clock_of_a_directory_for_production_is_real(self):
+        """kms-production-clock-cannot-be-moved"""
+        server = Server(start=False)
+        self.addCleanup(server.close)
+        done = run("serve", server.dir, "--test-clock-file", "/dev/null")
+        self.assertEqual(
+            (1, f"envelope-kms: {server.dir}: not made by init --test, so it keeps the real time; leave out --test-clock-file\n"),
+            (done.returncode, done.stderr))
+
+
+if __name__ == "__main__":
+    tap.main()

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The tables, step by step, and how an older database is brought up to date. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "store_private.h"
+
+/*
+ * Step N makes version N out of version N - 1. A step that has been released
+ * never changes: a change is a step of its own, at the end.
+ *
+ * Tables carry account and region in their keys, so that one database serves
+ * several of each. WITHOUT ROWID keeps a row in one b-tree only: what
+ * secure_delete overwrites is then all there was.
+ */
+static const char *const steps[] = {
+	/* 1: keys, aliases, users */
+	"CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL)"
+	" WITHOUT ROWID;"
+	"CREATE TABLE user (account TEXT, name TEXT, user_id TEXT NOT NULL,"
+	" arn TEXT NOT NULL, PRIMARY KEY (account, name)) WITHOUT ROWID;"
+	"CREATE TABLE access_key (access_key_id TEXT PRIMARY KEY,"
+	" account TEXT NOT NULL, user_name TEXT NOT NULL,"
+	" sealed BLOB NOT NULL,"
+	" FOREIGN KEY (account, user_name) REFERENCES user (account, name))"
+	" WITHOUT ROWID;"
+	"CREATE TABLE kms_key (region TEXT, key_id TEXT,"
+	" account TEXT NOT NULL, state TEXT NOT NULL, usage TEXT NOT NULL,"
+	" spec TEXT NOT NULL, origin TEXT NOT NULL, manager TEXT NOT NULL,"
+	" material_id TEXT NOT NULL, description TEXT NOT NULL,"
+	" created_ms INTEGER NOT NULL, deletion_ms INTEGER NOT NULL,"
+	" PRIMARY KEY (region, key_id)) WITHOUT ROWID;"
+	"CREATE INDEX kms_key_owner ON kms_key (account, region, key_id);"
+	"CREATE INDEX kms_key_due ON kms_key (deletion_ms)"
+	" WHERE deletion_ms > 0;"
+	"CREATE TABLE material (region TEXT, key_id TEXT, material_id TEXT,"
+	" sealed BLOB NOT NULL, created_ms INTEGER NOT NULL,"
+	" PRIMARY KEY (region, key_id, material_id),"
+	" FOREIGN KEY (region, key_id) REFERENCES kms_key (region, key_id))"
+	" WITHOUT ROWID;"
+	"CREATE TABLE alias (account TEXT, region TEXT, name TEXT,"
+	" key_id TEXT NOT NULL, created_ms INTEGER NOT NULL,"
+	" updated_ms INTEGER NOT NULL,"
+	" PRIMARY KEY (account, region, name),"
+	" FOREIGN KEY (region, key_id) REFERENCES kms_key (region, key_id))"
+	" WITHOUT ROWID;"
+	"CREATE INDEX alias_key ON alias (region, key_id);",
+};
+
+#define VERSION ((int)(sizeof(steps) / sizeof(steps[0])))
+
+/* "PATH.vN": the database as it was at version N; NULL: no memory. */
+static char *copy_path(const char *path, int version)
+{
+	char *copy = NULL;
+
+	return asprintf(&copy, "%s.v%d", path, version) < 0 ? NULL : copy;
+}
+
+void store_schema_forget_copies(const char *path)
+{
+	int version;
+
+	for (version = 1; version < VERSION; version++) {
+		char *copy = copy_path(path, version);
+
+		if (copy && unlink(copy) == 0)
+			log_info("%s: removed, as it held what is deleted now",
+				 copy);
+		free(copy);
+	}
+}
+
+static int sync_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int rc = fd < 0 || fsync(fd) < 0 ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+/* One from an attempt that failed would be in the way, and is no newer. */
+static int make_copy(struct store *s, const char *path, int version)
+{
+	char *copy = copy_path(path, version);
+	int rc = -ENOMEM;
+
+	if (!copy)
+		return rc;
+	unlink(copy);
+	rc = store_run(s, "VACUUM INTO ?", "t", copy);
+	if (rc == 0)
+		rc = sync_file(copy);
+	if (rc == 0)
+		log_info("%s: bringing version %d to %d; as it was: %s", path,
+			 version, VERSION, copy);
+	free(copy);
+	return rc;
+}
+
+static int run_steps(struct store *s, int version)
+{
+	char text[16];
+	int rc = 0;
+
+	for (; rc == 0 && version < VERSION; version++)
+		rc = store_execute(s, steps[version]);
+	snprintf(text, sizeof(text), "%d", VERSION);
+	return rc == 0 ? store_set(s, "schema", text) : rc;
+}
+
+static int run_transaction(struct store *s, int version)
+{
+	int rc = store_begin(s);
+
+	if (rc < 0)
+		return rc;
+	rc = run_steps(s, version);
+	if (rc == 0)
+		return store_commit(s);
+	store_rollback(s);
+	return rc;
+}
+
+int store_schema_create(struct store *s)
+{
+	return run_transaction(s, 0);
+}
+
+int store_schema_update(struct store *s, const char *path)
+{
+	char *text = NULL;
+	int version, rc = store_get(s, "schema", &text);
+
+	if (rc < 0)
+		return rc;
+	version = atoi(text);
+	if (version < 1 || version > VERSION) {
+		log_error("%s: database version %s, this program knows %d; use the envelope-kms that wrote it, or a newer one",
+			  path, text, VERSION);
+		rc = -EIO;
+	}
+	free(text);
+	if (rc < 0 || version == VERSION)
+		return rc;
+	rc = make_copy(s, path, version);
+	if (rc == 0)
+		rc = run_transaction(s, version);
+	if (rc < 0)
+		log_error("%s: cannot bring version %d to %d; it is unchanged",
+			  path, version, VERSION);
+	return rc;
+}
