@@ -169,13 +169,13 @@ class Server:
         return (profile["aws_access_key_id"],
                 profile["aws_secret_access_key"])
 
-    def client(self, **options):
+    def client(self, region=REGION, **options):
         """A boto3 client that tries once."""
         import boto3
         import botocore.config
         access, secret = self.credentials()
         return boto3.client(
-            "kms", region_name=REGION, endpoint_url=self.endpoint,
+            "kms", region_name=region, endpoint_url=self.endpoint,
             verify=str(self.dir / "ca.pem"), aws_access_key_id=access,
             aws_secret_access_key=secret,
             config=botocore.config.Config(

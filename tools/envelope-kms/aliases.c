@@ -126,7 +126,7 @@ static int get_alias(struct call *c, const char *name, struct alias_row *ret)
 {
 	char arn[CALL_ARN_BYTES];
 	int rc = store_alias_get(c->server->store, c->who.user.account,
-				 c->server->region, name, ret);
+				 c->who.region, name, ret);
 
 	if (rc != -ENOENT)
 		return rc;
@@ -197,7 +197,7 @@ int op_delete_alias(struct call *c)
 		return rc;
 	key_row_free(&key);
 	return store_alias_delete(c->server->store, c->who.user.account,
-				  c->server->region, name);
+				  c->who.region, name);
 }
 
 struct alias_list {
@@ -239,7 +239,7 @@ int op_list_aliases(struct call *c)
 		rc = resolve_key(c, id, RESOLVE_KEY_ONLY, &f, &key);
 	if (rc == 0)
 		rc = store_alias_list(c->server->store, c->who.user.account,
-				      c->server->region,
+				      c->who.region,
 				      id ? key.key_id : NULL, list.page.after,
 				      list.page.limit + 1, take_alias, &list);
 	if (rc == 0)

@@ -291,7 +291,7 @@ int audit_call(struct audit *a, const struct call *c)
 	rc = crypto_uuid(event_id);
 	if (rc < 0)
 		return rc;
-	record = new_record(user_identity(c), c->target, c->server->region);
+	record = new_record(user_identity(c), c->target, c->who.region);
 	if (!record)
 		return -ENOMEM;
 	json_object_set_new(record, "sourceIPAddress",

@@ -35,7 +35,7 @@ static enum error unrecognised(char *why)
 enum error authenticate(const struct server *s, const struct sigv4_request *r,
 			struct identity *ret, char why[static SIGV4_WHY_BYTES])
 {
-	struct sigv4_rules rules = { s->region, "kms",
+	struct sigv4_rules rules = { s->regions, "kms",
 				     server_wall_ms() / 1000 };
 	struct identity who = { .access_key_id = "" };
 	struct secret *key = NULL;
@@ -62,6 +62,7 @@ enum error authenticate(const struct server *s, const struct sigv4_request *r,
 		return e;
 	snprintf(who.access_key_id, sizeof(who.access_key_id), "%s",
 		 claim.access_key_id);
+	snprintf(who.region, sizeof(who.region), "%s", claim.region);
 	*ret = who;
 	return ERR_NONE;
 }

@@ -40,7 +40,7 @@ void call_alias_arn(const struct call *c, const char *name,
 		    char ret[static CALL_ARN_BYTES])
 {
 	snprintf(ret, CALL_ARN_BYTES, "arn:aws:kms:%s:%s:%s",
-		 c->server->region, c->who.user.account, name);
+		 c->who.region, c->who.user.account, name);
 }
 
 int call_touches(struct call *c, const char *arn)

@@ -23,6 +23,7 @@
 struct identity {
 	struct user_row user;
 	char access_key_id[ACCESS_KEY_BYTES];
+	char region[REGION_BYTES]; /* that the request is signed for */
 };
 
 struct call;

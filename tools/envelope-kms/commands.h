@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#include "region.h"
+
 #define DEFAULT_PORT 8443
 #define DEFAULT_REGION "us-east-1"
 #define DEFAULT_ACCOUNT "111122223333"
@@ -13,7 +15,8 @@
 
 struct init_options {
 	const char *dir;
-	const char *region, *account, *listen;
+	const char *account, *listen;
+	char regions[REGIONS_BYTES];  /* region.h */
 	const char *hosts[HOSTS_MAX]; /* more names of the server */
 	size_t host_count;
 	int port;
@@ -23,6 +26,7 @@ struct init_options {
 struct serve_options {
 	const char *dir;
 	const char *listen;           /* NULL: as init was told */
+	char regions[REGIONS_BYTES];  /* "": as init was told */
 	int port;                     /* -1: as init was told; 0: any */
 	const char *test_clock;       /* NULL: the real time */
 };

@@ -22,7 +22,7 @@ _envelope_kms()
 	elif [[ $cur == -* ]]; then
 		case $verb in
 		init) words="--host --port --listen --region --account --test" ;;
-		serve) words="--listen --port --test-clock-file" ;;
+		serve) words="--listen --port --region --test-clock-file" ;;
 		esac
 	else
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")

@@ -11,7 +11,8 @@
 struct guide {
 	const char *dir;      /* absolute */
 	const char *endpoint; /* https://host:port */
-	const char *region, *account;
+	const char *regions;  /* region.h; one section each */
+	const char *account;
 };
 
 /* The text of envelope.conf for free(3); NULL: no memory. */

@@ -89,7 +89,7 @@ static int store_settings(struct init *in)
 	int rc;
 
 	snprintf(port, sizeof(port), "%d", o->port);
-	rc = store_set(in->store, "region", o->region);
+	rc = store_set(in->store, "region", o->regions);
 	if (rc == 0)
 		rc = store_set(in->store, "account", o->account);
 	if (rc == 0)
@@ -174,7 +174,7 @@ static int make_administrator(struct init *in)
 	return rc < 0 ? rc : make_access_key(in, &user);
 }
 
-static int make_default_key(struct init *in)
+static int make_default_key(struct init *in, const char *region)
 {
 	struct key_row key = { .description = "Default key of dm-envelope" };
 	struct alias_row alias = { .name = DEFAULT_ALIAS };
@@ -182,13 +182,24 @@ static int make_default_key(struct init *in)
 
 	snprintf(key.account, sizeof(key.account), "%s",
 		 in->options->account);
-	snprintf(key.region, sizeof(key.region), "%s", in->options->region);
+	snprintf(key.region, sizeof(key.region), "%s", region);
 	rc = key_create(in->store, in->root, &key);
 	if (rc < 0)
 		return rc;
 	strcpy(alias.key_id, key.key_id);
 	alias.created_ms = alias.updated_ms = key.created_ms;
 	return store_alias_add(in->store, key.account, key.region, &alias);
+}
+
+static int make_default_keys(struct init *in)
+{
+	const char *list = in->options->regions;
+	char region[REGION_BYTES];
+	int rc = 0;
+
+	while (rc == 0 && region_next(&list, region))
+		rc = make_default_key(in, region);
+	return rc;
 }
 
 static int make_database(struct init *in)
@@ -207,7 +218,7 @@ static int make_database(struct init *in)
 	if (rc == 0)
 		rc = make_administrator(in);
 	if (rc == 0)
-		rc = make_default_key(in);
+		rc = make_default_keys(in);
 	if (rc == 0)
 		rc = store_commit(in->store);
 	else
@@ -295,7 +306,7 @@ static int begin(struct init *in)
 	}
 	in->guide.dir = in->dir;
 	in->guide.endpoint = in->endpoint;
-	in->guide.region = o->region;
+	in->guide.regions = o->regions;
 	in->guide.account = o->account;
 	return check_target(in->dir);
 }

@@ -168,7 +168,7 @@ static int check_key_count(struct call *c)
 {
 	int64_t count = 0;
 	int rc = store_key_count(c->server->store, c->who.user.account,
-				 c->server->region, &count);
+				 c->who.region, &count);
 
 	if (rc < 0)
 		return rc;
@@ -196,7 +196,7 @@ int op_create_key(struct call *c)
 	if (rc < 0)
 		return rc;
 	strcpy(key.account, c->who.user.account);
-	strcpy(key.region, c->server->region);
+	strcpy(key.region, c->who.region);
 	key.description = strdup(description ? description : "");
 	rc = key.description ? key_create(c->server->store, c->server->root,
 					  &key) : -ENOMEM;
@@ -270,7 +270,7 @@ int op_list_keys(struct call *c)
 		rc = authorise_other(c, &f, "*");
 	if (rc == 0)
 		rc = store_key_list(c->server->store, c->who.user.account,
-				    c->server->region, page.after,
+				    c->who.region, page.after,
 				    page.limit + 1, take_key, &page);
 	if (rc == 0)
 		rc = page_answer(c, &page, "Keys");

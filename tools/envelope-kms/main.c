@@ -17,9 +17,9 @@ enum status { STATUS_DONE = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 
 static const char help[] =
 	"Usage: envelope-kms init DIR [--host NAME]... [--port N] [--listen ADDR]\n"
-	"                             [--region NAME] [--account ID] [--test]\n"
+	"                             [--region NAME]... [--account ID] [--test]\n"
 	"       envelope-kms serve DIR [--listen ADDR] [--port N]\n"
-	"                             [--test-clock-file FILE]\n"
+	"                             [--region NAME]... [--test-clock-file FILE]\n"
 	"       envelope-kms --help | --version\n"
 	"\n"
 	"A key management server that speaks the AWS KMS protocol.\n"
@@ -30,7 +30,7 @@ static const char help[] =
 	"                  the first is the one that clients are told\n"
 	"  --port N        port, 8443 by default\n"
 	"  --listen ADDR   address to listen on, 127.0.0.1 by default\n"
-	"  --region NAME   region of all keys, us-east-1 by default\n"
+	"  --region NAME   a region that the server is, us-east-1 by default\n"
 	"  --account ID    account of 12 digits, 111122223333 by default\n"
 	"  --test          for tests only: serve takes --test-clock-file with it\n"
 	"\n"
@@ -38,6 +38,7 @@ static const char help[] =
 	"  --listen ADDR   in place of what init was told\n"
 	"  --port N        in place of what init was told; 0: any free port, which\n"
 	"                  DIR/endpoint names\n"
+	"  --region NAME   in place of the regions that init was told\n"
 	"  --test-clock-file FILE  the clock is off by the seconds in FILE, which may\n"
 	"                  change; refused unless init was told --test\n"
 	"\n"
@@ -99,6 +100,21 @@ static int take_port(struct arguments *a, const char *text)
 	return -EINVAL;
 }
 
+static int take_region(struct arguments *a, const char *name)
+{
+	int rc = region_append(a->init.regions, name);
+
+	if (rc == 0)
+		strcpy(a->serve.regions, a->init.regions);
+	else if (rc == -ENOSPC)
+		log_error("--region: more than fit into %d characters",
+			  REGIONS_BYTES);
+	else
+		log_error("--region %s: %s", name, rc == -EEXIST ?
+			  "named twice" : "not a region name");
+	return rc;
+}
+
 static int take_option(struct arguments *a, int c)
 {
 	switch (c) {
@@ -110,8 +126,7 @@ static int take_option(struct arguments *a, int c)
 		a->init.listen = a->serve.listen = optarg;
 		return 0;
 	case 'r':
-		a->init.region = optarg;
-		return 0;
+		return take_region(a, optarg);
 	case 'a':
 		a->init.account = optarg;
 		return 0;
@@ -133,21 +148,15 @@ static int take_option(struct arguments *a, int c)
 	return -EINVAL;
 }
 
-static int check_init(const struct init_options *o)
+static int check_init(struct init_options *o)
 {
-	static const char region_chars[] =
-		"abcdefghijklmnopqrstuvwxyz0123456789-";
-
-	if (!*o->region || strlen(o->region) > 32 ||
-	    o->region[strspn(o->region, region_chars)]) {
-		log_error("--region %s: not a region name", o->region);
-		return -EINVAL;
-	}
 	if (strlen(o->account) != 12 ||
 	    strspn(o->account, "0123456789") != 12) {
 		log_error("--account %s: not 12 digits", o->account);
 		return -EINVAL;
 	}
+	if (!*o->regions)
+		strcpy(o->regions, DEFAULT_REGION);
 	if (o->port < 1) {
 		log_error("--port 0: init needs a fixed port; serve may choose one");
 		return -EINVAL;
@@ -183,7 +192,7 @@ static int parse(int argc, char **argv, struct arguments *a)
 int main(int argc, char **argv)
 {
 	struct arguments a = {
-		.init = { .region = DEFAULT_REGION, .account = DEFAULT_ACCOUNT,
+		.init = { .account = DEFAULT_ACCOUNT,
 			  .listen = DEFAULT_LISTEN, .port = DEFAULT_PORT },
 		.serve = { .port = -1 },
 	};

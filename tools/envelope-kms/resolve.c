@@ -39,7 +39,7 @@ static int invalid_id(struct call *c, const char *id)
 static int look_up(struct call *c, const char *key_id, struct key_row *ret)
 {
 	struct key_row key = { .description = NULL };
-	int rc = store_key_get(c->server->store, c->server->region, key_id,
+	int rc = store_key_get(c->server->store, c->who.region, key_id,
 			       &key);
 
 	if (rc < 0)
@@ -65,7 +65,7 @@ static int by_key_id(struct call *c, const char *account, const char *key_id,
 	if (!is_key_id(key_id))
 		return invalid_id(c, key_id);
 	snprintf(named.account, sizeof(named.account), "%s", account);
-	snprintf(named.region, sizeof(named.region), "%s", c->server->region);
+	snprintf(named.region, sizeof(named.region), "%s", c->who.region);
 	snprintf(named.key_id, sizeof(named.key_id), "%s", key_id);
 	call_key_arn(&named, arn);
 	rc = look_up(c, key_id, &key);
@@ -98,10 +98,10 @@ static int by_alias(struct call *c, const char *account, const char *name,
 	int rc = -ENOENT;
 
 	snprintf(arn, sizeof(arn), "arn:aws:kms:%s:%s:%.256s",
-		 c->server->region, account, name);
+		 c->who.region, account, name);
 	if (strlen(name) < sizeof(alias.name))
 		rc = store_alias_get(c->server->store, account,
-				     c->server->region, name, &alias);
+				     c->who.region, name, &alias);
 	if (rc == -ENOENT && strcmp(account, c->who.user.account) != 0)
 		return authorise_other(c, f, arn);
 	if (rc == -ENOENT)
@@ -152,7 +152,7 @@ int resolve_key(struct call *c, const char *id, enum resolve_forms forms,
 		rest = split_arn(id, region, sizeof(region), account);
 		if (!rest)
 			return invalid_id(c, id);
-		if (strcmp(region, c->server->region) != 0)
+		if (strcmp(region, c->who.region) != 0)
 			return call_fail(c, ERR_NOT_FOUND, "Invalid arn %s",
 					 region);
 		if (strncmp(rest, "key/", 4) == 0)

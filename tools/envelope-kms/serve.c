@@ -142,8 +142,8 @@ static int read_settings(struct serve *s)
 	char port[16] = "";
 	int rc;
 
-	rc = copy_setting(s, "region", s->server.region,
-			  sizeof(s->server.region));
+	rc = copy_setting(s, "region", s->server.regions,
+			  sizeof(s->server.regions));
 	if (rc == 0)
 		rc = copy_setting(s, "account", s->server.account,
 				  sizeof(s->server.account));
@@ -160,6 +160,8 @@ static int read_settings(struct serve *s)
 		free(s->listen);
 		s->listen = strdup(s->options->listen);
 	}
+	if (*s->options->regions)
+		strcpy(s->server.regions, s->options->regions);
 	return s->listen ? 0 : -ENOMEM;
 }
 
@@ -330,7 +332,7 @@ static int start(struct serve *s)
 
 static void announce(const struct serve *s)
 {
-	struct guide guide = { s->dir, s->client_endpoint, s->server.region,
+	struct guide guide = { s->dir, s->client_endpoint, s->server.regions,
 			       s->server.account };
 
 	printf("listening on %s\n\n", s->endpoint);

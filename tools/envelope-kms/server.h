@@ -18,7 +18,7 @@ struct server {
 	struct secret *root;           /* the root key */
 	struct throttle *throttle;     /* of unauthenticated failures */
 	struct reaper *reaper;         /* ends keys whose window has passed */
-	char region[REGION_BYTES];
+	char regions[REGIONS_BYTES];   /* that it is; the first is told first */
 	char account[ACCOUNT_BYTES];
 };
 

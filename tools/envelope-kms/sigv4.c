@@ -12,6 +12,8 @@
 #include <strings.h>
 #include <time.h>
 
+#include "region.h"
+
 #define ALGORITHM "AWS4-HMAC-SHA256"
 #define TERMINATOR "aws4_request"
 
@@ -204,7 +206,7 @@ static enum error check_scope(const struct sigv4_rules *rules,
 		return refuse(why, ERR_INVALID_SIGNATURE,
 			      "Credential should be scoped with a valid terminator: '"
 			      TERMINATOR "', not '%s'.", c->terminator);
-	if (strcmp(c->region, rules->region) != 0)
+	if (!region_listed(rules->regions, c->region))
 		return refuse(why, ERR_INVALID_SIGNATURE,
 			      "Credential should be scoped to a valid region, not '%s'.",
 			      c->region);

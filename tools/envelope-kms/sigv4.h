@@ -44,7 +44,8 @@ struct sigv4_claim {
 
 /* What the server requires. */
 struct sigv4_rules {
-	const char *region, *service;
+	const char *regions;    /* a list, region.h */
+	const char *service;
 	int64_t now_seconds;    /* since 1970, UTC */
 };
 

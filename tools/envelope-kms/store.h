@@ -14,8 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "region.h"
+
 #define ACCOUNT_BYTES 13 /* 12 digits and a NUL */
-#define REGION_BYTES 64
 #define KEY_ID_BYTES 37
 #define ALIAS_BYTES 257
 #define MATERIAL_ID_BYTES 65 /* 64 hexadecimal digits and a NUL */
