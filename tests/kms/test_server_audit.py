@@ -151,7 +151,7 @@ class Records(ServerCase):
         _, record = self.record("DescribeKey", b"{")
         self.assertEqual(("SerializationException", None),
                          (record["errorCode"], record["requestParameters"]))
-        _, record = self.record("CreateGrant", {"KeyId": absent})
+        _, record = self.record("Sign", {"KeyId": absent})
         self.assertEqual("UnsupportedOperationException",
                          record["errorCode"])
         _, record = self.record("Encrypt", {

@@ -195,7 +195,51 @@ static json_t *user_identity(const struct call *c)
 			 user->name);
 }
 
-/* What may be shown of a parameter; NULL: nothing. */
+static json_t *shown(json_t *value);
+
+static void lower_first(char *name)
+{
+	name[0] = (char)tolower((unsigned char)name[0]);
+}
+
+/* A structure of the API: its member names as the trail spells them. */
+static json_t *shown_structure(json_t *value)
+{
+	json_t *out = json_object();
+	char name[64];
+	const char *key;
+	json_t *member;
+
+	json_object_foreach(value, key, member) {
+		json_t *copy = shown(member);
+
+		snprintf(name, sizeof(name), "%s", key);
+		lower_first(name);
+		if (copy)
+			json_object_set_new(out, name, copy);
+	}
+	return out;
+}
+
+static json_t *shown_list(json_t *list)
+{
+	json_t *out = json_array();
+	json_t *value, *copy;
+	size_t i;
+
+	json_array_foreach(list, i, value) {
+		copy = json_is_object(value) ? shown_structure(value) :
+					       shown(value);
+		if (copy)
+			json_array_append_new(out, copy);
+	}
+	return out;
+}
+
+/*
+ * What may be shown of a parameter; NULL: nothing. An object of texts is a
+ * map, whose names are the client's own.
+ */
 static json_t *shown(json_t *value)
 {
 	const char *key;
@@ -206,11 +250,13 @@ static json_t *shown(json_t *value)
 	if (json_is_string(value) &&
 	    json_string_length(value) <= PARAMETER_CHARS)
 		return json_incref(value);
+	if (json_is_array(value))
+		return shown_list(value);
 	if (!json_is_object(value))
 		return NULL;
 	json_object_foreach(value, key, member)
 		if (!json_is_string(member))
-			return NULL;
+			return shown_structure(value);
 	return json_incref(value);
 }
 
@@ -232,7 +278,7 @@ static json_t *request_parameters(const struct call *c)
 		p += n;
 		if (!value)
 			continue;
-		name[0] = (char)tolower((unsigned char)name[0]);
+		lower_first(name);
 		json_object_set_new(out, name, value);
 	}
 	if (json_object_size(out) == 0) {
@@ -309,6 +355,8 @@ int audit_call(struct audit *a, const struct call *c)
 	json_object_set_new(record, "requestID", json_string(c->request_id));
 	json_object_set_new(record, "eventID", json_string(event_id));
 	json_object_set_new(record, "readOnly", json_boolean(read_only));
+	if (c->additional)
+		json_object_set(record, "additionalEventData", c->additional);
 	if (c->resources)
 		json_object_set(record, "resources", c->resources);
 	add_tail(record, "AwsApiCall", c->who.user.account);

@@ -14,6 +14,7 @@ void call_free(struct call *c)
 	json_decref(c->params);
 	json_decref(c->answer);
 	json_decref(c->response_elements);
+	json_decref(c->additional);
 	json_decref(c->resources);
 	secret_free(c->plaintext);
 }

@@ -51,6 +51,7 @@ struct call {
 	struct secret *plaintext; /* goes out as "Plaintext", base64 */
 
 	json_t *response_elements; /* for the trail; NULL: null */
+	json_t *additional;       /* additionalEventData; NULL: none */
 	json_t *resources;        /* for the trail; NULL: none */
 
 	enum error error;

@@ -31,11 +31,6 @@ int cipher_check_algorithm(struct call *c, const char *algorithm,
 			 algorithm, key->spec);
 }
 
-int cipher_refuse_tokens(struct call *c, bool tokens)
-{
-	return tokens ? call_fail(c, ERR_INVALID_GRANT_TOKEN, "%s", "") : 0;
-}
-
 int cipher_dry_run(struct call *c)
 {
 	return call_fail(c, ERR_DRY_RUN,

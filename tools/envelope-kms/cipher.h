@@ -18,9 +18,6 @@ const char *cipher_algorithm(struct call *c, const char *name);
 int cipher_check_algorithm(struct call *c, const char *algorithm,
 			   const struct key_row *key);
 
-/* 0; call_fail(): a grant token was given, and no grant exists. */
-int cipher_refuse_tokens(struct call *c, bool tokens);
-
 /* call_fail()'s DryRunOperationException. */
 int cipher_dry_run(struct call *c);
 

@@ -5,6 +5,7 @@
 
 #include "authz.h"
 #include "cipher.h"
+#include "grant_tokens.h"
 #include "operations.h"
 #include "resolve.h"
 
@@ -32,9 +33,9 @@ static int read_data_key(struct call *c, struct data_key *d)
 	const char *spec = param_enum(c, "KeySpec", data_key_specs);
 	bool sized = param_int(c, "NumberOfBytes", 1, PARAM_RANDOM_MAX,
 			       &d->bytes);
-	bool tokens = param_grant_tokens(c);
 	int rc;
 
+	param_grant_tokens(c);
 	facts_read(c, "EncryptionContext", &d->facts);
 	d->key_id = param_string(c, "KeyId", PARAM_REQUIRED, 1,
 				 PARAM_KEY_ID_MAX);
@@ -50,7 +51,7 @@ static int read_data_key(struct call *c, struct data_key *d)
 	if (spec)
 		d->bytes = strcmp(spec, "AES_256") == 0 ? 32 : 16;
 	rc = refuse_recipient(c);
-	return rc < 0 ? rc : cipher_refuse_tokens(c, tokens);
+	return rc < 0 ? rc : grant_tokens_check(c);
 }
 
 /* New random bytes, encrypted into the answer; the clear ones to *@ret. */

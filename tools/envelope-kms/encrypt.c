@@ -6,6 +6,7 @@
 
 #include "authz.h"
 #include "cipher.h"
+#include "grant_tokens.h"
 #include "operations.h"
 #include "resolve.h"
 
@@ -109,14 +110,15 @@ int op_encrypt(struct call *c)
 	const char *algorithm = cipher_algorithm(c, "EncryptionAlgorithm");
 	struct secret *plaintext = param_blob(c, "Plaintext",
 					      PARAM_PLAINTEXT_MAX);
-	bool tokens = param_grant_tokens(c), dry_run = param_bool(c, "DryRun");
+	bool dry_run = param_bool(c, "DryRun");
 	int rc = param_context(c, "EncryptionContext", &context);
 
+	param_grant_tokens(c);
 	facts_read(c, "EncryptionContext", &f);
 	if (rc == 0)
 		rc = params_check(c);
 	if (rc == 0)
-		rc = cipher_refuse_tokens(c, tokens);
+		rc = grant_tokens_check(c);
 	if (rc == 0)
 		rc = resolve_key(c, id, RESOLVE_ALIAS_TOO, &f, &key);
 	if (rc == 0)
@@ -165,14 +167,15 @@ int op_decrypt(struct call *c)
 	struct secret *plaintext = NULL;
 	int rc = read_source(c, &s, "KeyId", "EncryptionContext",
 			     "EncryptionAlgorithm");
-	bool tokens = param_grant_tokens(c), dry_run = param_bool(c, "DryRun");
+	bool dry_run = param_bool(c, "DryRun");
 
+	param_grant_tokens(c);
 	if (rc == 0)
 		rc = params_check(c);
 	if (rc == 0)
 		rc = refuse_unoffered(c);
 	if (rc == 0)
-		rc = cipher_refuse_tokens(c, tokens);
+		rc = grant_tokens_check(c);
 	if (rc == 0)
 		rc = find_source(c, &s);
 	if (rc == 0)
@@ -249,7 +252,6 @@ int op_reencrypt(struct call *c)
 {
 	struct source s = { .facts = { .action = "kms:ReEncryptFrom" } };
 	struct destination d = { .facts = { .action = "kms:ReEncryptTo" } };
-	bool tokens;
 	int rc;
 
 	rc = read_source(c, &s, "SourceKeyId", "SourceEncryptionContext",
@@ -258,7 +260,7 @@ int op_reencrypt(struct call *c)
 				PARAM_KEY_ID_MAX);
 	d.algorithm = cipher_algorithm(c, "DestinationEncryptionAlgorithm");
 	facts_read(c, "DestinationEncryptionContext", &d.facts);
-	tokens = param_grant_tokens(c);
+	param_grant_tokens(c);
 	param_bool(c, "DryRun");
 	if (rc == 0)
 		rc = param_context(c, "DestinationEncryptionContext",
@@ -268,7 +270,7 @@ int op_reencrypt(struct call *c)
 	if (rc == 0)
 		rc = refuse_unoffered(c);
 	if (rc == 0)
-		rc = cipher_refuse_tokens(c, tokens);
+		rc = grant_tokens_check(c);
 	if (rc == 0)
 		rc = reencrypt(c, &s, &d);
 	facts_free(&d.facts);

@@ -27,13 +27,16 @@ static const struct {
 	[ERR_INCORRECT_KEY] = { "IncorrectKeyException", 400 },
 	[ERR_INTERNAL] = { "KMSInternalException", 500 },
 	[ERR_INVALID_ALIAS_NAME] = { "InvalidAliasNameException", 400 },
+	[ERR_INVALID_ARN] = { "InvalidArnException", 400 },
 	[ERR_INVALID_CIPHERTEXT] = { "InvalidCiphertextException", 400 },
+	[ERR_INVALID_GRANT_ID] = { "InvalidGrantIdException", 400 },
 	[ERR_INVALID_GRANT_TOKEN] = { "InvalidGrantTokenException", 400 },
 	[ERR_INVALID_KEY_USAGE] = { "InvalidKeyUsageException", 400 },
 	[ERR_INVALID_MARKER] = { "InvalidMarkerException", 400 },
 	[ERR_INVALID_STATE] = { "KMSInvalidStateException", 400 },
 	[ERR_LIMIT_EXCEEDED] = { "LimitExceededException", 400 },
 	[ERR_NOT_FOUND] = { "NotFoundException", 400 },
+	[ERR_TAG] = { "TagException", 400 },
 	[ERR_UNSUPPORTED] = { "UnsupportedOperationException", 400 },
 };
 

@@ -8,11 +8,13 @@
 #include <time.h>
 
 #include "authz.h"
+#include "grant_tokens.h"
 #include "material.h"
 #include "operations.h"
 #include "page.h"
 #include "params.h"
 #include "resolve.h"
+#include "tags.h"
 
 #define DESCRIPTION_MAX 8192
 #define KEYS_MAX 100000 /* of an account in a region */
@@ -130,14 +132,13 @@ static int check_offered(struct call *c, const char *spec, const char *usage,
 		return unsupported(c, "multi-Region keys");
 	if (param_given(c, "Policy"))
 		return unsupported(c, "key policies");
-	if (json_array_size(json_object_get(c->params, "Tags")))
-		return unsupported(c, "tags");
 	if (param_given(c, "CustomKeyStoreId") || param_given(c, "XksKeyId"))
 		return unsupported(c, "custom key stores");
 	return 0;
 }
 
-static int read_new_key(struct call *c, const char **description_ret)
+static int read_new_key(struct call *c, const char **description_ret,
+			const json_t **tags_ret)
 {
 	const char *spec, *old_spec, *usage, *origin;
 	int rc;
@@ -150,7 +151,10 @@ static int read_new_key(struct call *c, const char **description_ret)
 	origin = param_enum(c, "Origin", origins);
 	param_bool(c, "MultiRegion");
 	param_bool(c, "BypassPolicyLockoutSafetyCheck");
+	*tags_ret = param_tags(c, PARAM_OPTIONAL);
 	rc = params_check(c);
+	if (rc == 0)
+		rc = tags_check(c, *tags_ret);
 	if (rc < 0)
 		return rc;
 	if (spec && old_spec)
@@ -179,17 +183,31 @@ static int check_key_count(struct call *c)
 	return 0;
 }
 
-int op_create_key(struct call *c)
+/* No key yet: only policies of the caller count. Tags need leave, too. */
+static int may_create(struct call *c, const json_t *tags)
 {
 	struct facts f = { .action = "kms:CreateKey" };
+	int rc = tags_facts(&f, tags);
+
+	if (rc == 0)
+		rc = authorise_other(c, &f, "*");
+	f.action = "kms:TagResource";
+	if (rc == 0 && json_array_size(tags))
+		rc = authorise_other(c, &f, "*");
+	facts_free(&f);
+	return rc;
+}
+
+int op_create_key(struct call *c)
+{
 	struct key_row key = { .description = NULL };
 	const char *description;
+	const json_t *tags;
 	char arn[CALL_ARN_BYTES];
-	int rc = read_new_key(c, &description);
+	int rc = read_new_key(c, &description, &tags);
 
-	if (rc < 0)
-		return rc;
-	rc = authorise_other(c, &f, "*");
+	if (rc == 0)
+		rc = may_create(c, tags);
 	if (rc < 0)
 		return rc;
 	rc = check_key_count(c);
@@ -200,6 +218,8 @@ int op_create_key(struct call *c)
 	key.description = strdup(description ? description : "");
 	rc = key.description ? key_create(c->server->store, c->server->root,
 					  &key) : -ENOMEM;
+	if (rc == 0)
+		rc = tags_set(c, &key, tags);
 	if (rc < 0)
 		goto out;
 	call_key_arn(&key, arn);
@@ -223,14 +243,11 @@ static int named_key(struct call *c, enum resolve_forms forms,
 {
 	const char *id = param_string(c, "KeyId", PARAM_REQUIRED, 1,
 				      PARAM_KEY_ID_MAX);
-	bool tokens = param_grant_tokens(c);
 	int rc = params_check(c);
 
 	if (rc < 0)
 		return rc;
 	facts_read(c, NULL, f);
-	if (tokens)
-		return call_fail(c, ERR_INVALID_GRANT_TOKEN, "%s", "");
 	return resolve_key(c, id, forms, f, ret);
 }
 
@@ -238,8 +255,14 @@ int op_describe_key(struct call *c)
 {
 	struct facts f = { .action = "kms:DescribeKey" };
 	struct key_row key;
-	int rc = named_key(c, RESOLVE_ALIAS_TOO, &f, &key);
+	int rc;
 
+	param_grant_tokens(c);
+	rc = params_check(c);
+	if (rc == 0)
+		rc = grant_tokens_check(c);
+	if (rc == 0)
+		rc = named_key(c, RESOLVE_ALIAS_TOO, &f, &key);
 	if (rc < 0)
 		return rc;
 	rc = answer_metadata(c, &key);

@@ -21,8 +21,9 @@
  * InvalidCiphertextException, IK IncorrectKeyException.
  *
  * CreateKey: Description?, KeyUsage?, KeySpec? | CustomerMasterKeySpec?,
- *   Origin?, MultiRegion? -> KeyMetadata. UNS (anything but a single-Region
- *   symmetric key of our own making, Policy, Tags), LIM.
+ *   Origin?, MultiRegion?, Tags? -> KeyMetadata. UNS (anything but a
+ *   single-Region symmetric key of our own making, Policy), LIM,
+ *   TagException.
  * DescribeKey: KeyId (any key), GrantTokens? -> KeyMetadata. NF, IGT.
  * ListKeys: Limit?, Marker? -> Keys, Truncated, NextMarker?.
  *   InvalidMarkerException.
@@ -54,6 +55,24 @@
  * GenerateDataKeyWithoutPlaintext: the same without Plaintext.
  * GenerateRandom: NumberOfBytes (1 to 1024) -> Plaintext. UNS for
  *   CustomKeyStoreId and Recipient.
+ * CreateGrant: KeyId (key), GranteePrincipal, Operations, RetiringPrincipal?,
+ *   Constraints? (EncryptionContextEquals | EncryptionContextSubset), Name?,
+ *   GrantTokens?, DryRun? -> GrantId, GrantToken. NF, DIS, ST, IGT, LIM, DRY,
+ *   InvalidArnException (no such principal); UNS for service principals.
+ * ListGrants: KeyId (key), GrantId?, GranteePrincipal?, Limit?, Marker? ->
+ *   Grants, Truncated, NextMarker?. NF, InvalidGrantIdException,
+ *   InvalidMarkerException.
+ * ListRetirableGrants: RetiringPrincipal, Limit?, Marker? -> as ListGrants.
+ *   InvalidArnException, InvalidMarkerException.
+ * RetireGrant: GrantToken | KeyId (key) and GrantId, DryRun?. NF, IGT, DRY,
+ *   InvalidGrantIdException.
+ * RevokeGrant: KeyId (key), GrantId, DryRun?. NF, DRY,
+ *   InvalidGrantIdException.
+ * TagResource: KeyId (key), Tags. NF, ST, TagException.
+ * UntagResource: KeyId (key), TagKeys. NF, ST, TagException.
+ * ListResourceTags: KeyId (key), Limit?, Marker? -> Tags, Truncated,
+ *   NextMarker?. NF, InvalidMarkerException.
+ * UpdateKeyDescription: KeyId (key), Description. NF, ST.
  *
  * The operations without a handler are those of the API's model that this
  * server does not offer: they answer UNS, never a made-up success.
@@ -88,12 +107,28 @@ static const struct operation operations[] = {
 	{ "GenerateDataKeyWithoutPlaintext",
 	  op_generate_data_key_without_plaintext, DATA_KEY_LOGGED, false,
 	  true },
+	{ "CreateGrant", op_create_grant,
+	  "KeyId GranteePrincipal RetiringPrincipal Operations Constraints Name DryRun",
+	  true, false },
+	{ "ListGrants", op_list_grants,
+	  "KeyId GrantId GranteePrincipal Limit Marker", false, true },
+	{ "ListRetirableGrants", op_list_retirable_grants,
+	  "RetiringPrincipal Limit Marker", false, true },
+	{ "RetireGrant", op_retire_grant, "KeyId GrantId DryRun", true,
+	  false },
+	{ "RevokeGrant", op_revoke_grant, "KeyId GrantId DryRun", true,
+	  false },
+	{ "TagResource", op_tag_resource, "KeyId Tags", true, false },
+	{ "UntagResource", op_untag_resource, "KeyId TagKeys", true, false },
+	{ "ListResourceTags", op_list_resource_tags, "KeyId Limit Marker",
+	  false, true },
+	{ "UpdateKeyDescription", op_update_key_description,
+	  "KeyId Description", true, false },
 	{ "GenerateRandom", op_generate_random, "NumberOfBytes", false,
 	  true },
 
 	{ "ConnectCustomKeyStore", NULL, "", false, false },
 	{ "CreateCustomKeyStore", NULL, "", false, false },
-	{ "CreateGrant", NULL, "KeyId", false, false },
 	{ "DeleteCustomKeyStore", NULL, "", false, false },
 	{ "DeleteImportedKeyMaterial", NULL, "KeyId", false, false },
 	{ "DeriveSharedSecret", NULL, "KeyId", false, true },
@@ -110,21 +145,13 @@ static const struct operation operations[] = {
 	{ "GetParametersForImport", NULL, "KeyId", false, true },
 	{ "GetPublicKey", NULL, "KeyId", false, true },
 	{ "ImportKeyMaterial", NULL, "KeyId", false, false },
-	{ "ListGrants", NULL, "KeyId", false, true },
 	{ "ListKeyPolicies", NULL, "KeyId", false, true },
 	{ "ListKeyRotations", NULL, "KeyId", false, true },
-	{ "ListResourceTags", NULL, "KeyId", false, true },
-	{ "ListRetirableGrants", NULL, "", false, true },
 	{ "PutKeyPolicy", NULL, "KeyId", false, false },
 	{ "ReplicateKey", NULL, "KeyId", false, false },
-	{ "RetireGrant", NULL, "KeyId", false, false },
-	{ "RevokeGrant", NULL, "KeyId", false, false },
 	{ "RotateKeyOnDemand", NULL, "KeyId", false, false },
 	{ "Sign", NULL, "KeyId", false, true },
-	{ "TagResource", NULL, "KeyId", false, false },
-	{ "UntagResource", NULL, "KeyId", false, false },
 	{ "UpdateCustomKeyStore", NULL, "", false, false },
-	{ "UpdateKeyDescription", NULL, "KeyId", false, false },
 	{ "UpdatePrimaryRegion", NULL, "KeyId", false, false },
 	{ "Verify", NULL, "KeyId", false, true },
 	{ "VerifyMac", NULL, "KeyId", false, true },

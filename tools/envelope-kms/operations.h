@@ -24,6 +24,19 @@ int op_disable_key(struct call *c);
 int op_schedule_key_deletion(struct call *c);
 int op_cancel_key_deletion(struct call *c);
 
+/* create_grant.c, end_grant.c, list_grants.c */
+int op_create_grant(struct call *c);
+int op_retire_grant(struct call *c);
+int op_revoke_grant(struct call *c);
+int op_list_grants(struct call *c);
+int op_list_retirable_grants(struct call *c);
+
+/* tags.c */
+int op_tag_resource(struct call *c);
+int op_untag_resource(struct call *c);
+int op_list_resource_tags(struct call *c);
+int op_update_key_description(struct call *c);
+
 /* aliases.c */
 int op_create_alias(struct call *c);
 int op_update_alias(struct call *c);

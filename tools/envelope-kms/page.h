@@ -5,7 +5,7 @@
 
 #include "call.h"
 
-#define PAGE_NAME_BYTES ALIAS_BYTES
+#define PAGE_NAME_BYTES 513 /* a tag key: 128 characters of UTF-8 */
 
 struct page {
 	const char *kind;            /* what is listed; part of the marker */

@@ -59,7 +59,7 @@ void param_violation(struct call *c, const char *name, const char *value,
 	       tolower((unsigned char)name[0]), name + 1, rule);
 }
 
-static void missing(struct call *c, const char *name)
+void param_missing(struct call *c, const char *name)
 {
 	if (c->violations++)
 		append(c, "; ");
@@ -68,7 +68,7 @@ static void missing(struct call *c, const char *name)
 }
 
 /* UTF-8 continuation bytes do not start a character. */
-static size_t count_chars(const char *text)
+size_t param_chars(const char *text)
 {
 	size_t n = 0;
 
@@ -85,12 +85,12 @@ const char *param_string(struct call *c, const char *name,
 	size_t chars;
 
 	if (!value && need == PARAM_REQUIRED)
-		missing(c, name);
+		param_missing(c, name);
 	if (value && !text)
 		c->malformed = true;
 	if (!text)
 		return NULL;
-	chars = count_chars(text);
+	chars = param_chars(text);
 	if (chars < min)
 		param_violation(c, name, text,
 				"have length greater than or equal to %zu", min);
@@ -167,7 +167,7 @@ struct secret *param_blob(struct call *c, const char *name, size_t max)
 	long bytes;
 
 	if (!value)
-		missing(c, name);
+		param_missing(c, name);
 	if (value && !text)
 		c->malformed = true;
 	if (!text)
@@ -205,17 +205,17 @@ int param_context(struct call *c, const char *name, struct context *ret)
 	return rc;
 }
 
-bool param_grant_tokens(struct call *c)
+void param_grant_tokens(struct call *c)
 {
 	json_t *tokens = find(c, "GrantTokens");
 	json_t *token;
 	size_t i;
 
 	if (!tokens)
-		return false;
+		return;
 	if (!json_is_array(tokens)) {
 		c->malformed = true;
-		return false;
+		return;
 	}
 	if (json_array_size(tokens) > GRANT_TOKENS_MAX)
 		param_violation(c, "GrantTokens", NULL,
@@ -230,7 +230,6 @@ bool param_grant_tokens(struct call *c)
 			param_violation(c, "GrantTokens", NULL,
 					"satisfy constraint: [Member must have length less than or equal to 8192, Member must have length greater than or equal to 1]");
 	}
-	return json_array_size(tokens) > 0;
 }
 
 int params_check(struct call *c)

@@ -52,13 +52,19 @@ struct secret *param_blob(struct call *c, const char *name, size_t max);
  */
 int param_context(struct call *c, const char *name, struct context *ret);
 
-/* Checks GrantTokens; true: there is at least one. */
-bool param_grant_tokens(struct call *c);
+/* Checks GrantTokens; what they are worth: grant_tokens_check(). */
+void param_grant_tokens(struct call *c);
 
 /* Records a violation: "Value … at '@name' failed …: Member must @rule". */
 void param_violation(struct call *c, const char *name, const char *value,
 		     const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* Characters of UTF-8 text, which is how AWS counts. */
+size_t param_chars(const char *text);
+
+/* Records the violation of a required member that is absent. */
+void param_missing(struct call *c, const char *name);
 
 /* 0; call_fail()'s error for what the getters above have found; -ENOMEM. */
 int params_check(struct call *c);

@@ -23,6 +23,7 @@
 #define SEAL_MATERIAL "material"
 #define SEAL_ACCESS_KEY "access-key"
 #define SEAL_CHECK "root-check"
+#define SEAL_GRANT_TOKEN "grant-token"
 
 /*
  * Where a sealed secret belongs; a part that does not apply is "". An access

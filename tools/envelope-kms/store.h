@@ -58,6 +58,9 @@ struct user_row {
 };
 
 int store_user_add(struct store *s, const struct user_row *user);
+/* -ENOENT. */
+int store_user_by_arn(struct store *s, const char *account, const char *arn,
+		      struct user_row *ret);
 int store_access_key_add(struct store *s, const struct user_row *user,
 			 const char *access_key_id, const uint8_t *sealed,
 			 size_t sealed_bytes);

@@ -148,6 +148,9 @@ int store_key_due(struct store *s, int64_t now_ms, struct key_row *ret)
 int store_key_purge(struct store *s, const struct key_row *key)
 {
 	static const char *const sql[] = {
+		"DELETE FROM kms_grant_count WHERE region = ? AND key_id = ?",
+		"DELETE FROM kms_grant WHERE region = ? AND key_id = ?",
+		"DELETE FROM tag WHERE region = ? AND key_id = ?",
 		"DELETE FROM alias WHERE region = ? AND key_id = ?",
 		"DELETE FROM material WHERE region = ? AND key_id = ?",
 		"DELETE FROM kms_key WHERE region = ? AND key_id = ?",

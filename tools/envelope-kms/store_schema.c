@@ -50,6 +50,37 @@ static const char *const steps[] = {
 	" FOREIGN KEY (region, key_id) REFERENCES kms_key (region, key_id))"
 	" WITHOUT ROWID;"
 	"CREATE INDEX alias_key ON alias (region, key_id);",
+	/* grants and tags; counting all grants of a key would take longer
+	 * the more there are
+	 */
+	"CREATE TABLE kms_grant (region TEXT, key_id TEXT, grant_id TEXT,"
+	" account TEXT NOT NULL, issuer TEXT NOT NULL, name TEXT NOT NULL,"
+	" grantee TEXT NOT NULL, grantee_uid TEXT NOT NULL,"
+	" retiring TEXT NOT NULL, anchor TEXT NOT NULL,"
+	" operations INTEGER NOT NULL, constraint_kind INTEGER NOT NULL,"
+	" pairs TEXT NOT NULL, created_ms INTEGER NOT NULL,"
+	" PRIMARY KEY (region, key_id, grant_id),"
+	" FOREIGN KEY (region, key_id) REFERENCES kms_key (region, key_id))"
+	" WITHOUT ROWID;"
+	"CREATE INDEX kms_grant_use"
+	" ON kms_grant (region, key_id, grantee, anchor);"
+	"CREATE INDEX kms_grant_grantee"
+	" ON kms_grant (region, key_id, grantee, grant_id);"
+	"CREATE INDEX kms_grant_retiring"
+	" ON kms_grant (region, retiring, grant_id);"
+	"CREATE TABLE kms_grant_count (region TEXT, key_id TEXT,"
+	" grants INTEGER NOT NULL, PRIMARY KEY (region, key_id))"
+	" WITHOUT ROWID;"
+	"CREATE TRIGGER kms_grant_more AFTER INSERT ON kms_grant BEGIN"
+	" INSERT INTO kms_grant_count VALUES (NEW.region, NEW.key_id, 1)"
+	" ON CONFLICT DO UPDATE SET grants = grants + 1; END;"
+	"CREATE TRIGGER kms_grant_less AFTER DELETE ON kms_grant BEGIN"
+	" UPDATE kms_grant_count SET grants = grants - 1"
+	" WHERE region = OLD.region AND key_id = OLD.key_id; END;"
+	"CREATE TABLE tag (region TEXT, key_id TEXT, name TEXT,"
+	" value TEXT NOT NULL, PRIMARY KEY (region, key_id, name),"
+	" FOREIGN KEY (region, key_id) REFERENCES kms_key (region, key_id))"
+	" WITHOUT ROWID;",
 };
 
 #define VERSION ((int)(sizeof(steps) / sizeof(steps[0])))

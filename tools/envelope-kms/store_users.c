@@ -11,6 +11,32 @@ int store_user_add(struct store *s, const struct user_row *user)
 			 user->account, user->name, user->user_id, user->arn);
 }
 
+int store_user_by_arn(struct store *s, const char *account, const char *arn,
+		      struct user_row *ret)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc;
+
+	store_lock(s);
+	rc = store_query(s, &stmt, "SELECT account, name, user_id, arn"
+			 " FROM user WHERE account = ? AND arn = ?", "tt",
+			 account, arn);
+	if (rc == 0)
+		rc = store_step(s, stmt);
+	if (rc == 0)
+		rc = -ENOENT;
+	if (rc > 0) {
+		store_text(stmt, 0, ret->account, sizeof(ret->account));
+		store_text(stmt, 1, ret->name, sizeof(ret->name));
+		store_text(stmt, 2, ret->user_id, sizeof(ret->user_id));
+		store_text(stmt, 3, ret->arn, sizeof(ret->arn));
+		rc = 0;
+	}
+	store_finish(stmt);
+	store_unlock(s);
+	return rc;
+}
+
 int store_access_key_add(struct store *s, const struct user_row *user,
 			 const char *access_key_id, const uint8_t *sealed,
 			 size_t sealed_bytes)

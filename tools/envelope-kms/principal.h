@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Principals that a request names by ARN. */
+#ifndef KMS_PRINCIPAL_H
+#define KMS_PRINCIPAL_H
+
+#include "call.h"
+
+#define PRINCIPAL_UID_BYTES 65
+
+/*
+ * Is @arn somebody? @uid_ret gets his unique id, so that who gets his name
+ * later is somebody else; "" where the ARN has none. 0; call_fail()'s
+ * InvalidArnException; -ENOMEM; -EIO.
+ */
+int principal_check(struct call *c, const char *arn,
+		    char uid_ret[static PRINCIPAL_UID_BYTES]);
+
+/* 0 when @arn is of the caller's account; else call_fail(). */
+int principal_of_account(struct call *c, const char *arn);
+
+#endif
