@@ -216,9 +216,9 @@ class Server:
         text = (self.dir / "audit" / "audit.log").read_text()
         return [json.loads(line) for line in text.splitlines()]
 
-    def sql(self, statement, *args):
-        """Runs SQL on the live database."""
-        db = sqlite3.connect(self.dir / "kms.db", timeout=WAIT_SECONDS)
+    def sql(self, statement, *args, database="kms.db"):
+        """Runs SQL on a live database."""
+        db = sqlite3.connect(self.dir / database, timeout=WAIT_SECONDS)
         try:
             rows = db.execute(statement, args).fetchall()
             db.commit()

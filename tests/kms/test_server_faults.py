@@ -134,7 +134,9 @@ class Faults(ServerCase):
     def test_limit_of_keys(self):
         """kms-limit-of-keys-per-region"""
         self.server.sql(
-            "INSERT INTO kms_key WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL"
+            "INSERT INTO kms_key (region, key_id, account, state, usage,"
+            " spec, origin, manager, material_id, description, created_ms,"
+            " deletion_ms) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL"
             " SELECT i + 1 FROM n WHERE i < 100000) SELECT region,"
             " printf('ffffffff-0000-0000-0000-%012x', i), account, state,"
             " usage, spec, origin, manager, material_id, 'filler',"

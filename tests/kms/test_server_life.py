@@ -39,7 +39,7 @@ class Init(Folder):
                  for p in self.dir.iterdir()}
         self.assertEqual({
             "root.key": 0o600, "ca.pem": 0o644, "ca.key": 0o600,
-            "server.pem": 0o644, "server.key": 0o600, "kms.db": 0o600,
+            "server.pem": 0o644, "server.key": 0o600, "kms.db": 0o600, "subkeys.db": 0o600,
             "credentials": 0o600, "envelope.conf": 0o644,
             "audit": 0o700}, modes)
         self.assertEqual(["kms"], os.listdir(self.folder))

@@ -9,6 +9,7 @@
 #include "secret.h"
 
 #define FILE_ROOT_KEY "root.key"
+#define FILE_SUBKEYS "subkeys.db"
 #define FILE_DATABASE "kms.db"
 #define FILE_AUDIT_DIR "audit"
 #define FILE_AUDIT "audit/audit.log"

@@ -46,15 +46,32 @@ static int delete_one(struct server *s)
 	return rc;
 }
 
+static int shred_one(struct server *s)
+{
+	return store_shred_one(s->store);
+}
+
+/* Each does one thing that is due; -ENOENT: nothing is. In this order. */
+static const struct {
+	int (*do_one)(struct server *s);
+	const char *what;
+} duties[] = {
+	{ delete_one, "delete keys that are due" },
+	{ shred_one, "delete the subkeys of deleted material" },
+};
+
 static void run_round(struct reaper *r)
 {
+	size_t i;
 	int rc;
 
-	while ((rc = delete_one(r->server)) == 0)
-		r->log_dirty = true;
-	if (rc != -ENOENT)
-		log_warn("cannot delete keys that are due, retrying in %d s",
-			 ROUND_SECONDS);
+	for (i = 0; i < sizeof(duties) / sizeof(duties[0]); i++) {
+		while ((rc = duties[i].do_one(r->server)) == 0)
+			r->log_dirty = true;
+		if (rc != -ENOENT)
+			log_warn("cannot %s, retrying in %d s",
+				 duties[i].what, ROUND_SECONDS);
+	}
 	if (r->log_dirty && store_truncate_log(r->server->store) == 0)
 		r->log_dirty = false;
 }

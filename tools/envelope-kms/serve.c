@@ -23,6 +23,7 @@
 #include "guide.h"
 #include "http.h"
 #include "log.h"
+#include "material.h"
 #include "reaper.h"
 #include "seal.h"
 #include "server.h"
@@ -193,6 +194,8 @@ static int open_store(struct serve *s)
 		rc = check_root_key(s);
 	if (rc == 0)
 		rc = set_clock(s);
+	if (rc == 0)
+		rc = material_upgrade(s->server.store, s->server.root);
 	return rc == 0 ? read_settings(s) : rc;
 }
 

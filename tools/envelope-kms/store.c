@@ -3,13 +3,17 @@
 #include "store.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "files.h"
 #include "log.h"
 #include "store_private.h"
 
@@ -17,6 +21,7 @@ struct store {
 	sqlite3 *db;
 	pthread_mutex_t lock; /* the connection; recursive */
 	char *path;
+	struct store *subkeys; /* beside it; NULL in that one itself */
 };
 
 /*
@@ -27,6 +32,12 @@ static const char pragmas[] =
 	"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
 	"PRAGMA secure_delete=ON; PRAGMA foreign_keys=ON;"
 	"PRAGMA trusted_schema=OFF; PRAGMA temp_store=MEMORY;";
+
+/* In a file of its own, which no backup of the database has. */
+static const char subkey_schema[] =
+	"CREATE TABLE IF NOT EXISTS subkey (region TEXT, key_id TEXT,"
+	" material_id TEXT, subkey BLOB NOT NULL,"
+	" PRIMARY KEY (region, key_id, material_id)) WITHOUT ROWID;";
 
 static int convert(struct store *s, int rc, const char *what)
 {
@@ -99,6 +110,66 @@ static int open_database(const char *path, int flags, struct store **ret)
 	return 0;
 }
 
+struct store *store_subkeys(struct store *s)
+{
+	return s->subkeys;
+}
+
+/* "subkeys.db" beside the database; NULL: no memory. */
+static char *subkeys_path(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *beside = NULL;
+
+	return asprintf(&beside, "%.*s" FILE_SUBKEYS,
+			slash ? (int)(slash - path + 1) : 0, path) < 0 ?
+	       NULL : beside;
+}
+
+/* Made once; missing later, it would leave all material dead. */
+static int check_subkeys(struct store *s, const char *path)
+{
+	char *made = NULL;
+	int rc = store_get(s, "subkeys", &made);
+
+	free(made);
+	if (rc < 0)
+		return rc == -ENOENT ? 0 : rc;
+	if (access(path, F_OK) == 0)
+		return 0;
+	log_error("%s: %s; without it no key material can be opened: put it back",
+		  path, strerror(errno));
+	return -EIO;
+}
+
+static int make_subkeys(struct store *s, const char *path)
+{
+	char *copy = strdup(path);
+	int rc = copy ? store_execute(s->subkeys, subkey_schema) : -ENOMEM;
+
+	if (rc == 0)
+		rc = dir_sync(dirname(copy));
+	if (rc == 0)
+		rc = store_set(s, "subkeys", "1");
+	free(copy);
+	return rc;
+}
+
+static int open_subkeys(struct store *s)
+{
+	char *path = subkeys_path(s->path);
+	mode_t mask = umask(0077);
+	int rc = path ? check_subkeys(s, path) : -ENOMEM;
+
+	if (rc == 0)
+		rc = open_database(path, SQLITE_OPEN_CREATE, &s->subkeys);
+	umask(mask);
+	if (rc == 0)
+		rc = make_subkeys(s, path);
+	free(path);
+	return rc;
+}
+
 int store_create(const char *path, struct store **ret)
 {
 	mode_t mask = umask(0077);
@@ -109,6 +180,8 @@ int store_create(const char *path, struct store **ret)
 	if (rc < 0)
 		return rc;
 	rc = store_schema_create(s);
+	if (rc == 0)
+		rc = open_subkeys(s);
 	if (rc < 0) {
 		store_close(s);
 		return rc;
@@ -125,6 +198,8 @@ int store_open(const char *path, struct store **ret)
 	if (rc < 0)
 		return rc;
 	rc = store_schema_update(s, path);
+	if (rc == 0)
+		rc = open_subkeys(s);
 	if (rc < 0) {
 		store_close(s);
 		return rc == -ENOENT ? -EIO : rc;
@@ -137,6 +212,7 @@ void store_close(struct store *s)
 {
 	if (!s)
 		return;
+	store_close(s->subkeys);
 	sqlite3_close(s->db);
 	free(s->path);
 	pthread_mutex_destroy(&s->lock);
@@ -175,7 +251,7 @@ void store_rollback(struct store *s)
 	store_unlock(s);
 }
 
-int store_truncate_log(struct store *s)
+static int truncate_log(struct store *s)
 {
 	int rc;
 
@@ -185,6 +261,13 @@ int store_truncate_log(struct store *s)
 	rc = convert(s, rc, "checkpoint");
 	store_unlock(s);
 	return rc;
+}
+
+int store_truncate_log(struct store *s)
+{
+	int rc = truncate_log(s);
+
+	return rc < 0 ? rc : truncate_log(s->subkeys);
 }
 
 static int bind_all(sqlite3_stmt *stmt, const char *types, va_list args)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "region.h"
+#include "secret.h"
 
 #define ACCOUNT_BYTES 13 /* 12 digits and a NUL */
 #define KEY_ID_BYTES 37
@@ -80,6 +81,11 @@ struct key_row {
 	char *description;       /* key_row_free() */
 	int64_t created_ms;
 	int64_t deletion_ms;     /* 0: not pending deletion */
+	char primary_region[REGION_BYTES]; /* "": no multi-Region key */
+	int64_t rotation_days;   /* 0: no automatic rotation */
+	int64_t rotation_ms;     /* when the next one is due; 0: never */
+	int64_t window_days;     /* while it waits for its replicas' end */
+	int64_t expires_ms;      /* of its first material; 0: never */
 };
 
 void key_row_free(struct key_row *key);
@@ -88,7 +94,7 @@ int store_key_add(struct store *s, const struct key_row *key);
 /* -ENOENT. key_row_free() is owed on success. */
 int store_key_get(struct store *s, const char *region, const char *key_id,
 		  struct key_row *ret);
-/* Writes state and deletion_ms of @key. */
+/* Writes state, deletion_ms and window_days of @key. */
 int store_key_set_state(struct store *s, const struct key_row *key);
 int store_key_count(struct store *s, const char *account, const char *region,
 		    int64_t *ret);
@@ -118,13 +124,98 @@ int store_key_purge(struct store *s, const struct key_row *key);
  */
 int store_truncate_log(struct store *s);
 
-int store_material_add(struct store *s, const struct key_row *key,
-		       const char *material_id, const uint8_t *sealed,
-		       size_t sealed_bytes, int64_t created_ms);
-/* -ENOENT; *@ret to free(3). */
+/* A key of whose material some has no subkey yet. -ENOENT: none. */
+int store_key_unsubkeyed(struct store *s, struct key_row *ret);
+
+/* Keys of several regions, their rotation and expiry (store_related.c). */
+
+/* The rows of @key's id in all regions, the primary and its replicas. */
+int store_key_related(struct store *s, const struct key_row *key,
+		      store_key_fn *fn, void *arg);
+int store_key_set_primary(struct store *s, const struct key_row *key,
+			  const char *region);
+/* Writes rotation_days and rotation_ms of @key, in all regions. */
+int store_key_set_rotation(struct store *s, const struct key_row *key);
+/* Writes material_id and expires_ms of @key. */
+int store_key_set_material(struct store *s, const struct key_row *key);
+
+/* An enabled key whose rotation is due at @now_ms. -ENOENT: none. */
+int store_key_rotation_due(struct store *s, int64_t now_ms,
+			   struct key_row *ret);
+/* A key of which material expires by @now_ms. -ENOENT: none. */
+int store_key_expired(struct store *s, int64_t now_ms, struct key_row *ret);
+
+/* The material of keys (store_material.c). */
+#define MATERIAL_STATE_BYTES 24
+#define MATERIAL_CURRENT "CURRENT"
+#define MATERIAL_NON_CURRENT "NON_CURRENT"
+#define MATERIAL_PENDING "PENDING_ROTATION"
+
+struct material_row {
+	char material_id[MATERIAL_ID_BYTES];
+	char state[MATERIAL_STATE_BYTES];
+	char rotation_type[16];  /* AUTOMATIC, ON_DEMAND; "": the first one */
+	char description[257 * 4];
+	int64_t seq;             /* 0, 1 … of the key */
+	int64_t created_ms;
+	int64_t rotated_ms;      /* when it became the current one; 0: never */
+	int64_t expires_ms;      /* 0: never */
+	bool imported;
+	bool present;            /* the material is there, not only its row */
+	bool subkeyed;           /* sealed under a subkey, too (material.h) */
+};
+
+/* A row for @sealed, or in place of the one with that id. */
+int store_material_put(struct store *s, const struct key_row *key,
+		       const struct material_row *row, const uint8_t *sealed,
+		       size_t sealed_bytes);
+/* Writes what @row says of itself; the sealed bytes stay. */
+int store_material_set(struct store *s, const struct key_row *key,
+		       const struct material_row *row);
+/* Overwrites the sealed bytes; the row stays. */
+int store_material_erase(struct store *s, const struct key_row *key,
+			 const char *material_id);
+int store_material_delete(struct store *s, const struct key_row *key,
+			  const char *material_id);
+
+/* -ENOENT: no such row, or its material is gone; *@ret to free(3). */
 int store_material_get(struct store *s, const struct key_row *key,
-		       const char *material_id, uint8_t **ret,
-		       size_t *bytes_ret);
+		       const char *material_id, struct material_row *row_ret,
+		       uint8_t **ret, size_t *bytes_ret);
+/* The row alone. -ENOENT. */
+int store_material_find(struct store *s, const struct key_row *key,
+			const char *material_id, struct material_row *ret);
+
+typedef int store_material_fn(const struct material_row *row, void *arg);
+
+/* In the order of seq, from behind @after (-1: all), at most @limit. */
+int store_material_list(struct store *s, const struct key_row *key,
+			int64_t after, int limit, store_material_fn *fn,
+			void *arg);
+
+/*
+ * Subkeys (store_subkeys.c): one for each material, in a database of their
+ * own that no backup has. Written at once, outside of transactions.
+ */
+
+/* -ENOENT; a secret for the caller in *@ret. */
+int store_subkey_get(struct store *s, const struct key_row *key,
+		     const char *material_id, struct secret **ret);
+/* -EEXIST. */
+int store_subkey_add(struct store *s, const struct key_row *key,
+		     const char *material_id, const struct secret *subkey);
+
+/*
+ * Notes, inside the transaction that deletes a material ("": all of the
+ * key's), that its subkey must go; forgets that where it comes back.
+ */
+int store_shred_note(struct store *s, const struct key_row *key,
+		     const char *material_id);
+int store_shred_forget(struct store *s, const struct key_row *key,
+		       const char *material_id);
+
+/* Deletes a subkey that is noted. -ENOENT: none is. */
+int store_shred_one(struct store *s);
 
 /* Aliases (store_aliases.c). */
 struct alias_row {

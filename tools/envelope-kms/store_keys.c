@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Rows of KMS keys and of their sealed material. */
+/* Rows of KMS keys. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,16 +7,13 @@
 #include "store.h"
 #include "store_private.h"
 
-#define COLUMNS "account, region, key_id, state, usage, spec, origin, " \
-	"manager, material_id, description, created_ms, deletion_ms"
-
 void key_row_free(struct key_row *key)
 {
 	free(key->description);
 	key->description = NULL;
 }
 
-static int read_key(sqlite3_stmt *stmt, struct key_row *ret)
+int store_read_key(sqlite3_stmt *stmt, struct key_row *ret)
 {
 	struct key_row key = { .description = NULL };
 	const unsigned char *description = sqlite3_column_text(stmt, 9);
@@ -33,33 +30,39 @@ static int read_key(sqlite3_stmt *stmt, struct key_row *ret)
 	key.description = strdup(description ? (const char *)description : "");
 	key.created_ms = sqlite3_column_int64(stmt, 10);
 	key.deletion_ms = sqlite3_column_int64(stmt, 11);
+	store_text(stmt, 12, key.primary_region, sizeof(key.primary_region));
+	key.rotation_days = sqlite3_column_int64(stmt, 13);
+	key.rotation_ms = sqlite3_column_int64(stmt, 14);
+	key.window_days = sqlite3_column_int64(stmt, 15);
+	key.expires_ms = sqlite3_column_int64(stmt, 16);
 	if (!key.description)
 		return -ENOMEM;
 	*ret = key;
 	return 0;
 }
 
-/* The first row of a prepared query of COLUMNS; ends the query. */
-static int first_key(struct store *s, sqlite3_stmt *stmt, struct key_row *ret)
+int store_first_key(struct store *s, sqlite3_stmt *stmt, struct key_row *ret)
 {
 	int rc = store_step(s, stmt);
 
 	if (rc == 0)
 		rc = -ENOENT;
 	if (rc > 0)
-		rc = read_key(stmt, ret);
+		rc = store_read_key(stmt, ret);
 	store_finish(stmt);
 	return rc;
 }
 
 int store_key_add(struct store *s, const struct key_row *key)
 {
-	return store_run(s, "INSERT INTO kms_key (" COLUMNS ") VALUES"
-			 " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			 "ttttttttttii", key->account, key->region,
+	return store_run(s, "INSERT INTO kms_key (" STORE_KEY_COLUMNS ") VALUES"
+			 " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			 "ttttttttttiitiiii", key->account, key->region,
 			 key->key_id, key->state, key->usage, key->spec,
 			 key->origin, key->manager, key->material_id,
-			 key->description, key->created_ms, key->deletion_ms);
+			 key->description, key->created_ms, key->deletion_ms,
+			 key->primary_region, key->rotation_days,
+			 key->rotation_ms, key->window_days, key->expires_ms);
 }
 
 int store_key_get(struct store *s, const char *region, const char *key_id,
@@ -69,21 +72,21 @@ int store_key_get(struct store *s, const char *region, const char *key_id,
 	int rc;
 
 	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT " COLUMNS " FROM kms_key"
+	rc = store_query(s, &stmt, "SELECT " STORE_KEY_COLUMNS " FROM kms_key"
 			 " WHERE region = ? AND key_id = ?", "tt", region,
 			 key_id);
 	if (rc == 0)
-		rc = first_key(s, stmt, ret);
+		rc = store_first_key(s, stmt, ret);
 	store_unlock(s);
 	return rc;
 }
 
 int store_key_set_state(struct store *s, const struct key_row *key)
 {
-	return store_run(s, "UPDATE kms_key SET state = ?, deletion_ms = ?"
-			 " WHERE region = ? AND key_id = ?", "titt",
-			 key->state, key->deletion_ms, key->region,
-			 key->key_id);
+	return store_run(s, "UPDATE kms_key SET state = ?, deletion_ms = ?,"
+			 " window_days = ? WHERE region = ? AND key_id = ?",
+			 "tiitt", key->state, key->deletion_ms,
+			 key->window_days, key->region, key->key_id);
 }
 
 int store_key_count(struct store *s, const char *account, const char *region,
@@ -136,11 +139,11 @@ int store_key_due(struct store *s, int64_t now_ms, struct key_row *ret)
 	int rc;
 
 	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT " COLUMNS " FROM kms_key"
+	rc = store_query(s, &stmt, "SELECT " STORE_KEY_COLUMNS " FROM kms_key"
 			 " WHERE deletion_ms > 0 AND deletion_ms <= ?"
 			 " ORDER BY deletion_ms LIMIT 1", "i", now_ms);
 	if (rc == 0)
-		rc = first_key(s, stmt, ret);
+		rc = store_first_key(s, stmt, ret);
 	store_unlock(s);
 	return rc;
 }
@@ -156,41 +159,10 @@ int store_key_purge(struct store *s, const struct key_row *key)
 		"DELETE FROM kms_key WHERE region = ? AND key_id = ?",
 	};
 	size_t i;
-	int rc = 0;
+	int rc = store_shred_note(s, key, "");
 
 	store_forget_copies(s);
 	for (i = 0; rc == 0 && i < sizeof(sql) / sizeof(sql[0]); i++)
 		rc = store_run(s, sql[i], "tt", key->region, key->key_id);
-	return rc;
-}
-
-int store_material_add(struct store *s, const struct key_row *key,
-		       const char *material_id, const uint8_t *sealed,
-		       size_t sealed_bytes, int64_t created_ms)
-{
-	return store_run(s, "INSERT INTO material VALUES (?, ?, ?, ?, ?)",
-			 "tttbi", key->region, key->key_id, material_id,
-			 sealed, sealed_bytes, created_ms);
-}
-
-int store_material_get(struct store *s, const struct key_row *key,
-		       const char *material_id, uint8_t **ret,
-		       size_t *bytes_ret)
-{
-	sqlite3_stmt *stmt = NULL;
-	int rc;
-
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT sealed FROM material WHERE"
-			 " region = ? AND key_id = ? AND material_id = ?",
-			 "ttt", key->region, key->key_id, material_id);
-	if (rc == 0)
-		rc = store_step(s, stmt);
-	if (rc == 0)
-		rc = -ENOENT;
-	if (rc > 0)
-		rc = store_bytes(stmt, 0, ret, bytes_ret);
-	store_finish(stmt);
-	store_unlock(s);
 	return rc;
 }

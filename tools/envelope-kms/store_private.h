@@ -9,6 +9,9 @@
 
 #include "store.h"
 
+/* The database of subkeys, whose lock is taken last. */
+struct store *store_subkeys(struct store *s);
+
 void store_lock(struct store *s);
 void store_unlock(struct store *s);
 
@@ -32,6 +35,18 @@ void store_text(sqlite3_stmt *stmt, int i, char *ret, size_t bytes);
 
 /* Column @i as malloc(3)ed bytes. 0; -ENOMEM; -EIO (empty). */
 int store_bytes(sqlite3_stmt *stmt, int i, uint8_t **ret, size_t *bytes_ret);
+
+/* What store_read_key() reads, in this order. */
+#define STORE_KEY_COLUMNS "account, region, key_id, state, usage, spec, " \
+	"origin, manager, material_id, description, created_ms, " \
+	"deletion_ms, primary_region, rotation_days, rotation_ms, " \
+	"window_days, expires_ms"
+
+/* The row that the query stands on; key_row_free() is owed. 0; -ENOMEM. */
+int store_read_key(sqlite3_stmt *stmt, struct key_row *ret);
+
+/* Its first row, and ends the query. -ENOENT. */
+int store_first_key(struct store *s, sqlite3_stmt *stmt, struct key_row *ret);
 
 /* Statements without arguments or rows, separated by semicolons. */
 int store_execute(struct store *s, const char *sql);

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Rows of sealed key material. */
+#include <errno.h>
+
+#include "store.h"
+#include "store_private.h"
+
+#define COLUMNS "material_id, state, rotation_type, description, seq, " \
+	"created_ms, rotated_ms, expires_ms, imported, " \
+	"length(sealed) > 0, subkeyed"
+#define PLACE " WHERE region = ? AND key_id = ? AND material_id = ?"
+
+static void read_row(sqlite3_stmt *stmt, struct material_row *ret)
+{
+	store_text(stmt, 0, ret->material_id, sizeof(ret->material_id));
+	store_text(stmt, 1, ret->state, sizeof(ret->state));
+	store_text(stmt, 2, ret->rotation_type, sizeof(ret->rotation_type));
+	store_text(stmt, 3, ret->description, sizeof(ret->description));
+	ret->seq = sqlite3_column_int64(stmt, 4);
+	ret->created_ms = sqlite3_column_int64(stmt, 5);
+	ret->rotated_ms = sqlite3_column_int64(stmt, 6);
+	ret->expires_ms = sqlite3_column_int64(stmt, 7);
+	ret->imported = sqlite3_column_int64(stmt, 8);
+	ret->present = sqlite3_column_int64(stmt, 9);
+	ret->subkeyed = sqlite3_column_int64(stmt, 10);
+}
+
+int store_material_put(struct store *s, const struct key_row *key,
+		       const struct material_row *row, const uint8_t *sealed,
+		       size_t sealed_bytes)
+{
+	int rc = store_run(s, "INSERT OR REPLACE INTO material (region,"
+			   " key_id, material_id, sealed, created_ms)"
+			   " VALUES (?, ?, ?, ?, ?)", "tttbi", key->region,
+			   key->key_id, row->material_id, sealed,
+			   sealed_bytes, row->created_ms);
+
+	return rc < 0 ? rc : store_material_set(s, key, row);
+}
+
+int store_material_set(struct store *s, const struct key_row *key,
+		       const struct material_row *row)
+{
+	return store_run(s, "UPDATE material SET state = ?,"
+			 " rotation_type = ?, description = ?, seq = ?,"
+			 " rotated_ms = ?, expires_ms = ?, imported = ?,"
+			 " subkeyed = ?" PLACE, "tttiiiiittt", row->state,
+			 row->rotation_type, row->description, row->seq,
+			 row->rotated_ms, row->expires_ms,
+			 (int64_t)row->imported, (int64_t)row->subkeyed,
+			 key->region, key->key_id, row->material_id);
+}
+
+int store_material_erase(struct store *s, const struct key_row *key,
+			 const char *material_id)
+{
+	return store_run(s, "UPDATE material SET sealed = x'',"
+			 " expires_ms = 0" PLACE, "ttt", key->region,
+			 key->key_id, material_id);
+}
+
+int store_material_delete(struct store *s, const struct key_row *key,
+			  const char *material_id)
+{
+	return store_run(s, "DELETE FROM material" PLACE, "ttt", key->region,
+			 key->key_id, material_id);
+}
+
+int store_material_get(struct store *s, const struct key_row *key,
+		       const char *material_id, struct material_row *row_ret,
+		       uint8_t **ret, size_t *bytes_ret)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc;
+
+	store_lock(s);
+	rc = store_query(s, &stmt, "SELECT " COLUMNS ", sealed FROM material"
+			 PLACE " AND length(sealed) > 0", "ttt", key->region,
+			 key->key_id, material_id);
+	if (rc == 0)
+		rc = store_step(s, stmt);
+	if (rc == 0)
+		rc = -ENOENT;
+	if (rc > 0) {
+		read_row(stmt, row_ret);
+		rc = store_bytes(stmt, 11, ret, bytes_ret);
+	}
+	store_finish(stmt);
+	store_unlock(s);
+	return rc;
+}
+
+int store_material_find(struct store *s, const struct key_row *key,
+			const char *material_id, struct material_row *ret)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc;
+
+	store_lock(s);
+	rc = store_query(s, &stmt, "SELECT " COLUMNS " FROM material" PLACE,
+			 "ttt", key->region, key->key_id, material_id);
+	if (rc == 0)
+		rc = store_step(s, stmt);
+	if (rc == 0)
+		rc = -ENOENT;
+	if (rc > 0) {
+		read_row(stmt, ret);
+		rc = 0;
+	}
+	store_finish(stmt);
+	store_unlock(s);
+	return rc;
+}
+
+int store_material_list(struct store *s, const struct key_row *key,
+			int64_t after, int limit, store_material_fn *fn,
+			void *arg)
+{
+	struct material_row row;
+	sqlite3_stmt *stmt = NULL;
+	int rc;
+
+	store_lock(s);
+	rc = store_query(s, &stmt, "SELECT " COLUMNS " FROM material"
+			 " WHERE region = ? AND key_id = ? AND seq > ?"
+			 " ORDER BY seq LIMIT ?", "ttii", key->region,
+			 key->key_id, after, (int64_t)limit);
+	while (rc == 0 && (rc = store_step(s, stmt)) > 0) {
+		read_row(stmt, &row);
+		rc = fn(&row, arg);
+	}
+	store_finish(stmt);
+	store_unlock(s);
+	return rc;
+}
