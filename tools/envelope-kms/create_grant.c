@@ -293,7 +293,8 @@ static int create(struct call *c, const struct request *r,
 	if (rc == 0 && r->retiring)
 		rc = principal_check(c, r->retiring, unused);
 	if (rc == 0)
-		rc = require_state(c, key, STATES_UNUSABLE);
+		rc = require_state(c, key, STATES_UNUSABLE &
+				   ~STATE_UNAVAILABLE);
 	if (rc == 0 && r->dry_run)
 		rc = cipher_dry_run(c);
 	if (rc == 0)

@@ -394,7 +394,8 @@ int op_cancel_key_deletion(struct call *c)
 	if (rc < 0)
 		return rc;
 	call_key_arn(&key, arn);
-	if (strcmp(key.state, "PendingDeletion") != 0) {
+	if (strcmp(key.state, "PendingDeletion") != 0 &&
+	    strcmp(key.state, "PendingReplicaDeletion") != 0) {
 		rc = call_fail(c, ERR_INVALID_STATE,
 			       "%s is not pending deletion.", arn);
 		goto out;
