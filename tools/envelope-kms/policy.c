@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What a policy says to a request. */
+#include "policy.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy_private.h"
+
+static void free_patterns(struct patterns *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->count; i++)
+		free(list->items[i].text);
+	free(list->items);
+}
+
+static void free_statement(struct statement *s)
+{
+	size_t i;
+
+	free(s->sid);
+	for (i = 0; i < s->principals.count; i++)
+		free(s->principals.arns[i]);
+	free(s->principals.arns);
+	free_patterns(&s->actions);
+	free_patterns(&s->resources);
+	for (i = 0; i < s->condition_count; i++) {
+		free(s->conditions[i].key);
+		free_patterns(&s->conditions[i].values);
+	}
+	free(s->conditions);
+}
+
+void policy_free(struct policy *p)
+{
+	size_t i;
+
+	if (!p)
+		return;
+	for (i = 0; i < p->count; i++)
+		free_statement(&p->statements[i]);
+	free(p->statements);
+	free(p);
+}
+
+/* arn:aws:iam::ACCOUNT:root */
+static bool is_root_of(const char *arn, const char *account)
+{
+	return strncmp(arn, "arn:aws:iam::", 13) == 0 &&
+	       strncmp(arn + 13, account, 12) == 0 &&
+	       strcmp(arn + 25, ":root") == 0;
+}
+
+enum { WHO_SELF = 1, WHO_ACCOUNT = 2 };
+
+/* In which capacities the caller is on the statement's list. */
+static int on_list(const struct principals *p, const struct policy_caller *who)
+{
+	int found = p->everybody ? WHO_SELF : 0;
+	size_t i;
+
+	for (i = 0; i < p->count; i++) {
+		if (strcmp(p->arns[i], who->arn) == 0 ||
+		    (who->role_arn && strcmp(p->arns[i], who->role_arn) == 0))
+			found |= WHO_SELF;
+		else if (is_root_of(p->arns[i], who->account))
+			found |= WHO_ACCOUNT;
+	}
+	return found;
+}
+
+static int match_principal(const struct statement *s,
+			   const struct policy_caller *who)
+{
+	int found;
+
+	if (!s->principals.present)
+		return WHO_SELF;
+	found = on_list(&s->principals, who);
+	if (!s->principals.negated)
+		return found;
+	/* A Deny spares only who is named, an Allow no one who might be. */
+	if (s->deny)
+		return found & WHO_SELF ? 0 : WHO_SELF;
+	return found ? 0 : WHO_SELF;
+}
+
+static bool match_action(const struct patterns *list, const char *action)
+{
+	size_t i;
+
+	if (!list->present)
+		return false;
+	for (i = 0; i < list->count; i++)
+		if (pattern_matches(list->items[i].text, action, true))
+			return !list->negated;
+	return list->negated;
+}
+
+/* 1; 0; negative. An unresolved variable matches nothing. */
+static int match_one_resource(const struct pattern *p,
+			      const struct policy_request *r)
+{
+	char *expanded = NULL;
+	int rc;
+
+	if (!p->variables)
+		return pattern_matches_arn(p->text, r->resource, true);
+	rc = pattern_expand(p, r, &expanded);
+	if (rc == 0)
+		rc = expanded && pattern_matches_arn(expanded, r->resource,
+						     true);
+	free(expanded);
+	return rc;
+}
+
+static int match_resource(const struct policy *p, const struct statement *s,
+			  const struct policy_request *r)
+{
+	const struct patterns *list = &s->resources;
+	size_t i;
+
+	if (!list->present)
+		return p->kind == POLICY_TRUST;
+	for (i = 0; i < list->count; i++) {
+		int rc = match_one_resource(&list->items[i], r);
+
+		if (rc < 0)
+			return rc;
+		if (rc)
+			return !list->negated;
+	}
+	return list->negated;
+}
+
+static int match_conditions(const struct statement *s,
+			    const struct policy_request *r)
+{
+	size_t i;
+	int rc = 1;
+
+	for (i = 0; rc > 0 && i < s->condition_count; i++)
+		rc = condition_holds(&s->conditions[i], s->deny, r);
+	return rc;
+}
+
+static int match_statement(const struct policy *p, const struct statement *s,
+			   const struct policy_request *r)
+{
+	int who = match_principal(s, &r->caller);
+	int rc;
+
+	if (!who || !match_action(&s->actions, r->action))
+		return 0;
+	rc = match_resource(p, s, r);
+	if (rc > 0)
+		rc = match_conditions(s, r);
+	if (rc <= 0)
+		return rc;
+	if (s->deny)
+		return POLICY_DENIES;
+	return (who & WHO_SELF ? POLICY_ALLOWS : 0) |
+	       (who & WHO_ACCOUNT ? POLICY_DELEGATES : 0);
+}
+
+int policy_evaluate(const struct policy *p, const struct policy_request *r)
+{
+	int verdict = 0;
+	size_t i;
+
+	for (i = 0; i < p->count; i++) {
+		int rc = match_statement(p, &p->statements[i], r);
+
+		if (rc < 0)
+			return rc;
+		verdict |= rc;
+	}
+	return verdict;
+}
+
+int policy_principals(const struct policy *p, policy_principal_fn *fn,
+		      void *arg)
+{
+	size_t i, j;
+	int rc = 0;
+
+	for (i = 0; i < p->count; i++) {
+		const struct principals *list = &p->statements[i].principals;
+
+		for (j = 0; rc == 0 && j < list->count; j++)
+			if (strcmp(list->arns[j] + 25, ":root") != 0)
+				rc = fn(list->arns[j], arg);
+	}
+	return rc;
+}
+
+/* Why the statement is broad; NULL: it is not. */
+static const char *broad(const struct policy *p, const struct statement *s,
+			 const char *action)
+{
+	bool any = false;
+	size_t i;
+
+	if (s->deny || !match_action(&s->actions, action))
+		return NULL;
+	if (s->principals.present && s->principals.negated)
+		return "to everybody but a list";
+	if (s->principals.everybody && !s->condition_count)
+		return "to everybody in every account";
+	if (p->kind != POLICY_IDENTITY || s->condition_count)
+		return NULL;
+	for (i = 0; i < s->resources.count; i++)
+		any |= pattern_matches_arn(s->resources.items[i].text,
+					   "arn:aws:kms:r:1:key/k", true);
+	if (any || s->resources.negated)
+		return "on every key";
+	return NULL;
+}
+
+int policy_broad(const struct policy *p, const char *action,
+		 policy_broad_fn *fn, void *arg)
+{
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && i < p->count; i++) {
+		const struct statement *s = &p->statements[i];
+		const char *why = broad(p, s, action);
+
+		if (why)
+			rc = fn(s->sid, i, why, arg);
+	}
+	return rc;
+}
