@@ -67,7 +67,8 @@ class Faults(ServerCase):
 
     def test_access_key_row_of_another_user(self):
         """security-27-access-key-row-under-another-user-refused"""
-        self.server.sql("INSERT INTO user SELECT account, 'other', 'AIDAX',"
+        self.server.sql("INSERT INTO user (account, name, user_id, arn)"
+                        " SELECT account, 'other', 'AIDAX',"
                         " 'arn:aws:iam::111122223333:user/other' FROM user")
         self.server.sql("UPDATE access_key SET user_name = 'other'")
         try:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Default deny; every user of the account that owns a resource may use it. */
+/* Default deny: key policy, the caller's own policies and grants together. */
 #include "authz.h"
 
 #include <errno.h>
@@ -7,7 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "builtin.h"
+#include "facts.h"
 #include "grants.h"
+#include "policy_cache.h"
+#include "store_identities.h"
 
 int facts_add(struct facts *f, const char *name, const char *value)
 {
@@ -56,26 +60,183 @@ void facts_free(struct facts *f)
 	f->conditions = NULL;
 }
 
-static int deny(struct call *c, const struct facts *f, const char *arn)
+struct asked {
+	struct fact_source source;
+	struct policy_request request;
+};
+
+static void ask(struct call *c, const struct facts *f,
+		const struct key_row *key, const char *arn, struct asked *ret)
 {
+	const struct identity *who = &c->who;
+	struct asked a = {
+		.source = { c, f, key },
+		.request = {
+			.action = f->action,
+			.resource = arn,
+			.caller = { who->user.account, who->user.arn,
+				    who->role_arn[0] ? who->role_arn : NULL },
+			.value = fact_value,
+		},
+	};
+
+	*ret = a;
+	ret->request.arg = &ret->source;
+}
+
+static int evaluate_text(struct call *c, const char *text,
+			 enum policy_kind kind, const struct asked *a)
+{
+	struct policy_entry *entry = NULL;
+	int rc = policy_cache_get(c->server->policies, text, kind, &entry);
+
+	if (rc == 0)
+		rc = policy_evaluate(policy_entry_policy(entry), &a->request);
+	policy_cache_put(entry);
+	return rc;
+}
+
+static int key_verdict(struct call *c, const struct key_row *key,
+		       const struct asked *a)
+{
+	char text[KEY_POLICY_DEFAULT_BYTES];
+
+	if (key->policy && key->policy[0])
+		return evaluate_text(c, key->policy, POLICY_KEY, a);
+	key_policy_default(key->account, text);
+	return evaluate_text(c, text, POLICY_KEY, a);
+}
+
+struct own {
+	struct call *call;
+	const struct asked *asked;
+	int verdict;
+};
+
+static int add_own(const char *const text[4], int64_t created_ms, void *arg)
+{
+	struct own *own = arg;
+	int rc = evaluate_text(own->call, text[1], POLICY_IDENTITY,
+			       own->asked);
+
+	(void)created_ms;
+	if (rc < 0)
+		return rc;
+	own->verdict |= rc;
+	return 0;
+}
+
+/* What the caller's own policies say together. */
+static int own_verdict(struct call *c, const struct asked *a)
+{
+	const struct identity *who = &c->who;
+	struct own own = { c, a, 0 };
+	int rc = store_policy_list(c->server->store, who->user.account,
+				   who->role_arn[0] ? KIND_ROLE : KIND_USER,
+				   who->user.name, add_own, &own);
+
+	return rc < 0 ? rc : own.verdict;
+}
+
+/* What the policy of the session says, which can only take away. */
+static int session_verdict(struct call *c, const struct asked *a)
+{
+	if (!c->who.session_policy)
+		return POLICY_ALLOWS;
+	return evaluate_text(c, c->who.session_policy, POLICY_IDENTITY, a);
+}
+
+static int refuse(struct call *c, const struct facts *f, const char *arn,
+		  const char *why, bool explicit_deny)
+{
+	if (explicit_deny)
+		return call_fail(c, ERR_ACCESS_DENIED,
+				 "User: %s is not authorized to perform: %s on resource: %s with an explicit deny in %s policy",
+				 c->who.user.arn, f->action, arn, why);
 	return call_fail(c, ERR_ACCESS_DENIED,
-			 "User: %s is not authorized to perform: %s on resource: %s because no resource-based policy allows the %s action",
-			 c->who.user.arn, f->action, arn, f->action);
+			 "User: %s is not authorized to perform: %s on resource: %s because no %s policy allows the %s action",
+			 c->who.user.arn, f->action, arn, why, f->action);
+}
+
+struct verdicts {
+	int key, own, session;
+};
+
+static int collect(struct call *c, const struct asked *a,
+		   const struct key_row *key, struct verdicts *v)
+{
+	v->key = key ? key_verdict(c, key, a) : POLICY_DELEGATES;
+	if (v->key < 0)
+		return v->key;
+	v->own = own_verdict(c, a);
+	if (v->own < 0)
+		return v->own;
+	v->session = session_verdict(c, a);
+	return v->session < 0 ? v->session : 0;
+}
+
+/* 1: denied in so many words, and told; 0: not; negative. */
+static int denied(struct call *c, const struct facts *f, const char *arn,
+		  const struct verdicts *v, bool foreign)
+{
+	if (v->own & POLICY_DENIES)
+		return refuse(c, f, arn, "an identity-based", true);
+	if (v->session & POLICY_DENIES)
+		return refuse(c, f, arn, "a session", true);
+	if (!(v->key & POLICY_DENIES))
+		return 0;
+	/* Strangers must not tell this from a key that is not there. */
+	if (foreign && !(v->key & (POLICY_ALLOWS | POLICY_DELEGATES)))
+		return refuse(c, f, arn, "resource-based", false);
+	return refuse(c, f, arn, "a resource-based", true);
+}
+
+/* NULL: allowed, else whose permission is missing. */
+static const char *missing(const struct verdicts *v, bool foreign)
+{
+	bool own = v->own & POLICY_ALLOWS;
+
+	if (foreign && !(v->key & (POLICY_ALLOWS | POLICY_DELEGATES)))
+		return "resource-based";
+	if (!own && (foreign || !(v->key & POLICY_ALLOWS)))
+		return "identity-based";
+	if (!(v->key & (POLICY_ALLOWS | POLICY_DELEGATES)))
+		return "resource-based";
+	return v->session & POLICY_ALLOWS ? NULL : "session";
 }
 
 int authorise(struct call *c, const struct facts *f,
 	      const struct key_row *key)
 {
-	char arn[CALL_ARN_BYTES];
+	bool foreign = strcmp(key->account, c->who.user.account) != 0;
+	char arn[CALL_ARN_BYTES], shown[CALL_ARN_BYTES];
+	struct verdicts v;
+	struct asked a;
+	const char *why;
 	int rc;
 
-	if (strcmp(key->account, c->who.user.account) == 0)
-		return 0;
-	rc = grant_allows(c, key, f);
+	call_key_arn(key, arn);
+	strcpy(shown, arn);
+	/* The id behind a foreign alias is none of the caller's business. */
+	if (foreign && f->alias[0])
+		snprintf(shown, sizeof(shown), "arn:aws:kms:%s:%s:%s",
+			 key->region, key->account, f->alias);
+	ask(c, f, key, arn, &a);
+	rc = collect(c, &a, key, &v);
+	if (rc == 0)
+		rc = denied(c, f, shown, &v, foreign);
 	if (rc < 0)
 		return rc;
-	call_key_arn(key, arn);
-	return rc ? 0 : deny(c, f, arn);
+	why = missing(&v, foreign);
+	if (!why)
+		return 0;
+	/* A grant needs no policy, but a session stays within its own. */
+	if (v.session & POLICY_ALLOWS) {
+		rc = grant_allows(c, key, f);
+		if (rc != 0)
+			return rc < 0 ? rc : 0;
+	}
+	return refuse(c, f, shown, why, false);
 }
 
 /* True when @arn lies in @account: arn:partition:service:region:account:… */
@@ -91,9 +252,23 @@ static bool owned_by(const char *arn, const char *account)
 
 int authorise_other(struct call *c, const struct facts *f, const char *arn)
 {
-	if (strcmp(arn, "*") == 0 || owned_by(arn, c->who.user.account))
-		return 0;
-	return deny(c, f, arn);
+	bool foreign = strcmp(arn, "*") != 0 &&
+		       !owned_by(arn, c->who.user.account);
+	struct verdicts v;
+	struct asked a;
+	const char *why;
+	int rc;
+
+	ask(c, f, NULL, arn, &a);
+	rc = collect(c, &a, NULL, &v);
+	if (rc == 0 && foreign)
+		v.key = 0;
+	if (rc == 0)
+		rc = denied(c, f, arn, &v, foreign);
+	if (rc < 0)
+		return rc;
+	why = missing(&v, foreign);
+	return why ? refuse(c, f, arn, why, false) : 0;
 }
 
 int authorise_absent(struct call *c, const struct facts *f,
@@ -101,8 +276,6 @@ int authorise_absent(struct call *c, const struct facts *f,
 {
 	char arn[CALL_ARN_BYTES];
 
-	if (strcmp(named->account, c->who.user.account) == 0)
-		return 0;
 	call_key_arn(named, arn);
-	return deny(c, f, arn);
+	return authorise_other(c, f, arn);
 }

@@ -32,8 +32,16 @@ int facts_add_int(struct facts *f, const char *name, int64_t value);
 void facts_free(struct facts *f);
 
 /*
- * May the caller do @f->action to @key, by its policy, his own policies, or a
- * grant? 0; call_fail()'s AccessDeniedException; -ENOMEM; -EIO.
+ * May the caller do @f->action to @key? No policy may deny it, and:
+ *  - in his own account, the key policy allows him, or leaves it to the
+ *    account and his own policies allow it;
+ *  - in another, the key policy allows him or his account, and his own
+ *    policies allow it;
+ *  - or a grant allows it.
+ * The policy of a session must allow it, too.
+ *
+ * 0; call_fail()'s AccessDeniedException; -ENOMEM; -EIO (also: a stored policy
+ * is no good).
  */
 int authorise(struct call *c, const struct facts *f,
 	      const struct key_row *key);

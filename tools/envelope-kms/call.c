@@ -5,12 +5,20 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "utf8.h"
 
+void identity_free(struct identity *who)
+{
+	free(who->session_policy);
+	who->session_policy = NULL;
+}
+
 void call_free(struct call *c)
 {
+	identity_free(&c->who);
 	json_decref(c->params);
 	json_decref(c->answer);
 	json_decref(c->response_elements);

@@ -19,9 +19,16 @@
 #define CALL_ADDRESS_BYTES 64
 #define CALL_ARN_BYTES 512
 
-/* Who signed the request. */
+/*
+ * Who signed the request. For a session of a role, @user has the role's name,
+ * AROA…:SESSION as its id and the ARN of the session.
+ */
 struct identity {
 	struct user_row user;
+	char role_arn[256];        /* "": a user */
+	char role_id[65];          /* AROA… */
+	char *session_policy;      /* NULL: none; identity_free() */
+	int64_t issued_ms;         /* of the session */
 	char access_key_id[ACCESS_KEY_BYTES];
 	char region[REGION_BYTES]; /* that the request is signed for */
 };
@@ -62,6 +69,9 @@ struct call {
 	unsigned int violations;
 	char violation_text[CALL_MESSAGE_BYTES];
 };
+
+/* Frees what @who owns; the struct itself is the caller's. */
+void identity_free(struct identity *who);
 
 /* Frees what the call owns; the struct itself is the caller's. */
 void call_free(struct call *c);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "builtin.h"
 #include "certs.h"
 #include "commands.h"
 #include "crypto.h"
@@ -19,6 +20,7 @@
 #include "seal.h"
 #include "server.h"
 #include "store.h"
+#include "store_identities.h"
 
 #define ADMINISTRATOR "administrator"
 #define SECRET_KEY_CHARS 40
@@ -150,7 +152,8 @@ static int make_access_key(struct init *in, const struct user_row *user)
 	if (rc == 0)
 		rc = seal_close(in->root, &place, key, &sealed, &bytes);
 	if (rc == 0)
-		rc = store_access_key_add(in->store, user, id, sealed, bytes);
+		rc = store_access_key_add(in->store, user, id, sealed, bytes,
+					  user->created_ms);
 	if (rc == 0)
 		rc = write_credentials(in, id, key);
 	free(sealed);
@@ -170,7 +173,14 @@ static int make_administrator(struct init *in)
 		 in->options->account);
 	snprintf(user.arn, sizeof(user.arn), "arn:aws:iam::%s:user/%s",
 		 user.account, user.name);
-	rc = store_user_add(in->store, &user);
+	user.created_ms = server_now_ms();
+	rc = store_account_add(in->store, user.account, user.created_ms);
+	if (rc == 0)
+		rc = store_user_add(in->store, &user);
+	if (rc == 0)
+		rc = store_policy_put(in->store, user.account, KIND_USER,
+				      user.name, "AdministratorAccess",
+				      builtin_policy("AdministratorAccess"));
 	return rc < 0 ? rc : make_access_key(in, &user);
 }
 

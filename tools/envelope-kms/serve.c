@@ -24,6 +24,7 @@
 #include "http.h"
 #include "log.h"
 #include "material.h"
+#include "policy_cache.h"
 #include "reaper.h"
 #include "seal.h"
 #include "server.h"
@@ -322,6 +323,9 @@ static int start(struct serve *s)
 	s->server.throttle = throttle_new();
 	if (!s->server.throttle)
 		return -ENOMEM;
+	rc = policy_cache_new(&s->server.policies);
+	if (rc < 0)
+		return rc;
 	rc = reaper_start(&s->server, &s->server.reaper);
 	if (rc < 0)
 		return rc;
@@ -348,6 +352,7 @@ static void stop(struct serve *s)
 		withdraw_endpoint(s);
 	http_stop(s->http);
 	reaper_stop(s->server.reaper);
+	policy_cache_free(s->server.policies);
 	throttle_free(s->server.throttle);
 	audit_close(s->server.audit);
 	store_close(s->server.store);

@@ -9,6 +9,7 @@
 #include "secret.h"
 #include "store.h"
 
+struct policy_cache;
 struct reaper;
 struct throttle;
 
@@ -17,6 +18,7 @@ struct server {
 	struct audit *audit;
 	struct secret *root;           /* the root key */
 	struct throttle *throttle;     /* of unauthenticated failures */
+	struct policy_cache *policies; /* parsed ones */
 	struct reaper *reaper;         /* ends keys whose window has passed */
 	char regions[REGIONS_BYTES];   /* that it is; the first is told first */
 	char account[ACCOUNT_BYTES];

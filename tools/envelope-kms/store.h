@@ -56,16 +56,18 @@ struct user_row {
 	char name[65];
 	char user_id[65]; /* AIDA… */
 	char arn[256];
+	int64_t created_ms; /* 0: unknown */
 };
 
+/* -EEXIST. */
 int store_user_add(struct store *s, const struct user_row *user);
 /* -ENOENT. */
 int store_user_by_arn(struct store *s, const char *account, const char *arn,
 		      struct user_row *ret);
 int store_access_key_add(struct store *s, const struct user_row *user,
 			 const char *access_key_id, const uint8_t *sealed,
-			 size_t sealed_bytes);
-/* -ENOENT; *@sealed_ret to free(3). */
+			 size_t sealed_bytes, int64_t created_ms);
+/* Of an active key. -ENOENT; *@sealed_ret to free(3). */
 int store_access_key_get(struct store *s, const char *access_key_id,
 			 struct user_row *ret, uint8_t **sealed_ret,
 			 size_t *sealed_bytes_ret);
@@ -79,6 +81,7 @@ struct key_row {
 	char usage[32], spec[32], origin[32], manager[16];
 	char material_id[MATERIAL_ID_BYTES]; /* the current one */
 	char *description;       /* key_row_free() */
+	char *policy;            /* the same; NULL, "": the default one */
 	int64_t created_ms;
 	int64_t deletion_ms;     /* 0: not pending deletion */
 	char primary_region[REGION_BYTES]; /* "": no multi-Region key */
@@ -96,6 +99,8 @@ int store_key_get(struct store *s, const char *region, const char *key_id,
 		  struct key_row *ret);
 /* Writes state, deletion_ms and window_days of @key. */
 int store_key_set_state(struct store *s, const struct key_row *key);
+/* Writes the policy of @key. */
+int store_key_set_policy(struct store *s, const struct key_row *key);
 int store_key_count(struct store *s, const char *account, const char *region,
 		    int64_t *ret);
 

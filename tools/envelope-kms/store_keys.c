@@ -11,6 +11,8 @@ void key_row_free(struct key_row *key)
 {
 	free(key->description);
 	key->description = NULL;
+	free(key->policy);
+	key->policy = NULL;
 }
 
 int store_read_key(sqlite3_stmt *stmt, struct key_row *ret)
@@ -35,8 +37,11 @@ int store_read_key(sqlite3_stmt *stmt, struct key_row *ret)
 	key.rotation_ms = sqlite3_column_int64(stmt, 14);
 	key.window_days = sqlite3_column_int64(stmt, 15);
 	key.expires_ms = sqlite3_column_int64(stmt, 16);
-	if (!key.description)
+	key.policy = strdup((const char *)sqlite3_column_text(stmt, 17));
+	if (!key.description || !key.policy) {
+		key_row_free(&key);
 		return -ENOMEM;
+	}
 	*ret = key;
 	return 0;
 }
@@ -56,13 +61,14 @@ int store_first_key(struct store *s, sqlite3_stmt *stmt, struct key_row *ret)
 int store_key_add(struct store *s, const struct key_row *key)
 {
 	return store_run(s, "INSERT INTO kms_key (" STORE_KEY_COLUMNS ") VALUES"
-			 " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			 "ttttttttttiitiiii", key->account, key->region,
+			 " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+			 " ?)", "ttttttttttiitiiiit", key->account, key->region,
 			 key->key_id, key->state, key->usage, key->spec,
 			 key->origin, key->manager, key->material_id,
 			 key->description, key->created_ms, key->deletion_ms,
 			 key->primary_region, key->rotation_days,
-			 key->rotation_ms, key->window_days, key->expires_ms);
+			 key->rotation_ms, key->window_days, key->expires_ms,
+			 key->policy ? key->policy : "");
 }
 
 int store_key_get(struct store *s, const char *region, const char *key_id,
@@ -87,6 +93,13 @@ int store_key_set_state(struct store *s, const struct key_row *key)
 			 " window_days = ? WHERE region = ? AND key_id = ?",
 			 "tiitt", key->state, key->deletion_ms,
 			 key->window_days, key->region, key->key_id);
+}
+
+int store_key_set_policy(struct store *s, const struct key_row *key)
+{
+	return store_run(s, "UPDATE kms_key SET policy = ?"
+			 " WHERE region = ? AND key_id = ?", "ttt",
+			 key->policy, key->region, key->key_id);
 }
 
 int store_key_count(struct store *s, const char *account, const char *region,

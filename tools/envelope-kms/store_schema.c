@@ -117,6 +117,28 @@ static const char *const steps[] = {
 	" WHERE subkeyed = 0 AND length(sealed) > 0;"
 	"CREATE TABLE shred (region TEXT, key_id TEXT, material_id TEXT,"
 	" PRIMARY KEY (region, key_id, material_id)) WITHOUT ROWID;",
+	/* policies, accounts, roles; a key without a policy has the default
+	 * one, and who was there before may do what he might before
+	 */
+	"ALTER TABLE kms_key ADD COLUMN policy TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE user ADD COLUMN created_ms INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE access_key ADD COLUMN active INTEGER NOT NULL DEFAULT 1;"
+	"ALTER TABLE access_key ADD COLUMN created_ms INTEGER NOT NULL"
+	" DEFAULT 0;"
+	"CREATE TABLE account (account TEXT PRIMARY KEY,"
+	" created_ms INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE role (account TEXT, name TEXT, role_id TEXT NOT NULL,"
+	" trust TEXT NOT NULL, max_seconds INTEGER NOT NULL,"
+	" created_ms INTEGER NOT NULL, PRIMARY KEY (account, name),"
+	" FOREIGN KEY (account) REFERENCES account (account)) WITHOUT ROWID;"
+	"CREATE TABLE identity_policy (account TEXT, kind TEXT, owner TEXT,"
+	" name TEXT, document TEXT NOT NULL,"
+	" PRIMARY KEY (account, kind, owner, name)) WITHOUT ROWID;"
+	"INSERT INTO account SELECT DISTINCT account, 0 FROM user;"
+	"INSERT INTO identity_policy SELECT account, 'user', name,"
+	" 'AdministratorAccess', '{\"Version\":\"2012-10-17\",\"Statement\":"
+	"[{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"*\"}]}'"
+	" FROM user;",
 };
 
 #define VERSION ((int)(sizeof(steps) / sizeof(steps[0])))

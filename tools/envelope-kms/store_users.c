@@ -7,8 +7,10 @@
 
 int store_user_add(struct store *s, const struct user_row *user)
 {
-	return store_run(s, "INSERT INTO user VALUES (?, ?, ?, ?)", "tttt",
-			 user->account, user->name, user->user_id, user->arn);
+	return store_run(s, "INSERT INTO user (account, name, user_id,"
+			 " arn, created_ms) VALUES (?, ?, ?, ?, ?)", "tttti",
+			 user->account, user->name, user->user_id, user->arn,
+			 user->created_ms);
 }
 
 int store_user_by_arn(struct store *s, const char *account, const char *arn,
@@ -39,11 +41,13 @@ int store_user_by_arn(struct store *s, const char *account, const char *arn,
 
 int store_access_key_add(struct store *s, const struct user_row *user,
 			 const char *access_key_id, const uint8_t *sealed,
-			 size_t sealed_bytes)
+			 size_t sealed_bytes, int64_t created_ms)
 {
-	return store_run(s, "INSERT INTO access_key VALUES (?, ?, ?, ?)",
-			 "tttb", access_key_id, user->account, user->name,
-			 sealed, sealed_bytes);
+	return store_run(s, "INSERT INTO access_key (access_key_id, account,"
+			 " user_name, sealed, created_ms) VALUES"
+			 " (?, ?, ?, ?, ?)", "tttbi", access_key_id,
+			 user->account, user->name, sealed, sealed_bytes,
+			 created_ms);
 }
 
 int store_access_key_get(struct store *s, const char *access_key_id,
@@ -51,10 +55,11 @@ int store_access_key_get(struct store *s, const char *access_key_id,
 			 size_t *sealed_bytes_ret)
 {
 	static const char sql[] =
-		"SELECT u.account, u.name, u.user_id, u.arn, a.sealed"
+		"SELECT u.account, u.name, u.user_id, u.arn, a.sealed,"
+		" u.created_ms"
 		" FROM access_key a JOIN user u"
 		" ON u.account = a.account AND u.name = a.user_name"
-		" WHERE a.access_key_id = ?";
+		" WHERE a.access_key_id = ? AND a.active";
 	sqlite3_stmt *stmt = NULL;
 	int rc;
 
@@ -69,6 +74,7 @@ int store_access_key_get(struct store *s, const char *access_key_id,
 		store_text(stmt, 1, ret->name, sizeof(ret->name));
 		store_text(stmt, 2, ret->user_id, sizeof(ret->user_id));
 		store_text(stmt, 3, ret->arn, sizeof(ret->arn));
+		ret->created_ms = sqlite3_column_int64(stmt, 5);
 		rc = store_bytes(stmt, 4, sealed_ret, sealed_bytes_ret);
 	}
 	store_finish(stmt);
