@@ -1,0 +1,101 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The life of a key through boto3, each part as its users write it."""
+from server_fixture import ACCOUNT, ServerCase
+import tap
+
+ADMIN = f"arn:aws:iam::{ACCOUNT}:user/administrator"
+CONTEXT = {"envelope:volume-id": "vol-1", "ключ": "🔑"}
+
+
+class Boto3(ServerCase):
+    def test_data_keys_under_an_alias(self):
+        """boto3-alias-data-keys-with-context"""
+        key, arn = self.new_key(Description="of boto3")
+        other, other_arn = self.new_key()
+        self.kms.create_alias(AliasName="alias/boto", TargetKeyId=key)
+        made = self.kms.generate_data_key(
+            KeyId="alias/boto", NumberOfBytes=64, EncryptionContext=CONTEXT)
+        self.kms.update_alias(AliasName="alias/boto", TargetKeyId=other)
+        back = self.kms.decrypt(CiphertextBlob=made["CiphertextBlob"],
+                                EncryptionContext=CONTEXT)
+        self.assertEqual((made["Plaintext"], arn),
+                         (back["Plaintext"], back["KeyId"]))
+        moved = self.kms.re_encrypt(
+            CiphertextBlob=made["CiphertextBlob"],
+            SourceEncryptionContext=CONTEXT, DestinationKeyId="alias/boto")
+        self.assertEqual((arn, other_arn),
+                         (moved["SourceKeyId"], moved["KeyId"]))
+        with self.assertRaises(self.kms.exceptions.IncorrectKeyException):
+            self.kms.decrypt(CiphertextBlob=moved["CiphertextBlob"],
+                             KeyId=key)
+        with self.assertRaises(
+                self.kms.exceptions.InvalidCiphertextException):
+            self.kms.decrypt(CiphertextBlob=made["CiphertextBlob"])
+        self.kms.delete_alias(AliasName="alias/boto")
+
+    def test_grants(self):
+        """boto3-grants-with-constraints"""
+        key, _ = self.new_key()
+        made = [self.kms.create_grant(
+            KeyId=key, GranteePrincipal=ADMIN, RetiringPrincipal=ADMIN,
+            Operations=["Decrypt"], Constraints={kind: CONTEXT})
+            for kind in ("EncryptionContextSubset",
+                         "EncryptionContextEquals")]
+        for name, more in (("list_grants", {"KeyId": key}),
+                           ("list_retirable_grants",
+                            {"RetiringPrincipal": ADMIN})):
+            found = {}
+            marker = {}
+            while True:
+                page = getattr(self.kms, name)(Limit=1, **more, **marker)
+                found.update((g["GrantId"], g["Constraints"])
+                             for g in page["Grants"])
+                if not page["Truncated"]:
+                    break
+                marker = {"Marker": page["NextMarker"]}
+            self.assertEqual(
+                {made[0]["GrantId"]: {"EncryptionContextSubset": CONTEXT},
+                 made[1]["GrantId"]: {"EncryptionContextEquals": CONTEXT}},
+                found)
+        self.kms.revoke_grant(KeyId=key, GrantId=made[0]["GrantId"])
+        self.kms.retire_grant(GrantToken=made[1]["GrantToken"])
+        with self.assertRaises(
+                self.kms.exceptions.InvalidGrantTokenException):
+            self.kms.describe_key(KeyId=key,
+                                  GrantTokens=[made[1]["GrantToken"]])
+
+    def test_tags(self):
+        """boto3-tags-and-description"""
+        key, _ = self.new_key(Tags=[{"TagKey": "a", "TagValue": "1"}])
+        self.kms.tag_resource(KeyId=key, Tags=[{"TagKey": "b",
+                                                "TagValue": ""}])
+        with self.assertRaises(self.kms.exceptions.TagException):
+            self.kms.tag_resource(KeyId=key, Tags=[
+                {"TagKey": "aws:a", "TagValue": ""}])
+        pages = self.kms.get_paginator("list_resource_tags").paginate(
+            KeyId=key, PaginationConfig={"PageSize": 1})
+        self.assertEqual([("a", "1"), ("b", "")], [
+            (t["TagKey"], t["TagValue"]) for p in pages for t in p["Tags"]])
+        self.kms.untag_resource(KeyId=key, TagKeys=["a", "b"])
+        self.kms.update_key_description(KeyId=key, Description="new")
+        self.assertEqual("new", self.kms.describe_key(
+            KeyId=key)["KeyMetadata"]["Description"])
+
+    def test_deletion(self):
+        """boto3-deletion-and-cancelling-it"""
+        key, arn = self.new_key()
+        self.kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+        with self.assertRaises(
+                self.kms.exceptions.KMSInvalidStateException):
+            self.kms.encrypt(KeyId=key, Plaintext=b"x")
+        self.assertEqual(arn, self.kms.cancel_key_deletion(
+            KeyId=key)["KeyId"])
+        with self.assertRaises(self.kms.exceptions.DisabledException):
+            self.kms.encrypt(KeyId=key, Plaintext=b"x")
+        self.kms.enable_key(KeyId=key)
+        self.kms.encrypt(KeyId=key, Plaintext=b"x")
+
+
+if __name__ == "__main__":
+    tap.main()
