@@ -61,7 +61,7 @@ UNIT_KMS := $(patsubst tests/unit/%.c,$(O)/unit/%,$(wildcard tests/unit/kms_*.c)
 VM_HELPERS := $(patsubst tests/vm/helpers/%.c,$(O)/vm/%,\
 	$(wildcard tests/vm/helpers/*.c))
 
-.PHONY: all programs module unit vm-helpers demo test check mutants bench \
+.PHONY: all programs module unit vm-helpers demo test check mutants bench bench-kms \
 	debug-kernel test-debug \
 	install uninstall clean help
 .DELETE_ON_ERROR:
@@ -80,6 +80,7 @@ help:
 	@echo 'make debug-kernel  build that kernel (about 10 minutes, kept)'
 	@echo 'make mutants       prove that the tests can fail'
 	@echo 'make bench         instructions per I/O beside dm-crypt'
+	@echo 'make bench-kms     requests per second of envelope-kms beside a bare server'
 	@echo 'make install       to $$(DESTDIR)$$(PREFIX); make uninstall undoes it'
 	@echo 'make clean         remove $$(O)'
 
@@ -182,6 +183,16 @@ mutants:
 bench:
 	scripts/setup test
 	tests/bench/run
+
+$(O)/bench/%: tests/bench/%.c $(KMS_OBJS) $(LEAF_OBJS)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -Itools/envelope-kms $(ALL_LDFLAGS) $< \
+		$(filter-out %/main.o,$(KMS_OBJS)) $(LEAF_OBJS) \
+		$(KMS_LIBS) -o $@
+
+bench-kms: $(O)/bench/kms_load $(O)/bench/kms_bare programs
+	BUILD=$(O) tests/bench/kms
 
 MANS = $(wildcard tools/*/*.8)
 COMPLETIONS = $(wildcard tools/*/*.bash)

@@ -3,12 +3,15 @@
 #include "secret.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define SECRET_MAX_BYTES (1u << 20)
+#define SPARE_PAGES 64
 
 /* Stands at the start of the mapping, so that the bytes share its fate. */
 struct secret {
@@ -16,6 +19,16 @@ struct secret {
 	size_t mapped;	/* bytes of the whole mapping, whole pages */
 	uint8_t bytes[];
 };
+
+/*
+ * Wiped pages that stay mapped and locked for the next secret of one page: a
+ * server makes a dozen a request, and each mapping costs the whole process.
+ */
+static struct {
+	pthread_mutex_t lock;
+	size_t count;
+	struct secret *page[SPARE_PAGES];
+} spare = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 void wipe(void *p, size_t n)
 {
@@ -51,9 +64,81 @@ static void *map_locked(size_t mapped)
 	return p;
 }
 
+static size_t page_bytes(void)
+{
+	static size_t bytes;
+
+	if (!bytes)
+		bytes = (size_t)sysconf(_SC_PAGESIZE);
+	return bytes;
+}
+
+/* Children do not have the pages, nor a thread that could hold the lock. */
+static void forget_spare(void)
+{
+	pthread_mutex_init(&spare.lock, NULL);
+	spare.count = 0;
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(NULL, NULL, forget_spare);
+}
+
+static struct secret *take_spare(void)
+{
+	struct secret *s = NULL;
+
+	pthread_mutex_lock(&spare.lock);
+	if (spare.count)
+		s = spare.page[--spare.count];
+	pthread_mutex_unlock(&spare.lock);
+	return s;
+}
+
+/* False: there are enough. @s is wiped already. */
+static bool keep_spare(struct secret *s)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	bool kept;
+
+	pthread_once(&once, watch_forks);
+	pthread_mutex_lock(&spare.lock);
+	kept = spare.count < SPARE_PAGES;
+	if (kept)
+		spare.page[spare.count++] = s;
+	pthread_mutex_unlock(&spare.lock);
+	return kept;
+}
+
+/* What lies idle must not keep a large secret from being locked. */
+static void release_spare(void)
+{
+	struct secret *s;
+
+	while ((s = take_spare()))
+		munmap(s, page_bytes());
+}
+
+static struct secret *map_pages(size_t mapped)
+{
+	struct secret *s = map_secretmem(mapped);
+
+	if (s == MAP_FAILED)
+		s = map_locked(mapped);
+	if (s == MAP_FAILED)
+		return NULL;
+	/* A child has no business with it: it would be a second copy. */
+	if (madvise(s, mapped, MADV_DONTFORK) < 0) {
+		munmap(s, mapped);
+		return NULL;
+	}
+	return s;
+}
+
 struct secret *secret_new(size_t bytes)
 {
-	size_t page = sysconf(_SC_PAGESIZE);
+	size_t page = page_bytes();
 	size_t mapped = (sizeof(struct secret) + bytes + page - 1) & -page;
 	struct secret *s;
 
@@ -61,16 +146,14 @@ struct secret *secret_new(size_t bytes)
 		errno = EINVAL;
 		return NULL;
 	}
-	s = map_secretmem(mapped);
-	if (s == MAP_FAILED)
-		s = map_locked(mapped);
-	if (s == MAP_FAILED) {
-		errno = ENOMEM;
-		return NULL;
+	s = mapped == page ? take_spare() : NULL;
+	if (!s)
+		s = map_pages(mapped);
+	if (!s) {
+		release_spare();
+		s = map_pages(mapped);
 	}
-	/* A child has no business with it: it would be a second copy. */
-	if (madvise(s, mapped, MADV_DONTFORK) < 0) {
-		munmap(s, mapped);
+	if (!s) {
 		errno = ENOMEM;
 		return NULL;
 	}
@@ -86,8 +169,10 @@ void secret_free(struct secret *s)
 	if (!s)
 		return;
 	mapped = s->mapped;
-	wipe(s, mapped);
-	munmap(s, mapped);
+	/* What lies behind the owner's bytes has never been written. */
+	wipe(s, sizeof(*s) + s->len);
+	if (mapped != page_bytes() || !keep_spare(s))
+		munmap(s, mapped);
 }
 
 uint8_t *secret_bytes(struct secret *s)

@@ -17,7 +17,8 @@ struct secret;
  * secret_free(). The size lives inside, so nobody can wipe too little.
  *
  * memfd_secret(2) pages where the kernel has them enabled, mlock(2)ed ones
- * otherwise; never unlocked ones.
+ * otherwise; never unlocked ones. Up to 64 pages of secrets that have been
+ * freed stay locked and zeroed for later ones.
  *
  * NULL with errno: EINVAL (size), ENOMEM (no memory, or the lock limit
  * RLIMIT_MEMLOCK is spent).

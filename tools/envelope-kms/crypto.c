@@ -3,59 +3,113 @@
 #include "crypto.h"
 
 #include <errno.h>
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
 #include <openssl/rand.h>
-#include <openssl/sha.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
-static EVP_KDF_CTX *new_kbkdf(void)
-{
-	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "KBKDF", NULL);
-	EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
+#define BLOCK_BYTES 64 /* of SHA-256 */
 
-	EVP_KDF_free(kdf);
-	return ctx;
+static EVP_MD *sha256;
+static EVP_CIPHER *aes_gcm;
+
+/* Each implicit fetch would cost as much as what it is for. */
+static void fetch_all(void)
+{
+	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+	aes_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
 }
 
+static int fetch(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, fetch_all);
+	return sha256 && aes_gcm ? 0 : -EIO;
+}
+
+/* One half of HMAC (RFC 2104): a digest of the padded key and @parts. */
+static int keyed_digest(EVP_MD_CTX *ctx, const uint8_t *key, size_t key_bytes,
+			uint8_t pad, const struct crypto_aad *parts,
+			uint8_t *ret)
+{
+	uint8_t block[BLOCK_BYTES];
+	int rc = -EIO;
+	size_t i;
+
+	memset(block, pad, sizeof(block));
+	for (i = 0; i < key_bytes; i++)
+		block[i] ^= key[i];
+	if (EVP_DigestInit_ex2(ctx, sha256, NULL) != 1 ||
+	    EVP_DigestUpdate(ctx, block, sizeof(block)) != 1)
+		goto out;
+	for (; parts->data; parts++)
+		if (EVP_DigestUpdate(ctx, parts->data, parts->bytes) != 1)
+			goto out;
+	if (EVP_DigestFinal_ex(ctx, ret, NULL) == 1)
+		rc = 0;
+out:
+	OPENSSL_cleanse(block, sizeof(block));
+	return rc;
+}
+
+/* HMAC-SHA-256 of @parts, which an entry without data ends. */
+static int hmac_parts(const uint8_t *key, size_t key_bytes,
+		      const struct crypto_aad *parts, uint8_t *ret)
+{
+	uint8_t inner[CRYPTO_SHA256_BYTES], hashed[CRYPTO_SHA256_BYTES];
+	const struct crypto_aad outer[] = { { inner, sizeof(inner) },
+					    { NULL, 0 } };
+	EVP_MD_CTX *ctx = NULL;
+	int rc = fetch();
+
+	if (rc == 0 && key_bytes > BLOCK_BYTES) {
+		rc = crypto_sha256(key, key_bytes, hashed);
+		key = hashed;
+		key_bytes = sizeof(hashed);
+	}
+	if (rc < 0)
+		return rc;
+	ctx = EVP_MD_CTX_new();
+	if (!ctx)
+		return -ENOMEM;
+	rc = keyed_digest(ctx, key, key_bytes, 0x36, parts, inner);
+	if (rc == 0)
+		rc = keyed_digest(ctx, key, key_bytes, 0x5c, outer, ret);
+	OPENSSL_cleanse(inner, sizeof(inner));
+	OPENSSL_cleanse(hashed, sizeof(hashed));
+	EVP_MD_CTX_free(ctx);
+	return rc;
+}
+
+/* NIST SP 800-108, section 4.1: one round, as the key is one block. */
 int crypto_kdf(const struct secret *key, const char *label,
 	       const uint8_t *context, size_t context_bytes,
 	       struct secret **ret)
 {
-	EVP_KDF_CTX *ctx = new_kbkdf();
-	struct secret *out = secret_new(CRYPTO_KEY_BYTES);
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_utf8_string(OSSL_KDF_PARAM_MODE, "counter", 0),
-		OSSL_PARAM_utf8_string(OSSL_KDF_PARAM_MAC, "HMAC", 0),
-		OSSL_PARAM_utf8_string(OSSL_KDF_PARAM_DIGEST, "SHA256", 0),
-		OSSL_PARAM_octet_string(OSSL_KDF_PARAM_KEY,
-					(void *)secret_cbytes(key),
-					secret_len(key)),
-		OSSL_PARAM_octet_string(OSSL_KDF_PARAM_SALT, (void *)label,
-					strlen(label)),
-		OSSL_PARAM_octet_string(OSSL_KDF_PARAM_INFO, (void *)context,
-					context_bytes),
-		OSSL_PARAM_END
+	static const uint8_t round[] = { 0, 0, 0, 1 };
+	static const uint8_t bits[] = { 0, 0, 1, 0 };
+	const struct crypto_aad parts[] = {
+		{ round, sizeof(round) },
+		{ (const uint8_t *)label, strlen(label) + 1 },
+		{ context, context_bytes },
+		{ bits, sizeof(bits) },
+		{ NULL, 0 }
 	};
+	struct secret *out = secret_new(CRYPTO_KEY_BYTES);
 	int rc = -ENOMEM;
 
-	if (!ctx || !out)
-		goto out;
-	rc = -EIO;
-	if (EVP_KDF_derive(ctx, secret_bytes(out), CRYPTO_KEY_BYTES,
-			   params) != 1)
-		goto out;
+	if (!out)
+		return rc;
+	rc = hmac_parts(secret_cbytes(key), secret_len(key), parts,
+			secret_bytes(out));
+	if (rc < 0) {
+		secret_free(out);
+		return rc;
+	}
 	*ret = out;
-	out = NULL;
-	rc = 0;
-out:
-	secret_free(out);
-	EVP_KDF_CTX_free(ctx);
-	return rc;
+	return 0;
 }
 
 /* Key, zero IV and the additional data, for either direction. */
@@ -65,10 +119,10 @@ static int begin_gcm(EVP_CIPHER_CTX *ctx, const struct secret *key,
 	static const uint8_t iv[12];
 	int n;
 
-	if (secret_len(key) != CRYPTO_KEY_BYTES)
+	if (secret_len(key) != CRYPTO_KEY_BYTES || fetch() < 0)
 		return -EIO;
-	if (EVP_CipherInit_ex(ctx, EVP_aes_256_gcm(), NULL,
-			      secret_cbytes(key), iv, encrypt) != 1)
+	if (EVP_CipherInit_ex(ctx, aes_gcm, NULL, secret_cbytes(key), iv,
+			      encrypt) != 1)
 		return -EIO;
 	for (; aad->data; aad++)
 		if (EVP_CipherUpdate(ctx, NULL, &n, aad->data,
@@ -134,17 +188,19 @@ out:
 int crypto_hmac(const uint8_t *key, size_t key_bytes, const void *data,
 		size_t bytes, uint8_t ret[static CRYPTO_SHA256_BYTES])
 {
-	unsigned int n;
+	const struct crypto_aad parts[] = { { data, bytes }, { NULL, 0 } };
 
-	if (!HMAC(EVP_sha256(), key, (int)key_bytes, data, bytes, ret, &n))
-		return -EIO;
-	return 0;
+	return hmac_parts(key, key_bytes, parts, ret);
 }
 
 int crypto_sha256(const void *data, size_t bytes,
 		  uint8_t ret[static CRYPTO_SHA256_BYTES])
 {
-	if (EVP_Digest(data, bytes, ret, NULL, EVP_sha256(), NULL) != 1)
+	int rc = fetch();
+
+	if (rc < 0)
+		return rc;
+	if (EVP_Digest(data, bytes, ret, NULL, sha256, NULL) != 1)
 		return -EIO;
 	return 0;
 }

@@ -12,7 +12,8 @@
 #define FILE_SUBKEYS "subkeys.db"
 #define FILE_DATABASE "kms.db"
 #define FILE_AUDIT_DIR "audit"
-#define FILE_AUDIT "audit/audit.log"
+#define FILE_AUDIT_LOG "audit.log" /* in it */
+#define FILE_AUDIT FILE_AUDIT_DIR "/" FILE_AUDIT_LOG
 #define FILE_CA "ca.pem"
 #define FILE_CA_KEY "ca.key"
 #define FILE_CERTIFICATE "server.pem"

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The SQLite connection: durability, transactions, settings. */
+/* Databases, transactions, statements, settings. */
 #include "store.h"
 
 #include <errno.h>
 #include <libgen.h>
-#include <pthread.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,103 +16,11 @@
 #include "log.h"
 #include "store_private.h"
 
-struct store {
-	sqlite3 *db;
-	pthread_mutex_t lock; /* the connection; recursive */
-	char *path;
-	struct store *subkeys; /* beside it; NULL in that one itself */
-};
-
-/*
- * FULL makes a commit in WAL mode durable before it returns; secure_delete
- * overwrites what is deleted.
- */
-static const char pragmas[] =
-	"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-	"PRAGMA secure_delete=ON; PRAGMA foreign_keys=ON;"
-	"PRAGMA trusted_schema=OFF; PRAGMA temp_store=MEMORY;";
-
 /* In a file of its own, which no backup of the database has. */
 static const char subkey_schema[] =
 	"CREATE TABLE IF NOT EXISTS subkey (region TEXT, key_id TEXT,"
 	" material_id TEXT, subkey BLOB NOT NULL,"
 	" PRIMARY KEY (region, key_id, material_id)) WITHOUT ROWID;";
-
-static int convert(struct store *s, int rc, const char *what)
-{
-	switch (rc & 0xff) {
-	case SQLITE_OK:
-	case SQLITE_ROW:
-	case SQLITE_DONE:
-		return 0;
-	case SQLITE_CONSTRAINT:
-		return -EEXIST;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return -EBUSY;
-	case SQLITE_NOMEM:
-		return -ENOMEM;
-	}
-	log_error("database: %s: %s", what, sqlite3_errmsg(s->db));
-	return (rc & 0xff) == SQLITE_FULL ? -ENOSPC : -EIO;
-}
-
-void store_lock(struct store *s)
-{
-	pthread_mutex_lock(&s->lock);
-}
-
-void store_unlock(struct store *s)
-{
-	pthread_mutex_unlock(&s->lock);
-}
-
-int store_execute(struct store *s, const char *sql)
-{
-	int rc;
-
-	store_lock(s);
-	rc = convert(s, sqlite3_exec(s->db, sql, NULL, NULL, NULL), sql);
-	store_unlock(s);
-	return rc;
-}
-
-static int open_database(const char *path, int flags, struct store **ret)
-{
-	struct store *s = calloc(1, sizeof(*s));
-	pthread_mutexattr_t attr;
-	int rc;
-
-	if (!s)
-		return -ENOMEM;
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
-	pthread_mutex_init(&s->lock, &attr);
-	pthread_mutexattr_destroy(&attr);
-	rc = convert(s, sqlite3_open_v2(path, &s->db,
-					flags | SQLITE_OPEN_READWRITE |
-					SQLITE_OPEN_NOMUTEX |
-					SQLITE_OPEN_NOFOLLOW, NULL), path);
-	s->path = strdup(path);
-	if (!s->path)
-		rc = -ENOMEM;
-	if (rc == 0) {
-		sqlite3_busy_timeout(s->db, 5000);
-		sqlite3_extended_result_codes(s->db, 1);
-		rc = store_execute(s, pragmas);
-	}
-	if (rc < 0) {
-		store_close(s);
-		return rc;
-	}
-	*ret = s;
-	return 0;
-}
-
-struct store *store_subkeys(struct store *s)
-{
-	return s->subkeys;
-}
 
 /* "subkeys.db" beside the database; NULL: no memory. */
 static char *subkeys_path(const char *path)
@@ -145,7 +52,7 @@ static int check_subkeys(struct store *s, const char *path)
 static int make_subkeys(struct store *s, const char *path)
 {
 	char *copy = strdup(path);
-	int rc = copy ? store_execute(s->subkeys, subkey_schema) : -ENOMEM;
+	int rc = copy ? store_execute(store_subkeys(s), subkey_schema) : -ENOMEM;
 
 	if (rc == 0)
 		rc = dir_sync(dirname(copy));
@@ -157,12 +64,12 @@ static int make_subkeys(struct store *s, const char *path)
 
 static int open_subkeys(struct store *s)
 {
-	char *path = subkeys_path(s->path);
+	char *path = subkeys_path(store_path(s));
 	mode_t mask = umask(0077);
 	int rc = path ? check_subkeys(s, path) : -ENOMEM;
 
 	if (rc == 0)
-		rc = open_database(path, SQLITE_OPEN_CREATE, &s->subkeys);
+		rc = store_connect_subkeys(s, path);
 	umask(mask);
 	if (rc == 0)
 		rc = make_subkeys(s, path);
@@ -174,7 +81,7 @@ int store_create(const char *path, struct store **ret)
 {
 	mode_t mask = umask(0077);
 	struct store *s = NULL;
-	int rc = open_database(path, SQLITE_OPEN_CREATE, &s);
+	int rc = store_connect(path, SQLITE_OPEN_CREATE, &s);
 
 	umask(mask);
 	if (rc < 0)
@@ -193,7 +100,7 @@ int store_create(const char *path, struct store **ret)
 int store_open(const char *path, struct store **ret)
 {
 	struct store *s = NULL;
-	int rc = open_database(path, 0, &s);
+	int rc = store_connect(path, 0, &s);
 
 	if (rc < 0)
 		return rc;
@@ -208,27 +115,16 @@ int store_open(const char *path, struct store **ret)
 	return 0;
 }
 
-void store_close(struct store *s)
-{
-	if (!s)
-		return;
-	store_close(s->subkeys);
-	sqlite3_close(s->db);
-	free(s->path);
-	pthread_mutex_destroy(&s->lock);
-	free(s);
-}
-
 void store_forget_copies(struct store *s)
 {
-	store_schema_forget_copies(s->path);
+	store_schema_forget_copies(store_path(s));
 }
 
 int store_begin(struct store *s)
 {
 	int rc;
 
-	store_lock(s);
+	store_write_lock(s);
 	rc = store_execute(s, "BEGIN IMMEDIATE");
 	if (rc < 0)
 		store_unlock(s);
@@ -249,25 +145,6 @@ void store_rollback(struct store *s)
 {
 	store_execute(s, "ROLLBACK");
 	store_unlock(s);
-}
-
-static int truncate_log(struct store *s)
-{
-	int rc;
-
-	store_lock(s);
-	rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE,
-				       NULL, NULL);
-	rc = convert(s, rc, "checkpoint");
-	store_unlock(s);
-	return rc;
-}
-
-int store_truncate_log(struct store *s)
-{
-	int rc = truncate_log(s);
-
-	return rc < 0 ? rc : truncate_log(s->subkeys);
 }
 
 static int bind_all(sqlite3_stmt *stmt, const char *types, va_list args)
@@ -298,13 +175,13 @@ static int query_args(struct store *s, sqlite3_stmt **ret, const char *sql,
 		      const char *types, va_list args)
 {
 	sqlite3_stmt *stmt = NULL;
-	int rc = sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL);
+	int rc = store_prepare(s, sql, &stmt);
 
 	if (rc == SQLITE_OK)
 		rc = bind_all(stmt, types, args);
-	rc = convert(s, rc, sql);
+	rc = store_convert(s, rc, sql);
 	if (rc < 0)
-		sqlite3_finalize(stmt);
+		store_finish(stmt);
 	else
 		*ret = stmt;
 	return rc;
@@ -328,12 +205,7 @@ int store_step(struct store *s, sqlite3_stmt *stmt)
 
 	if (rc == SQLITE_ROW)
 		return 1;
-	return convert(s, rc, sqlite3_sql(stmt));
-}
-
-void store_finish(sqlite3_stmt *stmt)
-{
-	sqlite3_finalize(stmt);
+	return store_convert(s, rc, sqlite3_sql(stmt));
 }
 
 int store_run(struct store *s, const char *sql, const char *types, ...)
@@ -342,7 +214,7 @@ int store_run(struct store *s, const char *sql, const char *types, ...)
 	va_list args;
 	int rc;
 
-	store_lock(s);
+	store_write_lock(s);
 	va_start(args, types);
 	rc = query_args(s, &stmt, sql, types, args);
 	va_end(args);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The database: all SQL of the program is in store*.c. One connection behind
- * one recursive lock; every function here may be called from any thread and
- * may sleep on the disk. Times are milliseconds since 1970, UTC.
+ * The database: all SQL of the program is in store*.c. One connection writes,
+ * behind one recursive lock, and a few read beside it; every function here
+ * may be called from any thread and may sleep on the disk. Times are milliseconds since 1970, UTC.
  *
  * Errors of all functions: -EIO (SQLite failed; its message has been logged),
  * -ENOSPC (the disk is full), -ENOMEM. Others are listed.

@@ -9,11 +9,31 @@
 
 #include "store.h"
 
-/* The database of subkeys, whose lock is taken last. */
+/*
+ * Connections (store_connection.c). Everything below runs between a lock and
+ * store_unlock(); both nest. store_lock() is for queries: one of a few
+ * connections that only read, or, inside of a transaction, the one that
+ * writes. store_write_lock() waits for the latter.
+ */
+int store_connect(const char *path, int flags, struct store **ret);
+const char *store_path(const struct store *s);
+
+/*
+ * The database of subkeys, whose lock is taken last. store_connect_subkeys()
+ * makes it where there is none.
+ */
+int store_connect_subkeys(struct store *s, const char *path);
 struct store *store_subkeys(struct store *s);
 
 void store_lock(struct store *s);
+void store_write_lock(struct store *s);
 void store_unlock(struct store *s);
+
+/* An errno for SQLite's @rc; others than its usual ones are logged. */
+int store_convert(struct store *s, int rc, const char *what);
+
+/* An SQLite code. Statements are kept for the next time. */
+int store_prepare(struct store *s, const char *sql, sqlite3_stmt **ret);
 
 /*
  * A statement with its arguments, under the lock that the caller holds.

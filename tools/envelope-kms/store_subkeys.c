@@ -96,7 +96,7 @@ int store_shred_one(struct store *s)
 	int rc;
 
 	/* Nobody is inside a transaction that may yet be taken back. */
-	store_lock(s);
+	store_write_lock(s);
 	rc = next_noted(s, &key, material_id);
 	if (rc == 0)
 		rc = store_run(store_subkeys(s), "DELETE FROM subkey" PLACE,

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Lines that are durable when the call returns, many to a flush. */
+#include "audit_log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "files.h"
+#include "log.h"
+#include "process.h"
+
+#define FIRST_BYTES (16 * 1024)
+
+/* Lines that go to the disk together; lives until its last caller has left. */
+struct batch {
+	char *data;
+	size_t used, size;    /* bytes */
+	unsigned int callers; /* in audit_log_append() */
+	pthread_cond_t changed; /* done, or one of them is to write */
+	bool done;
+	int rc;
+};
+
+struct audit_log {
+	char *folder;
+	char *path;             /* in the folder */
+	pthread_mutex_t lock;   /* next, writing, the batches */
+	pthread_cond_t idle;    /* for who waits to move the file */
+	struct batch *next;     /* gathers lines; NULL: none yet */
+	bool writing;           /* somebody has the file */
+	int fd;                 /* append only; negative: not open; of who writes */
+};
+
+/* A new trail's name lasts from here on, as each record in it will. */
+static int open_file(const struct audit_log *log)
+{
+	int fd = open(log->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC,
+		      0600);
+	int rc = fd < 0 ? -errno : dir_sync(log->folder);
+
+	if (rc == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+int audit_log_open(const char *folder, const char *name,
+		   struct audit_log **ret)
+{
+	struct audit_log *log = calloc(1, sizeof(*log));
+
+	if (!log)
+		return -ENOMEM;
+	log->fd = -1;
+	log->folder = strdup(folder);
+	log->path = file_path(folder, name);
+	if (!log->folder || !log->path) {
+		audit_log_close(log);
+		return -ENOMEM;
+	}
+	pthread_mutex_init(&log->lock, NULL);
+	pthread_cond_init(&log->idle, NULL);
+	log->fd = open_file(log);
+	if (log->fd < 0)
+		log_warn("%s: cannot open the audit trail, refusing all calls until that is mended: %s",
+			 log->path, strerror(-log->fd));
+	*ret = log;
+	return 0;
+}
+
+void audit_log_close(struct audit_log *log)
+{
+	if (!log)
+		return;
+	if (log->fd >= 0)
+		close(log->fd);
+	free(log->folder);
+	free(log->path);
+	free(log);
+}
+
+static int write_all(int fd, const char *data, size_t bytes)
+{
+	while (bytes) {
+		ssize_t n = write(fd, data, bytes);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		data += n;
+		bytes -= (size_t)n;
+	}
+	return 0;
+}
+
+/*
+ * A trail that was removed while it is open would take records that nobody
+ * can ever read: they go to a new one.
+ */
+static int find_file(struct audit_log *log, struct stat *ret)
+{
+	if (log->fd >= 0 && fstat(log->fd, ret) == 0 && ret->st_nlink > 0)
+		return 0;
+	if (log->fd >= 0) {
+		log_warn("%s: the audit trail was removed, beginning another",
+			 log->path);
+		close(log->fd);
+	}
+	log->fd = open_file(log);
+	if (log->fd < 0)
+		return log->fd;
+	return fstat(log->fd, ret) < 0 ? -errno : 0;
+}
+
+/*
+ * Records that did not become durable are taken back, so that a full disk
+ * leaves no torn line in front of the next record.
+ */
+static int write_durably(struct audit_log *log, const char *data, size_t bytes)
+{
+	struct stat st;
+	int rc = find_file(log, &st);
+
+	if (rc < 0)
+		return rc;
+	rc = write_all(log->fd, data, bytes);
+	if (rc == 0 && fdatasync(log->fd) < 0)
+		rc = -errno;
+	if (rc < 0 && S_ISREG(st.st_mode) &&
+	    ftruncate(log->fd, st.st_size) < 0)
+		log_error("%s: cannot take back a torn record: %s", log->path,
+			  strerror(errno));
+	return rc;
+}
+
+/* The lock is held; on success @line is in the batch. */
+static int join(struct audit_log *log, const char *line, size_t bytes)
+{
+	struct batch *b = log->next;
+	char *bigger;
+	size_t size;
+
+	if (!b) {
+		b = log->next = calloc(1, sizeof(*b));
+		if (!b)
+			return -ENOMEM;
+		pthread_cond_init(&b->changed, NULL);
+	}
+	size = b->size ? b->size : FIRST_BYTES;
+	while (size < b->used + bytes)
+		size *= 2;
+	if (size > b->size) {
+		bigger = wiping_realloc(b->data, size);
+		if (!bigger)
+			return -ENOMEM;
+		b->data = bigger;
+		b->size = size;
+	}
+	memcpy(b->data + b->used, line, bytes);
+	b->used += bytes;
+	b->callers++;
+	return 0;
+}
+
+/* One of those who wait is enough: it writes for all. The lock is held. */
+static void leave_file(struct audit_log *log)
+{
+	log->writing = false;
+	pthread_cond_signal(&log->idle);
+	if (log->next)
+		pthread_cond_signal(&log->next->changed);
+}
+
+/* The lock is held, and let go while the disk works. */
+static void write_batch(struct audit_log *log)
+{
+	struct batch *b = log->next;
+	int rc;
+
+	log->next = NULL;
+	log->writing = true;
+	pthread_mutex_unlock(&log->lock);
+	rc = write_durably(log, b->data, b->used);
+	if (rc < 0)
+		log_error("%s: cannot write the audit trail, refusing the call: %s",
+			  log->path, strerror(-rc));
+	pthread_mutex_lock(&log->lock);
+	b->rc = rc;
+	b->done = true;
+	pthread_cond_broadcast(&b->changed);
+	leave_file(log);
+}
+
+int audit_log_append(struct audit_log *log, const char *line, size_t bytes)
+{
+	struct batch *b;
+	int rc;
+
+	pthread_mutex_lock(&log->lock);
+	rc = join(log, line, bytes);
+	b = log->next;
+	if (rc < 0)
+		goto out;
+	/* Whoever finds the disk idle writes for all who have come so far. */
+	while (!b->done) {
+		if (log->writing)
+			pthread_cond_wait(&b->changed, &log->lock);
+		else
+			write_batch(log);
+	}
+	rc = b->rc;
+	if (--b->callers == 0) {
+		pthread_cond_destroy(&b->changed);
+		wiping_free(b->data);
+		free(b);
+	}
+out:
+	pthread_mutex_unlock(&log->lock);
+	return rc;
+}
+
+static int move_file(struct audit_log *log, const char *path)
+{
+	struct stat st;
+	int rc = find_file(log, &st);
+
+	if (rc < 0)
+		return rc;
+	if (st.st_size == 0)
+		return -ENOENT;
+	if (rename(log->path, path) < 0)
+		return -errno;
+	close(log->fd);
+	/* Where that fails, the next line tries again, or is refused. */
+	log->fd = open_file(log);
+	return log->fd < 0 ? log->fd : 0;
+}
+
+int audit_log_rotate(struct audit_log *log, const char *path)
+{
+	int rc;
+
+	pthread_mutex_lock(&log->lock);
+	while (log->writing)
+		pthread_cond_wait(&log->idle, &log->lock);
+	log->writing = true;
+	pthread_mutex_unlock(&log->lock);
+	rc = move_file(log, path);
+	pthread_mutex_lock(&log->lock);
+	leave_file(log);
+	pthread_mutex_unlock(&log->lock);
+	return rc;
+}

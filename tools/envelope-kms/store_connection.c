@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Which SQLite connection a thread works with, and its statements. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "store_private.h"
+
+#define READERS_MAX 4
+#define STATEMENTS 64 /* kept by a connection */
+#define PARTS 2       /* the database, and that of the subkeys */
+#define BUSY_MS 5000
+
+/*
+ * FULL makes a commit in WAL mode durable before it returns; secure_delete
+ * overwrites what is deleted.
+ */
+static const char writer_pragmas[] =
+	"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+	"PRAGMA secure_delete=ON; PRAGMA foreign_keys=ON;"
+	"PRAGMA trusted_schema=OFF; PRAGMA temp_store=MEMORY;";
+
+static const char reader_pragmas[] =
+	"PRAGMA query_only=ON; PRAGMA trusted_schema=OFF;"
+	"PRAGMA temp_store=MEMORY; PRAGMA cache_size=-1000;";
+
+struct statement {
+	sqlite3_stmt *stmt; /* NULL: none */
+	bool busy;          /* between store_query() and store_finish() */
+};
+
+struct connection {
+	sqlite3 *db;
+	struct connection *next; /* of the idle readers */
+	struct statement statements[STATEMENTS];
+};
+
+struct store {
+	char *path;
+	int part;                   /* of mine[] */
+	struct store *subkeys;      /* NULL in that one itself */
+	pthread_mutex_t write_lock; /* writer; recursive */
+	struct connection *writer;
+	pthread_mutex_t read_lock;  /* idle, readers */
+	pthread_cond_t freed;       /* an idle reader has come back */
+	struct connection *idle;
+	unsigned int readers;       /* open, idle or not */
+};
+
+/*
+ * What this thread has got by store_lock() or store_write_lock(). A writer
+ * reads what it has written, everybody else what has been committed, without
+ * waiting for a writer that waits for the disk.
+ */
+static _Thread_local struct mine {
+	struct connection *connection; /* NULL: none */
+	unsigned int depth;
+	bool writes;
+	struct connection *reader; /* it had, as it began to write */
+	unsigned int reader_depth;
+} mine[PARTS];
+
+static sqlite3 *database(const struct store *s)
+{
+	const struct connection *c = mine[s->part].connection;
+
+	return c ? c->db : s->writer->db;
+}
+
+int store_convert(struct store *s, int rc, const char *what)
+{
+	switch (rc & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE:
+		return 0;
+	case SQLITE_CONSTRAINT:
+		return -EEXIST;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return -EBUSY;
+	case SQLITE_NOMEM:
+		return -ENOMEM;
+	}
+	log_error("database: %s: %s", what, sqlite3_errmsg(database(s)));
+	return (rc & 0xff) == SQLITE_FULL ? -ENOSPC : -EIO;
+}
+
+static void disconnect(struct connection *c)
+{
+	size_t i;
+
+	if (!c)
+		return;
+	for (i = 0; i < STATEMENTS; i++)
+		sqlite3_finalize(c->statements[i].stmt);
+	sqlite3_close(c->db);
+	free(c);
+}
+
+static int open_connection(const char *path, int flags, const char *pragmas,
+			   struct connection **ret)
+{
+	struct connection *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (!c)
+		return SQLITE_NOMEM;
+	rc = sqlite3_open_v2(path, &c->db, flags | SQLITE_OPEN_READWRITE |
+			     SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
+	if (rc == SQLITE_OK) {
+		sqlite3_busy_timeout(c->db, BUSY_MS);
+		sqlite3_extended_result_codes(c->db, 1);
+		rc = sqlite3_exec(c->db, pragmas, NULL, NULL, NULL);
+	}
+	if (rc != SQLITE_OK) {
+		log_error("database: %s: %s", path, c->db ?
+			  sqlite3_errmsg(c->db) : sqlite3_errstr(rc));
+		disconnect(c);
+		return rc;
+	}
+	*ret = c;
+	return SQLITE_OK;
+}
+
+static void init_locks(struct store *s)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&s->write_lock, &attr);
+	pthread_mutexattr_destroy(&attr);
+	pthread_mutex_init(&s->read_lock, NULL);
+	pthread_cond_init(&s->freed, NULL);
+}
+
+static int connect_part(const char *path, int flags, int part,
+			struct store **ret)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	int rc = SQLITE_NOMEM;
+
+	if (!s)
+		return -ENOMEM;
+	s->part = part;
+	init_locks(s);
+	s->path = strdup(path);
+	if (s->path)
+		rc = open_connection(path, flags, writer_pragmas, &s->writer);
+	if (rc != SQLITE_OK) {
+		store_close(s);
+		rc &= 0xff;
+		return rc == SQLITE_NOMEM ? -ENOMEM :
+		       rc == SQLITE_BUSY ? -EBUSY :
+		       rc == SQLITE_FULL ? -ENOSPC : -EIO;
+	}
+	*ret = s;
+	return 0;
+}
+
+int store_connect(const char *path, int flags, struct store **ret)
+{
+	return connect_part(path, flags, 0, ret);
+}
+
+int store_connect_subkeys(struct store *s, const char *path)
+{
+	return connect_part(path, SQLITE_OPEN_CREATE, 1, &s->subkeys);
+}
+
+struct store *store_subkeys(struct store *s)
+{
+	return s->subkeys;
+}
+
+void store_close(struct store *s)
+{
+	struct connection *c;
+
+	if (!s)
+		return;
+	store_close(s->subkeys);
+	while ((c = s->idle)) {
+		s->idle = c->next;
+		disconnect(c);
+	}
+	disconnect(s->writer);
+	pthread_mutex_destroy(&s->write_lock);
+	pthread_mutex_destroy(&s->read_lock);
+	pthread_cond_destroy(&s->freed);
+	free(s->path);
+	free(s);
+}
+
+const char *store_path(const struct store *s)
+{
+	return s->path;
+}
+
+/* NULL: it cannot be opened now. */
+static struct connection *take_reader(struct store *s)
+{
+	struct connection *c = NULL;
+
+	pthread_mutex_lock(&s->read_lock);
+	while (!s->idle && s->readers == READERS_MAX)
+		pthread_cond_wait(&s->freed, &s->read_lock);
+	if (s->idle) {
+		c = s->idle;
+		s->idle = c->next;
+	} else {
+		s->readers++;
+	}
+	pthread_mutex_unlock(&s->read_lock);
+	if (c || open_connection(s->path, 0, reader_pragmas, &c) == SQLITE_OK)
+		return c;
+	pthread_mutex_lock(&s->read_lock);
+	s->readers--;
+	pthread_cond_signal(&s->freed);
+	pthread_mutex_unlock(&s->read_lock);
+	return NULL;
+}
+
+static void give_reader(struct store *s, struct connection *c)
+{
+	pthread_mutex_lock(&s->read_lock);
+	c->next = s->idle;
+	s->idle = c;
+	pthread_cond_signal(&s->freed);
+	pthread_mutex_unlock(&s->read_lock);
+}
+
+void store_write_lock(struct store *s)
+{
+	struct mine *m = &mine[s->part];
+
+	pthread_mutex_lock(&s->write_lock);
+	if (m->depth && !m->writes) {
+		m->reader = m->connection;
+		m->reader_depth = m->depth;
+		m->depth = 0;
+	}
+	m->connection = s->writer;
+	m->writes = true;
+	m->depth++;
+}
+
+void store_lock(struct store *s)
+{
+	struct mine *m = &mine[s->part];
+	struct connection *reader;
+
+	if (m->depth) {
+		if (m->writes)
+			pthread_mutex_lock(&s->write_lock);
+		m->depth++;
+		return;
+	}
+	reader = take_reader(s);
+	if (!reader) {
+		store_write_lock(s);
+		return;
+	}
+	m->connection = reader;
+	m->writes = false;
+	m->depth = 1;
+}
+
+void store_unlock(struct store *s)
+{
+	struct mine *m = &mine[s->part];
+	struct connection *c = m->connection;
+	bool writes = m->writes;
+
+	if (--m->depth == 0) {
+		m->connection = writes ? m->reader : NULL;
+		m->depth = writes ? m->reader_depth : 0;
+		m->writes = false;
+		m->reader = NULL;
+		m->reader_depth = 0;
+		if (!writes)
+			give_reader(s, c);
+	}
+	if (writes)
+		pthread_mutex_unlock(&s->write_lock);
+}
+
+/* FNV-1a, 32 bits. */
+static struct statement *place_of(struct connection *c, const char *sql)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *sql; sql++)
+		h = (h ^ (unsigned char)*sql) * 16777619u;
+	return &c->statements[h % STATEMENTS];
+}
+
+int store_prepare(struct store *s, const char *sql, sqlite3_stmt **ret)
+{
+	struct statement *kept = place_of(mine[s->part].connection, sql);
+	sqlite3_stmt *stmt = NULL;
+	int rc;
+
+	if (kept->stmt && !kept->busy &&
+	    strcmp(sqlite3_sql(kept->stmt), sql) == 0) {
+		kept->busy = true;
+		*ret = kept->stmt;
+		return SQLITE_OK;
+	}
+	rc = sqlite3_prepare_v2(database(s), sql, -1, &stmt, NULL);
+	if (rc != SQLITE_OK)
+		return rc;
+	if (!kept->busy) {
+		sqlite3_finalize(kept->stmt);
+		kept->stmt = stmt;
+		kept->busy = true;
+	}
+	*ret = stmt;
+	return SQLITE_OK;
+}
+
+/* Which of this thread's connections a statement belongs to. */
+static struct connection *owner_of(sqlite3_stmt *stmt)
+{
+	int part;
+
+	for (part = 0; part < PARTS - 1; part++)
+		if (mine[part].connection &&
+		    mine[part].connection->db == sqlite3_db_handle(stmt))
+			break;
+	return mine[part].connection;
+}
+
+void store_finish(sqlite3_stmt *stmt)
+{
+	struct statement *kept;
+
+	if (!stmt)
+		return;
+	kept = place_of(owner_of(stmt), sqlite3_sql(stmt));
+	if (kept->stmt != stmt) {
+		sqlite3_finalize(stmt);
+		return;
+	}
+	sqlite3_reset(stmt);
+	sqlite3_clear_bindings(stmt);
+	kept->busy = false;
+}
+
+int store_execute(struct store *s, const char *sql)
+{
+	int rc;
+
+	store_write_lock(s);
+	rc = store_convert(s, sqlite3_exec(database(s), sql, NULL, NULL,
+					   NULL), sql);
+	store_unlock(s);
+	return rc;
+}
+
+static int truncate_log(struct store *s)
+{
+	int rc;
+
+	store_write_lock(s);
+	rc = sqlite3_wal_checkpoint_v2(database(s), NULL,
+				       SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	rc = store_convert(s, rc, "checkpoint");
+	store_unlock(s);
+	return rc;
+}
+
+int store_truncate_log(struct store *s)
+{
+	int rc = truncate_log(s);
+
+	return rc < 0 ? rc : truncate_log(s->subkeys);
+}
