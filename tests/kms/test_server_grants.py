@@ -188,9 +188,12 @@ class Making(GrantCase):
         key, arn = self.new_key()
         first = self.grant(key)
         self.server.sql(
-            "INSERT INTO kms_grant SELECT region, key_id,"
-            " printf('%064x', n.value), account, issuer, name, grantee,"
-            " grantee_uid, retiring, printf('%032x', n.value), operations, 1,"
+            "INSERT INTO kms_grant (region, key_id, grant_id, account,"
+            " issuer, name, grantee, grantee_uid, retiring, retiring_uid,"
+            " anchor, operations, constraint_kind, pairs, created_ms)"
+            " SELECT region, key_id, printf('%064x', n.value), account,"
+            " issuer, name, grantee, grantee_uid, retiring, retiring_uid,"
+            " printf('%032x', n.value), operations, 1,"
             " '{\"n\":\"' || n.value || '\"}', created_ms FROM kms_grant g,"
             " (WITH RECURSIVE c(value) AS (SELECT 1 UNION ALL SELECT value"
             " + 1 FROM c WHERE value < 49999) SELECT value FROM c) n"

@@ -232,7 +232,7 @@ int authorise(struct call *c, const struct facts *f,
 		return 0;
 	/* A grant needs no policy, but a session stays within its own. */
 	if (v.session & POLICY_ALLOWS) {
-		rc = grant_allows(c, key, f);
+		rc = grant_allows(c, key, f, v.own & POLICY_ALLOWS);
 		if (rc != 0)
 			return rc < 0 ? rc : 0;
 	}

@@ -167,31 +167,6 @@ static int check_request(struct call *c, const struct request *r)
 	return check_pairs(c, r);
 }
 
-/* What conditions of policies ask of this operation. */
-static int state_facts(struct call *c, struct request *r)
-{
-	struct facts *f = &r->facts;
-	int rc = facts_add(f, "kms:GranteePrincipal", r->grantee);
-	int i;
-
-	facts_read(c, NULL, f);
-	f->context = r->pairs;
-	if (rc == 0 && r->retiring)
-		rc = facts_add(f, "kms:RetiringPrincipal", r->retiring);
-	if (rc == 0 && r->constraint != GRANT_ANY)
-		rc = facts_add(f, "kms:GrantConstraintType",
-			       r->constraint == GRANT_EQUALS ?
-			       "EncryptionContextEquals" :
-			       "EncryptionContextSubset");
-	for (i = 0; rc == 0 && grant_operations[i]; i++)
-		if (r->operations & INT64_C(1) << i)
-			rc = facts_add(f, "kms:GrantOperations",
-				       grant_operations[i]);
-	if (rc == 0)
-		rc = facts_add_bool(f, "kms:GrantIsForAWSResource", false);
-	return rc;
-}
-
 /* A symmetric key has no use for the rest, and DescribeKey is for all. */
 static int check_key(struct call *c, const struct request *r,
 		     const struct key_row *key)
@@ -285,13 +260,12 @@ static int create(struct call *c, const struct request *r,
 		  const struct key_row *key)
 {
 	struct grant_row g = { .pairs = NULL };
-	char unused[sizeof(g.grantee_uid)];
 	int rc = check_key(c, r, key);
 
 	if (rc == 0)
 		rc = fill_row(c, r, key, &g);
 	if (rc == 0 && r->retiring)
-		rc = principal_check(c, r->retiring, unused);
+		rc = principal_check(c, r->retiring, g.retiring_uid);
 	if (rc == 0)
 		rc = require_state(c, key, STATES_UNUSABLE &
 				   ~STATE_UNAVAILABLE);
@@ -315,14 +289,13 @@ int op_create_grant(struct call *c)
 		rc = check_request(c, &r);
 	if (rc == 0)
 		rc = grant_tokens_check(c);
-	if (rc == 0)
-		rc = state_facts(c, &r);
+	/* Policies see the constraint as the context that it demands. */
+	r.facts.context = r.pairs;
 	if (rc == 0)
 		rc = resolve_key(c, r.key_id, RESOLVE_KEY_ONLY, &r.facts,
 				 &key);
 	if (rc == 0)
 		rc = create(c, &r, &key);
-	facts_free(&r.facts);
 	key_row_free(&key);
 	return rc;
 }

@@ -38,7 +38,7 @@ static int may_retire(struct call *c, const struct grant_row *g)
 	int rc;
 
 	key_arn(g, arn);
-	if (grant_is_caller(c, g->retiring, "") ||
+	if (grant_is_caller(c, g->retiring, g->retiring_uid) ||
 	    (g->operations & grant_operation("RetireGrant") &&
 	     grant_is_caller(c, g->grantee, g->grantee_uid)))
 		return call_touches(c, arn);
@@ -48,7 +48,6 @@ static int may_retire(struct call *c, const struct grant_row *g)
 				 c->who.user.arn, arn);
 	rc = resolve_key(c, arn, RESOLVE_KEY_ONLY, &f, &key);
 	key_row_free(&key);
-	facts_free(&f);
 	return rc;
 }
 
@@ -79,7 +78,6 @@ static int find_grant(struct call *c, const char *key_id, const char *id,
 	if (rc == 0)
 		rc = not_found(c, id);
 	key_row_free(&key);
-	facts_free(&f);
 	return rc;
 }
 
@@ -139,8 +137,6 @@ int op_revoke_grant(struct call *c)
 	if (rc == 0)
 		rc = grant_id_check(c, id);
 	if (rc == 0)
-		rc = facts_add_bool(&f, "kms:GrantIsForAWSResource", false);
-	if (rc == 0)
 		rc = resolve_key(c, key_id, RESOLVE_KEY_ONLY, &f, &key);
 	if (rc == 0)
 		rc = store_grant_get(c->server->store, key.region, key.key_id,
@@ -153,6 +149,5 @@ int op_revoke_grant(struct call *c)
 		rc = store_grant_delete(c->server->store, &g);
 	grant_row_free(&g);
 	key_row_free(&key);
-	facts_free(&f);
 	return rc;
 }

@@ -5,9 +5,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+
+#include "grants.h"
+#include "store_tags.h"
 
 /* Conditions that are members of the request, by default or as sent. */
 static const struct {
@@ -159,13 +163,16 @@ static json_t *request_tags(const struct call *c, const char *name)
 /* Equals, Subset, or absent where the grant has no constraint. */
 static json_t *constraint_type(const struct call *c)
 {
-	json_t *constraints = json_object_get(c->params, "Constraints");
+	const json_t *pairs;
 
-	if (json_object_get(constraints, "EncryptionContextEquals"))
+	switch (grant_requested(c, &pairs)) {
+	case GRANT_EQUALS:
 		return json_string("EncryptionContextEquals");
-	if (json_object_get(constraints, "EncryptionContextSubset"))
+	case GRANT_SUBSET:
 		return json_string("EncryptionContextSubset");
-	return NULL;
+	default:
+		return NULL;
+	}
 }
 
 static json_t *from_key(const struct key_row *key, const char *name)
@@ -206,6 +213,19 @@ static int resource_aliases(const struct fact_source *s, json_t **ret)
 	else
 		*ret = list;
 	return rc;
+}
+
+static int resource_tag(const struct fact_source *s, const char *name,
+			json_t **ret)
+{
+	char *value = NULL;
+	int rc = store_tag_get(s->call->server->store, s->key, name, &value);
+
+	if (rc < 0)
+		return rc == -ENOENT ? 0 : rc;
+	*ret = json_string(value);
+	free(value);
+	return *ret ? 0 : -ENOMEM;
 }
 
 static json_t *time_text(int64_t ms, bool epoch)
@@ -286,6 +306,7 @@ static json_t *from_request(const struct fact_source *s, const char *name)
 
 int fact_value(void *arg, const char *name, json_t **ret)
 {
+	static const char tag[] = "aws:ResourceTag/";
 	const struct fact_source *s = arg;
 	json_t *value = json_object_get(s->facts->conditions, name);
 
@@ -300,6 +321,8 @@ int fact_value(void *arg, const char *name, json_t **ret)
 		return 0;
 	if (s->key && strcmp(name, "kms:ResourceAliases") == 0)
 		return resource_aliases(s, ret);
+	if (s->key && strncmp(name, tag, sizeof(tag) - 1) == 0)
+		return resource_tag(s, name + sizeof(tag) - 1, ret);
 	if (s->key)
 		*ret = from_key(s->key, name);
 	if (!*ret)

@@ -3,6 +3,7 @@
 #include "grants.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "context.h"
@@ -50,7 +51,9 @@ enum grant_constraint grant_requested(const struct call *c,
 		pairs = json_object_get(all, "EncryptionContextSubset");
 		kind = GRANT_SUBSET;
 	}
-	if (!json_is_object(pairs)) {
+	/* To ask for no pairs and to allow others is to ask for nothing. */
+	if (!json_is_object(pairs) ||
+	    (kind == GRANT_SUBSET && !json_object_size(pairs))) {
 		pairs = NULL;
 		kind = GRANT_ANY;
 	}
@@ -121,15 +124,36 @@ static json_t *anchors_of(const json_t *context)
 
 bool grant_is_caller(const struct call *c, const char *arn, const char *uid)
 {
-	const struct user_row *user = &c->who.user;
+	const struct identity *who = &c->who;
+	bool role = who->role_arn[0] != '\0';
 
-	return strcmp(arn, user->arn) == 0 &&
-	       (!uid[0] || strcmp(uid, user->user_id) == 0);
+	return (strcmp(arn, who->user.arn) == 0 ||
+		(role && strcmp(arn, who->role_arn) == 0)) &&
+	       strcmp(uid, role ? who->role_id : who->user.user_id) == 0;
 }
 
-static json_t *grantees_of(const struct call *c)
+/* A grant to an account is one to those whom the account lets use it. */
+static bool is_account_of_caller(const struct call *c, const char *arn)
 {
-	return json_pack("[s]", c->who.user.arn);
+	char root[64];
+
+	snprintf(root, sizeof(root), "arn:aws:iam::%s:root",
+		 c->who.user.account);
+	return strcmp(arn, root) == 0;
+}
+
+/* All ARNs under which a grant may lie that is for the caller. */
+static json_t *grantees_of(const struct call *c, bool own_allow)
+{
+	json_t *list = json_pack("[s]", c->who.user.arn);
+
+	if (list && c->who.role_arn[0])
+		json_array_append_new(list, json_string(c->who.role_arn));
+	if (list && own_allow)
+		json_array_append_new(list,
+				      json_sprintf("arn:aws:iam::%s:root",
+						   c->who.user.account));
+	return list;
 }
 
 /* Is every pair of @some in @all? */
@@ -160,6 +184,7 @@ struct wanted {
 	int64_t operation;
 	bool unconstrained; /* the operation knows no encryption context */
 	bool child;         /* it is CreateGrant */
+	bool own_allow;     /* the caller's own policies allow it */
 };
 
 /* A grant may beget only what allows no more than it does itself. */
@@ -194,7 +219,8 @@ static int try_grant(const struct grant_row *g, void *arg)
 	bool good;
 
 	if (!(g->operations & w->operation) ||
-	    !grant_is_caller(w->call, g->grantee, g->grantee_uid))
+	    (!grant_is_caller(w->call, g->grantee, g->grantee_uid) &&
+	     !(w->own_allow && is_account_of_caller(w->call, g->grantee))))
 		return 0;
 	pairs = json_loads(g->pairs, 0, NULL);
 	if (!pairs)
@@ -211,7 +237,7 @@ static int try_grant(const struct grant_row *g, void *arg)
 static int search(struct call *c, const struct key_row *key,
 		  struct wanted *w)
 {
-	json_t *grantees = grantees_of(c);
+	json_t *grantees = grantees_of(c, w->own_allow);
 	json_t *anchors = w->unconstrained ? NULL : anchors_of(w->context);
 	char *who = grantees ? json_dumps(grantees, JSON_COMPACT) : NULL;
 	char *where = anchors ? json_dumps(anchors, JSON_COMPACT) : NULL;
@@ -228,10 +254,11 @@ static int search(struct call *c, const struct key_row *key,
 }
 
 int grant_allows(struct call *c, const struct key_row *key,
-		 const struct facts *f)
+		 const struct facts *f, bool own_allow)
 {
 	const char *name = strchr(f->action, ':');
-	struct wanted w = { .call = c, .context = f->context };
+	struct wanted w = { .call = c, .context = f->context,
+			    .own_allow = own_allow };
 
 	if (!name)
 		return 0;

@@ -23,11 +23,12 @@ extern const char *const grant_operations[]; /* ends with NULL */
 int64_t grant_operation(const char *name);
 
 /*
- * Does a grant on @key allow the caller what @f asks? 1; 0; -ENOMEM; -EIO.
- * Denials in policies are not its business.
+ * Does a grant on @key allow the caller what @f asks? @own_allow: his own
+ * policies do, which is what a grant to his account asks for. 1; 0; -ENOMEM;
+ * -EIO. Denials in policies are not its business.
  */
 int grant_allows(struct call *c, const struct key_row *key,
-		 const struct facts *f);
+		 const struct facts *f, bool own_allow);
 
 /*
  * The parameter GrantId, and whether it has the form of one: 0, also when it
@@ -36,7 +37,10 @@ int grant_allows(struct call *c, const struct key_row *key,
 const char *param_grant_id(struct call *c, enum param_need need);
 int grant_id_check(struct call *c, const char *id);
 
-/* Is the caller the principal of that ARN (and, unless "", unique id)? */
+/*
+ * Is the caller that principal: the user, the session, or a session of the
+ * role, as it was when the grant was made (@uid)?
+ */
 bool grant_is_caller(const struct call *c, const char *arn, const char *uid);
 
 /* The constraint that a request for CreateGrant names, already checked. */

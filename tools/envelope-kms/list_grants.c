@@ -130,15 +130,12 @@ int op_list_grants(struct call *c)
 	if (rc == 0)
 		rc = grant_id_check(c, id);
 	if (rc == 0)
-		rc = facts_add_bool(&f, "kms:GrantIsForAWSResource", false);
-	if (rc == 0)
 		rc = resolve_key(c, key_id, RESOLVE_KEY_ONLY, &f, &key);
 	if (rc == 0)
 		rc = collect(c, &key, grantee, id, &page);
 	if (rc == 0)
 		rc = page_answer(c, &page, "Grants");
 	page_free(&page);
-	facts_free(&f);
 	key_row_free(&key);
 	return rc;
 }

@@ -10,7 +10,7 @@
 
 #define COLUMNS "region, account, key_id, grant_id, issuer, name, grantee," \
 	" grantee_uid, retiring, anchor, operations, constraint_kind," \
-	" pairs, created_ms"
+	" pairs, created_ms, retiring_uid"
 
 void grant_row_free(struct grant_row *g)
 {
@@ -37,6 +37,7 @@ static int read_grant(sqlite3_stmt *stmt, struct grant_row *ret)
 	g.constraint = (enum grant_constraint)sqlite3_column_int(stmt, 11);
 	g.pairs = strdup(pairs ? pairs : "{}");
 	g.created_ms = sqlite3_column_int64(stmt, 13);
+	store_text(stmt, 14, g.retiring_uid, sizeof(g.retiring_uid));
 	if (!g.pairs)
 		return -ENOMEM;
 	*ret = g;
@@ -46,12 +47,12 @@ static int read_grant(sqlite3_stmt *stmt, struct grant_row *ret)
 int store_grant_add(struct store *s, const struct grant_row *g)
 {
 	return store_run(s, "INSERT INTO kms_grant (" COLUMNS ") VALUES"
-			 " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			 "ttttttttttiiti", g->region, g->account, g->key_id,
+			 " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			 "ttttttttttiitit", g->region, g->account, g->key_id,
 			 g->grant_id, g->issuer, g->name, g->grantee,
 			 g->grantee_uid, g->retiring, g->anchor,
 			 g->operations, (int64_t)g->constraint, g->pairs,
-			 g->created_ms);
+			 g->created_ms, g->retiring_uid);
 }
 
 int store_grant_get(struct store *s, const char *region, const char *key_id,
@@ -86,11 +87,13 @@ int store_grant_same(struct store *s, const struct grant_row *g,
 			 " INDEXED BY kms_grant_use WHERE region = ? AND"
 			 " key_id = ? AND grantee = ? AND anchor = ? AND"
 			 " grantee_uid = ? AND name = ? AND retiring = ? AND"
-			 " issuer = ? AND operations = ? AND"
-			 " constraint_kind = ? AND pairs = ?", "ttttttttiit",
+			 " retiring_uid = ? AND issuer = ? AND operations = ?"
+			 " AND constraint_kind = ? AND pairs = ?",
+			 "tttttttttiit",
 			 g->region, g->key_id, g->grantee, g->anchor,
-			 g->grantee_uid, g->name, g->retiring, g->issuer,
-			 g->operations, (int64_t)g->constraint, g->pairs);
+			 g->grantee_uid, g->name, g->retiring,
+			 g->retiring_uid, g->issuer, g->operations,
+			 (int64_t)g->constraint, g->pairs);
 	if (rc == 0)
 		rc = store_step(s, stmt);
 	if (rc == 0)

@@ -25,8 +25,9 @@ struct grant_row {
 	char issuer[ACCOUNT_BYTES];  /* that created the grant */
 	char name[GRANT_NAME_BYTES]; /* "": none */
 	char grantee[PRINCIPAL_BYTES];
-	char grantee_uid[65];        /* whose ARN it was then; "": unknown */
+	char grantee_uid[65];        /* whose ARN it was then */
 	char retiring[PRINCIPAL_BYTES]; /* "": none */
+	char retiring_uid[65];       /* as grantee_uid */
 	char anchor[ANCHOR_BYTES];   /* one pair's digest (grants.h); "": none */
 	int64_t operations;          /* bits of grant_operations[] */
 	enum grant_constraint constraint;

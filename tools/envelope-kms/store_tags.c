@@ -2,6 +2,9 @@
 /* SQL of what people write on a key: its tags and its description. */
 #include "store_tags.h"
 
+#include <errno.h>
+#include <string.h>
+
 #include "store_private.h"
 
 int store_tag_set(struct store *s, const struct key_row *key,
@@ -17,6 +20,30 @@ int store_tag_delete(struct store *s, const struct key_row *key,
 	return store_run(s, "DELETE FROM tag"
 			 " WHERE region = ? AND key_id = ? AND name = ?",
 			 "ttt", key->region, key->key_id, name);
+}
+
+int store_tag_get(struct store *s, const struct key_row *key,
+		  const char *name, char **ret)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc;
+
+	store_lock(s);
+	rc = store_query(s, &stmt, "SELECT value FROM tag WHERE region = ?"
+			 " AND key_id = ? AND name = ? COLLATE NOCASE"
+			 " ORDER BY name = ? DESC, name LIMIT 1", "tttt",
+			 key->region, key->key_id, name, name);
+	if (rc == 0)
+		rc = store_step(s, stmt);
+	if (rc == 0)
+		rc = -ENOENT;
+	if (rc > 0) {
+		*ret = strdup((const char *)sqlite3_column_text(stmt, 0));
+		rc = *ret ? 0 : -ENOMEM;
+	}
+	store_finish(stmt);
+	store_unlock(s);
+	return rc;
 }
 
 int store_tag_count(struct store *s, const struct key_row *key,

@@ -13,6 +13,13 @@ int store_tag_set(struct store *s, const struct key_row *key,
 int store_tag_delete(struct store *s, const struct key_row *key,
 		     const char *name);
 
+/*
+ * The value of the tag @name, in this case before any other, as policies do
+ * not tell them apart. -ENOENT; text to free(3) in *@ret.
+ */
+int store_tag_get(struct store *s, const struct key_row *key,
+		  const char *name, char **ret);
+
 int store_tag_count(struct store *s, const struct key_row *key,
 		    int64_t *ret);
 

@@ -113,26 +113,6 @@ int tags_check(struct call *c, const json_t *tags)
 	return 0;
 }
 
-int tags_facts(struct facts *f, const json_t *tags)
-{
-	char name[16 + TAG_KEY_MAX * 4];
-	json_t *tag, *value;
-	size_t i;
-	int rc = 0;
-
-	json_array_foreach(tags, i, tag) {
-		value = json_object_get(tag, "TagValue");
-		snprintf(name, sizeof(name), "aws:RequestTag/%s",
-			 tag_key(tag));
-		rc = facts_add(f, name, json_string_value(value));
-		if (rc == 0)
-			rc = facts_add(f, "aws:TagKeys", tag_key(tag));
-		if (rc < 0)
-			break;
-	}
-	return rc;
-}
-
 int tags_set(struct call *c, const struct key_row *key, const json_t *tags)
 {
 	struct store *store = c->server->store;
@@ -166,21 +146,17 @@ int op_tag_resource(struct call *c)
 	if (rc == 0)
 		rc = tags_check(c, tags);
 	if (rc == 0)
-		rc = tags_facts(&f, tags);
-	if (rc == 0)
 		rc = resolve_key(c, id, RESOLVE_KEY_ONLY, &f, &key);
 	if (rc == 0)
 		rc = require_state(c, &key, STATE_PENDING_DELETION);
 	if (rc == 0)
 		rc = tags_set(c, &key, tags);
-	facts_free(&f);
 	key_row_free(&key);
 	return rc;
 }
 
 /* TagKeys, checked; params_check() has passed on success. */
-static int read_tag_keys(struct call *c, struct facts *f,
-			 const json_t **ret)
+static int read_tag_keys(struct call *c, const json_t **ret)
 {
 	const json_t *keys = param_list(c, "TagKeys", PARAM_REQUIRED);
 	json_t *key;
@@ -190,13 +166,9 @@ static int read_tag_keys(struct call *c, struct facts *f,
 	json_array_foreach(keys, i, key)
 		check_text(c, key, "tagKeys", i, NULL, 1, TAG_KEY_MAX);
 	rc = params_check(c);
-	json_array_foreach(keys, i, key) {
+	json_array_foreach(keys, i, key)
 		if (rc == 0)
 			rc = refuse_reserved(c, json_string_value(key));
-		if (rc == 0)
-			rc = facts_add(f, "aws:TagKeys",
-				       json_string_value(key));
-	}
 	*ret = keys;
 	return rc;
 }
@@ -210,7 +182,7 @@ int op_untag_resource(struct call *c)
 	const json_t *keys = NULL;
 	json_t *name;
 	size_t i;
-	int rc = read_tag_keys(c, &f, &keys);
+	int rc = read_tag_keys(c, &keys);
 
 	if (rc == 0)
 		rc = resolve_key(c, id, RESOLVE_KEY_ONLY, &f, &key);
@@ -220,7 +192,6 @@ int op_untag_resource(struct call *c)
 		if (rc == 0)
 			rc = store_tag_delete(c->server->store, &key,
 					      json_string_value(name));
-	facts_free(&f);
 	key_row_free(&key);
 	return rc;
 }
@@ -251,7 +222,6 @@ int op_list_resource_tags(struct call *c)
 	if (rc == 0)
 		rc = page_answer(c, &page, "Tags");
 	page_free(&page);
-	facts_free(&f);
 	key_row_free(&key);
 	return rc;
 }
@@ -272,7 +242,6 @@ int op_update_key_description(struct call *c)
 		rc = require_state(c, &key, STATE_PENDING_DELETION);
 	if (rc == 0)
 		rc = store_key_set_description(c->server->store, &key, text);
-	facts_free(&f);
 	key_row_free(&key);
 	return rc;
 }

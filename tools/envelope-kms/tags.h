@@ -18,9 +18,6 @@ const json_t *param_tags(struct call *c, enum param_need need);
  */
 int tags_check(struct call *c, const json_t *tags);
 
-/* aws:RequestTag/… and aws:TagKeys for the policies. 0; -ENOMEM. */
-int tags_facts(struct facts *f, const json_t *tags);
-
 /*
  * Sets @tags on @key, inside a transaction. 0; call_fail()'s TagException:
  * too many; -ENOMEM; -EIO.
