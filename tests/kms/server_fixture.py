@@ -227,6 +227,47 @@ class Server:
             db.close()
 
 
+class Api:
+    """A client with boto3's manners that knows operations newer than it.
+
+    Times are seconds since 1970."""
+
+    BLOBS = ("CiphertextBlob", "Plaintext", "PublicKey", "ImportToken",
+             "EncryptedKeyMaterial")
+
+    def __init__(self, server, region=REGION, **how):
+        self.server = server
+        self.how = {"region": region, **how}
+
+    def __getattr__(self, name):
+        def call(**body):
+            operation = "".join(w.capitalize() for w in name.split("_"))
+            return self.request(operation.replace("Reencrypt", "ReEncrypt"),
+                                body)
+        return call
+
+    def request(self, operation, body):
+        import botocore.exceptions
+        reply = self.server.call(operation, {
+            k: b64(v) if isinstance(v, bytes) else v
+            for k, v in body.items()}, **self.how)
+        if reply.status != 200:
+            raise botocore.exceptions.ClientError(
+                {"Error": {"Code": reply.code, "Message": reply.message},
+                 "ResponseMetadata": {"HTTPStatusCode": reply.status}},
+                operation)
+        return {k: base64.b64decode(v) if k in self.BLOBS else v
+                for k, v in reply.json.items()}
+
+    def pages(self, operation, **body):
+        """All pages of a list."""
+        pages = [self.request(operation, body)]
+        while pages[-1]["Truncated"]:
+            pages.append(self.request(operation, {
+                **body, "Marker": pages[-1]["NextMarker"]}))
+        return pages
+
+
 class Signer:
     """SigV4 by hand, so that a test can bend each part of it."""
 

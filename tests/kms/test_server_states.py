@@ -38,6 +38,11 @@ ScheduleKeyDeletion              Y Y P P Y Y Y G
 TagResource                      Y Y P P Y Y Y Y
 UntagResource                    Y Y P P Y Y Y Y
 UpdateKeyDescription             Y Y P P Y Y Y Y
+EnableKeyRotation                Y D P P Y U C Y
+DisableKeyRotation               Y D P P Y U C Y
+GetKeyRotationStatus             Y Y Y Y Y Y Y Y
+RotateKeyOnDemand                Y D P P I U C G
+ListKeyRotations                 Y Y Y Y Y Y Y Y
 """
 
 # What leaves nothing for the next row of the table to work on.

@@ -256,7 +256,8 @@ int audit_call(struct audit *a, const struct call *c)
 	return write_record(a, &record);
 }
 
-int audit_key_deleted(struct audit *a, const struct key_row *key)
+int audit_service_event(struct audit *a, const char *name,
+			const struct key_row *key)
 {
 	char event_id[CRYPTO_UUID_BYTES], arn[CALL_ARN_BYTES];
 	struct audit_text record = { NULL };
@@ -269,7 +270,7 @@ int audit_key_deleted(struct audit *a, const struct key_row *key)
 	call_key_arn(key, arn);
 	who = json_pack("{s:s, s:s}", "accountId", key->account, "invokedBy",
 			"AWS Internal");
-	add_head(&record, who, "DeleteKey", key->region);
+	add_head(&record, who, name, key->region);
 	audit_text_string(&record, "sourceIPAddress", "AWS Internal");
 	audit_text_string(&record, "userAgent", "AWS Internal");
 	audit_text_raw(&record, "requestParameters", "null");
@@ -282,6 +283,8 @@ int audit_key_deleted(struct audit *a, const struct key_row *key)
 				      "ARN", arn));
 	audit_text_json(&record, "serviceEventDetails",
 			    json_pack("{s:s}", "keyId", key->key_id));
-	add_tail(&record, "AwsServiceEvent", key->account);
+	/* CloudTrail counts this one as a call. */
+	add_tail(&record, strcmp(name, "SynchronizeMultiRegionKey") == 0 ?
+		 "AwsApiCall" : "AwsServiceEvent", key->account);
 	return write_record(a, &record);
 }

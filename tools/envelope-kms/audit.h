@@ -22,12 +22,13 @@ int audit_open(const char *dir, struct audit **ret);
 void audit_close(struct audit *a);
 
 /*
- * Writes the record of a finished call, or of the deletion of a key by the
- * server itself. On success it is on the disk; on failure no part of it is.
+ * Writes the record of a finished call, or of what the server itself did to a
+ * key: DeleteKey, RotateKey, …. On success it is on the disk; on failure no part of it is.
  * Blocks on the disk; any thread. 0; -ENOMEM; -errno of the file (-ENOSPC,
  * -EROFS, -EFBIG, …), logged.
  */
 int audit_call(struct audit *a, const struct call *c);
-int audit_key_deleted(struct audit *a, const struct key_row *key);
+int audit_service_event(struct audit *a, const char *name,
+			const struct key_row *key);
 
 #endif

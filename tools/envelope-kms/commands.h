@@ -27,6 +27,7 @@ struct serve_options {
 	const char *dir;
 	const char *listen;           /* NULL: as init was told */
 	char regions[REGIONS_BYTES];  /* "": as init was told */
+	int rotation_limit;           /* on demand, of a key */
 	int port;                     /* -1: as init was told; 0: any */
 	const char *test_clock;       /* NULL: the real time */
 };

@@ -7,7 +7,7 @@ _envelope_kms()
 	local verb=${COMP_WORDS[1]} words=""
 
 	case $prev in
-	--host | --port | --region | --account)
+	--host | --port | --region | --account | --on-demand-rotations)
 		COMPREPLY=()
 		return
 		;;
@@ -22,7 +22,7 @@ _envelope_kms()
 	elif [[ $cur == -* ]]; then
 		case $verb in
 		init) words="--host --port --listen --region --account --test" ;;
-		serve) words="--listen --port --region --test-clock-file" ;;
+		serve) words="--listen --port --region --on-demand-rotations --test-clock-file" ;;
 		esac
 	else
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Operations on the life of a key: create, describe, list, state, deletion. */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "authz.h"
 #include "grant_tokens.h"
 #include "material.h"
+#include "metadata.h"
 #include "operations.h"
 #include "page.h"
 #include "params.h"
+#include "reaper.h"
 #include "resolve.h"
 #include "tags.h"
 
@@ -39,72 +39,9 @@ static const char *const origins[] = {
 	"AWS_KMS", "EXTERNAL", "AWS_CLOUDHSM", "EXTERNAL_KEY_STORE", NULL
 };
 
-static json_t *seconds(int64_t ms)
-{
-	return json_real((double)ms / 1000);
-}
-
-static json_t *key_metadata(const struct key_row *key)
-{
-	bool enabled = strcmp(key->state, "Enabled") == 0;
-	char arn[CALL_ARN_BYTES];
-	json_t *m;
-
-	call_key_arn(key, arn);
-	m = json_pack("{s:s, s:s, s:s, s:o, s:b, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:[s], s:b, s:s}",
-		      "AWSAccountId", key->account, "KeyId", key->key_id,
-		      "Arn", arn, "CreationDate", seconds(key->created_ms),
-		      "Enabled", enabled, "Description", key->description,
-		      "KeyUsage", key->usage, "KeyState", key->state,
-		      "Origin", key->origin, "KeyManager", key->manager,
-		      "CustomerMasterKeySpec", key->spec, "KeySpec",
-		      key->spec, "EncryptionAlgorithms", "SYMMETRIC_DEFAULT",
-		      "MultiRegion", 0, "CurrentKeyMaterialId",
-		      key->material_id);
-	if (m && key->deletion_ms &&
-	    json_object_set_new(m, "DeletionDate",
-				seconds(key->deletion_ms)) < 0) {
-		json_decref(m);
-		m = NULL;
-	}
-	return m;
-}
-
-/* As the trail writes times inside responseElements. */
-static json_t *trail_time(int64_t ms)
-{
-	time_t t = (time_t)(ms / 1000);
-	char text[64];
-	struct tm tm;
-
-	gmtime_r(&t, &tm);
-	strftime(text, sizeof(text), "%b %-d, %Y, %-I:%M:%S %p", &tm);
-	return json_string(text);
-}
-
-/* The metadata with the trail's spelling: first letters small. */
-static json_t *trail_metadata(const struct key_row *key, json_t *metadata)
-{
-	json_t *out = json_object();
-	const char *name;
-	char small[64];
-	json_t *value;
-
-	json_object_foreach(metadata, name, value) {
-		snprintf(small, sizeof(small), "%c%s",
-			 tolower((unsigned char)name[0]), name + 1);
-		if (strcmp(name, "CreationDate") == 0)
-			json_object_set_new(out, small,
-					    trail_time(key->created_ms));
-		else
-			json_object_set(out, small, value);
-	}
-	return json_pack("{s:o}", "keyMetadata", out);
-}
-
 static int answer_metadata(struct call *c, const struct key_row *key)
 {
-	json_t *m = key_metadata(key);
+	json_t *m = key_metadata(c->server->store, key);
 
 	c->answer = json_pack("{s:o}", "KeyMetadata", m);
 	return c->answer ? 0 : -ENOMEM;
@@ -227,25 +164,11 @@ int op_create_key(struct call *c)
 	if (rc < 0)
 		goto out;
 	c->response_elements =
-		trail_metadata(&key, json_object_get(c->answer,
+		metadata_trail(&key, json_object_get(c->answer,
 						     "KeyMetadata"));
 out:
 	key_row_free(&key);
 	return rc;
-}
-
-/* Reads KeyId and finds the key it means. */
-static int named_key(struct call *c, enum resolve_forms forms,
-		     struct facts *f, struct key_row *ret)
-{
-	const char *id = param_string(c, "KeyId", PARAM_REQUIRED, 1,
-				      PARAM_KEY_ID_MAX);
-	int rc = params_check(c);
-
-	if (rc < 0)
-		return rc;
-	facts_read(c, NULL, f);
-	return resolve_key(c, id, forms, f, ret);
 }
 
 int op_describe_key(struct call *c)
@@ -259,7 +182,7 @@ int op_describe_key(struct call *c)
 	if (rc == 0)
 		rc = grant_tokens_check(c);
 	if (rc == 0)
-		rc = named_key(c, RESOLVE_ALIAS_TOO, &f, &key);
+		rc = resolve_named(c, RESOLVE_ALIAS_TOO, &f, &key);
 	if (rc < 0)
 		return rc;
 	rc = answer_metadata(c, &key);
@@ -302,7 +225,7 @@ static int set_enabled(struct call *c, const char *action, const char *state)
 {
 	struct facts f = { .action = action };
 	struct key_row key;
-	int rc = named_key(c, RESOLVE_KEY_ONLY, &f, &key);
+	int rc = resolve_named(c, RESOLVE_KEY_ONLY, &f, &key);
 
 	if (rc < 0)
 		return rc;
@@ -312,6 +235,8 @@ static int set_enabled(struct call *c, const char *action, const char *state)
 	if (rc == 0) {
 		snprintf(key.state, sizeof(key.state), "%s", state);
 		rc = store_key_set_state(c->server->store, &key);
+		/* A rotation may have come due while it was disabled. */
+		reaper_wake(c->server->reaper);
 	}
 	key_row_free(&key);
 	return rc;
@@ -334,13 +259,13 @@ static int answer_scheduled(struct call *c, const struct key_row *key,
 
 	call_key_arn(key, arn);
 	c->answer = json_pack("{s:s, s:o, s:s, s:I}", "KeyId", arn,
-			      "DeletionDate", seconds(key->deletion_ms),
+			      "DeletionDate", metadata_seconds(key->deletion_ms),
 			      "KeyState", key->state, "PendingWindowInDays",
 			      (json_int_t)days);
 	c->response_elements =
 		json_pack("{s:s, s:s, s:o, s:I}", "keyId", arn, "keyState",
 			  key->state, "deletionDate",
-			  trail_time(key->deletion_ms),
+			  metadata_trail_time(key->deletion_ms),
 			  "pendingWindowInDays", (json_int_t)days);
 	return c->answer && c->response_elements ? 0 : -ENOMEM;
 }
@@ -363,7 +288,7 @@ int op_schedule_key_deletion(struct call *c)
 	rc = facts_add_int(&f, "kms:ScheduleKeyDeletionPendingWindowInDays",
 			   days);
 	if (rc == 0)
-		rc = named_key(c, RESOLVE_KEY_ONLY, &f, &key);
+		rc = resolve_named(c, RESOLVE_KEY_ONLY, &f, &key);
 	facts_free(&f);
 	if (rc < 0)
 		return rc;
@@ -386,7 +311,7 @@ int op_cancel_key_deletion(struct call *c)
 	struct facts f = { .action = "kms:CancelKeyDeletion" };
 	char arn[CALL_ARN_BYTES];
 	struct key_row key;
-	int rc = named_key(c, RESOLVE_KEY_ONLY, &f, &key);
+	int rc = resolve_named(c, RESOLVE_KEY_ONLY, &f, &key);
 
 	if (rc < 0)
 		return rc;

@@ -10,6 +10,7 @@
 #include "commands.h"
 #include "log.h"
 #include "process.h"
+#include "rotation.h"
 
 #define VERSION "0.1.0"
 
@@ -19,7 +20,8 @@ static const char help[] =
 	"Usage: envelope-kms init DIR [--host NAME]... [--port N] [--listen ADDR]\n"
 	"                             [--region NAME]... [--account ID] [--test]\n"
 	"       envelope-kms serve DIR [--listen ADDR] [--port N]\n"
-	"                             [--region NAME]... [--test-clock-file FILE]\n"
+	"                             [--region NAME]... [--on-demand-rotations N]\n"
+	"                             [--test-clock-file FILE]\n"
 	"       envelope-kms --help | --version\n"
 	"\n"
 	"A key management server that speaks the AWS KMS protocol.\n"
@@ -39,6 +41,8 @@ static const char help[] =
 	"  --port N        in place of what init was told; 0: any free port, which\n"
 	"                  DIR/endpoint names\n"
 	"  --region NAME   in place of the regions that init was told\n"
+	"  --on-demand-rotations N  how often a key may be rotated on demand, 25 by\n"
+	"                  default\n"
 	"  --test-clock-file FILE  the clock is off by the seconds in FILE, which may\n"
 	"                  change; refused unless init was told --test\n"
 	"\n"
@@ -49,6 +53,7 @@ static const struct option options[] = {
 	{ "port", required_argument, NULL, 'p' },
 	{ "listen", required_argument, NULL, 'l' },
 	{ "region", required_argument, NULL, 'r' },
+	{ "on-demand-rotations", required_argument, NULL, 'o' },
 	{ "account", required_argument, NULL, 'a' },
 	{ "test", no_argument, NULL, 't' },
 	{ "test-clock-file", required_argument, NULL, 'c' },
@@ -115,6 +120,19 @@ static int take_region(struct arguments *a, const char *name)
 	return rc;
 }
 
+static int take_limit(struct arguments *a, const char *text)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	a->serve.rotation_limit = (int)n;
+	if (end != text && !*end && n >= 0 && n <= 1000000)
+		return 0;
+	log_error("--on-demand-rotations %s: not a number from 0 to 1000000",
+		  text);
+	return -EINVAL;
+}
+
 static int take_option(struct arguments *a, int c)
 {
 	switch (c) {
@@ -130,6 +148,8 @@ static int take_option(struct arguments *a, int c)
 	case 'a':
 		a->init.account = optarg;
 		return 0;
+	case 'o':
+		return take_limit(a, optarg);
 	case 't':
 		a->init.test = 1;
 		return 0;
@@ -194,7 +214,7 @@ int main(int argc, char **argv)
 	struct arguments a = {
 		.init = { .account = DEFAULT_ACCOUNT,
 			  .listen = DEFAULT_LISTEN, .port = DEFAULT_PORT },
-		.serve = { .port = -1 },
+		.serve = { .port = -1, .rotation_limit = ROTATION_LIMIT },
 	};
 	int rc = process_harden();
 

@@ -223,7 +223,7 @@ int material_copy_all(struct store *s, const struct secret *root,
 		      const struct key_row *from, const struct key_row *to)
 {
 	struct rows rows = { .row = NULL };
-	int rc = store_material_list(s, from, -1, -1, take_row, &rows);
+	int rc = store_material_list(s, from, false, -1, -1, take_row, &rows);
 	size_t i;
 
 	for (i = 0; rc == 0 && i < rows.count; i++)

@@ -73,6 +73,15 @@
  * ListResourceTags: KeyId (key), Limit?, Marker? -> Tags, Truncated,
  *   NextMarker?. NF, InvalidMarkerException.
  * UpdateKeyDescription: KeyId (key), Description. NF, ST.
+ * EnableKeyRotation: KeyId (key), RotationPeriodInDays? (90 to 2560). NF, DIS,
+ *   ST, UNS.
+ * DisableKeyRotation: KeyId (key). NF, DIS, ST, UNS.
+ * GetKeyRotationStatus: KeyId (key) -> KeyId, KeyRotationEnabled,
+ *   RotationPeriodInDays?, NextRotationDate?. NF, UNS.
+ * RotateKeyOnDemand: KeyId (key) -> KeyId. NF, DIS, ST, UNS, LIM,
+ *   ConflictException (the automatic rotation is due within 20 minutes).
+ * ListKeyRotations: KeyId (key), IncludeKeyMaterial?, Limit?, Marker? ->
+ *   Rotations, Truncated, NextMarker?. NF, InvalidMarkerException.
  *
  * The operations without a handler are those of the API's model that this
  * server does not offer: they answer UNS, never a made-up success.
@@ -124,6 +133,16 @@ static const struct operation operations[] = {
 	  false, true },
 	{ "UpdateKeyDescription", op_update_key_description,
 	  "KeyId Description", true, false },
+	{ "EnableKeyRotation", op_enable_key_rotation,
+	  "KeyId RotationPeriodInDays", true, false },
+	{ "DisableKeyRotation", op_disable_key_rotation, "KeyId", true,
+	  false },
+	{ "GetKeyRotationStatus", op_get_key_rotation_status, "KeyId", false,
+	  true },
+	{ "RotateKeyOnDemand", op_rotate_key_on_demand, "KeyId", true,
+	  false },
+	{ "ListKeyRotations", op_list_key_rotations,
+	  "KeyId IncludeKeyMaterial Limit Marker", false, true },
 	{ "GenerateRandom", op_generate_random, "NumberOfBytes", false,
 	  true },
 
@@ -133,23 +152,18 @@ static const struct operation operations[] = {
 	{ "DeleteImportedKeyMaterial", NULL, "KeyId", false, false },
 	{ "DeriveSharedSecret", NULL, "KeyId", false, true },
 	{ "DescribeCustomKeyStores", NULL, "", false, true },
-	{ "DisableKeyRotation", NULL, "KeyId", false, false },
 	{ "DisconnectCustomKeyStore", NULL, "", false, false },
-	{ "EnableKeyRotation", NULL, "KeyId", false, false },
 	{ "GenerateDataKeyPair", NULL, "KeyId", false, true },
 	{ "GenerateDataKeyPairWithoutPlaintext", NULL, "KeyId", false, true },
 	{ "GenerateMac", NULL, "KeyId", false, true },
 	{ "GetKeyLastUsage", NULL, "KeyId", false, true },
 	{ "GetKeyPolicy", NULL, "KeyId", false, true },
-	{ "GetKeyRotationStatus", NULL, "KeyId", false, true },
 	{ "GetParametersForImport", NULL, "KeyId", false, true },
 	{ "GetPublicKey", NULL, "KeyId", false, true },
 	{ "ImportKeyMaterial", NULL, "KeyId", false, false },
 	{ "ListKeyPolicies", NULL, "KeyId", false, true },
-	{ "ListKeyRotations", NULL, "KeyId", false, true },
 	{ "PutKeyPolicy", NULL, "KeyId", false, false },
 	{ "ReplicateKey", NULL, "KeyId", false, false },
-	{ "RotateKeyOnDemand", NULL, "KeyId", false, false },
 	{ "Sign", NULL, "KeyId", false, true },
 	{ "UpdateCustomKeyStore", NULL, "", false, false },
 	{ "UpdatePrimaryRegion", NULL, "KeyId", false, false },

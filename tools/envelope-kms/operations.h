@@ -43,6 +43,13 @@ int op_update_alias(struct call *c);
 int op_delete_alias(struct call *c);
 int op_list_aliases(struct call *c);
 
+/* rotation.c */
+int op_enable_key_rotation(struct call *c);
+int op_disable_key_rotation(struct call *c);
+int op_get_key_rotation_status(struct call *c);
+int op_rotate_key_on_demand(struct call *c);
+int op_list_key_rotations(struct call *c);
+
 /* encrypt.c */
 int op_encrypt(struct call *c);
 int op_decrypt(struct call *c);

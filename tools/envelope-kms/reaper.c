@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "rotation.h"
 #include "server.h"
 
 #define ROUND_SECONDS 60
@@ -35,7 +36,7 @@ static int delete_one(struct server *s)
 	if (rc == 0)
 		rc = store_key_purge(s->store, &key);
 	if (rc == 0)
-		rc = audit_key_deleted(s->audit, &key);
+		rc = audit_service_event(s->audit, "DeleteKey", &key);
 	if (rc == 0)
 		rc = store_commit(s->store);
 	else
@@ -56,6 +57,7 @@ static const struct {
 	int (*do_one)(struct server *s);
 	const char *what;
 } duties[] = {
+	{ rotation_do_due, "rotate keys that are due" },
 	{ delete_one, "delete keys that are due" },
 	{ shred_one, "delete the subkeys of deleted material" },
 };

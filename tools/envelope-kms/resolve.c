@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "authz.h"
+#include "params.h"
 #include "reaper.h"
+#include "related.h"
 
 #define ARN_PARTS 6
 
@@ -167,6 +169,19 @@ int resolve_key(struct call *c, const char *id, enum resolve_forms forms,
 	return by_alias(c, account, rest, f, ret);
 }
 
+int resolve_named(struct call *c, enum resolve_forms forms, struct facts *f,
+		  struct key_row *ret)
+{
+	const char *id = param_string(c, "KeyId", PARAM_REQUIRED, 1,
+				      PARAM_KEY_ID_MAX);
+	int rc = params_check(c);
+
+	if (rc < 0)
+		return rc;
+	facts_read(c, NULL, f);
+	return resolve_key(c, id, forms, f, ret);
+}
+
 int resolve_blob_key(struct call *c, const char *key_id,
 		     const struct facts *f, struct key_row *ret)
 {
@@ -228,4 +243,15 @@ int require_state(struct call *c, const struct key_row *key,
 				 refusals[i].text);
 	}
 	return 0;
+}
+
+int require_primary(struct call *c, const struct key_row *key)
+{
+	char arn[CALL_ARN_BYTES];
+
+	if (!is_replica(key))
+		return 0;
+	call_key_arn(key, arn);
+	return call_fail(c, ERR_UNSUPPORTED,
+			 "%s is not a multi-region primary key.", arn);
 }

@@ -19,6 +19,10 @@ enum resolve_forms { RESOLVE_KEY_ONLY, RESOLVE_ALIAS_TOO };
 int resolve_key(struct call *c, const char *id, enum resolve_forms forms,
 		struct facts *f, struct key_row *ret);
 
+/* The same for the member KeyId, after params_check(). */
+int resolve_named(struct call *c, enum resolve_forms forms, struct facts *f,
+		  struct key_row *ret);
+
 /* The same for a key id out of a ciphertext blob, where "unknown" and "not
  * allowed" are one answer.
  */
@@ -47,5 +51,11 @@ bool is_key_id(const char *text);
  */
 int require_state(struct call *c, const struct key_row *key,
 		  unsigned int refused);
+
+/*
+ * 0 unless @key is a replica, which takes from its primary what is asked;
+ * then call_fail()'s UnsupportedOperationException.
+ */
+int require_primary(struct call *c, const struct key_row *key);
 
 #endif

@@ -162,6 +162,7 @@ static int read_settings(struct serve *s)
 		free(s->listen);
 		s->listen = strdup(s->options->listen);
 	}
+	s->server.rotation_limit = s->options->rotation_limit;
 	if (*s->options->regions)
 		strcpy(s->server.regions, s->options->regions);
 	return s->listen ? 0 : -ENOMEM;

@@ -21,6 +21,7 @@ struct server {
 	struct policy_cache *policies; /* parsed ones */
 	struct reaper *reaper;         /* ends keys whose window has passed */
 	char regions[REGIONS_BYTES];   /* that it is; the first is told first */
+	int rotation_limit;            /* rotations on demand of a key */
 	char account[ACCOUNT_BYTES];
 };
 

@@ -193,10 +193,17 @@ int store_material_find(struct store *s, const struct key_row *key,
 
 typedef int store_material_fn(const struct material_row *row, void *arg);
 
-/* In the order of seq, from behind @after (-1: all), at most @limit. */
+/*
+ * In the order of seq, from behind @after (-1: all), at most @limit (-1: no
+ * limit); @rotated: only what a rotation made the current one.
+ */
 int store_material_list(struct store *s, const struct key_row *key,
-			int64_t after, int limit, store_material_fn *fn,
-			void *arg);
+			bool rotated, int64_t after, int limit,
+			store_material_fn *fn, void *arg);
+
+/* How many, of the rotation type @type ("": all), which is the next seq. */
+int store_material_count(struct store *s, const struct key_row *key,
+			 const char *type, int64_t *ret);
 
 /*
  * Subkeys (store_subkeys.c): one for each material, in a database of their

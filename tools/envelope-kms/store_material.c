@@ -113,8 +113,8 @@ int store_material_find(struct store *s, const struct key_row *key,
 }
 
 int store_material_list(struct store *s, const struct key_row *key,
-			int64_t after, int limit, store_material_fn *fn,
-			void *arg)
+			bool rotated, int64_t after, int limit,
+			store_material_fn *fn, void *arg)
 {
 	struct material_row row;
 	sqlite3_stmt *stmt = NULL;
@@ -123,11 +123,34 @@ int store_material_list(struct store *s, const struct key_row *key,
 	store_lock(s);
 	rc = store_query(s, &stmt, "SELECT " COLUMNS " FROM material"
 			 " WHERE region = ? AND key_id = ? AND seq > ?"
-			 " ORDER BY seq LIMIT ?", "ttii", key->region,
-			 key->key_id, after, (int64_t)limit);
+			 " AND rotated_ms >= ? ORDER BY seq LIMIT ?", "ttiii",
+			 key->region, key->key_id, after, (int64_t)rotated,
+			 (int64_t)limit);
 	while (rc == 0 && (rc = store_step(s, stmt)) > 0) {
 		read_row(stmt, &row);
 		rc = fn(&row, arg);
+	}
+	store_finish(stmt);
+	store_unlock(s);
+	return rc;
+}
+
+int store_material_count(struct store *s, const struct key_row *key,
+			 const char *type, int64_t *ret)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc;
+
+	store_lock(s);
+	rc = store_query(s, &stmt, "SELECT count(*) FROM material"
+			 " WHERE region = ? AND key_id = ?"
+			 " AND (? = '' OR rotation_type = ?)", "tttt",
+			 key->region, key->key_id, type, type);
+	if (rc == 0)
+		rc = store_step(s, stmt);
+	if (rc > 0) {
+		*ret = sqlite3_column_int64(stmt, 0);
+		rc = 0;
 	}
 	store_finish(stmt);
 	store_unlock(s);
