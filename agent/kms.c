@@ -333,6 +333,25 @@ static int choose_key(struct kms *kms, const char *key, const char **ret)
 	return r;
 }
 
+/* @q is about @key, or the default one, and so must the answer be. */
+static int ask_about(struct kms *kms, const char *key, struct kms_question *q,
+		     struct kms_answer *answer)
+{
+	const struct conf_region *region;
+	struct kms_call call;
+	int r;
+
+	set_error(kms, "");
+	r = choose_key(kms, key, &q->key);
+	if (r == 0)
+		r = allowed(kms, q->key, &region);
+	if (r == 0)
+		r = ask(kms, region, q, &call, answer);
+	if (r == 0)
+		r = check_key_id(kms, &call, answer->key_id, q->key);
+	return r;
+}
+
 int kms_generate_data_key_without_plaintext(struct kms *kms, const char *key,
 					    const json_t *context,
 					    struct kms_wrapped *ret)
@@ -341,19 +360,10 @@ int kms_generate_data_key_without_plaintext(struct kms *kms, const char *key,
 		.operation = KMS_GENERATE,
 		.context = context,
 	};
-	const struct conf_region *region;
 	struct kms_answer answer = { 0 };
-	struct kms_call call;
 	int r;
 
-	set_error(kms, "");
-	r = choose_key(kms, key, &question.key);
-	if (r == 0)
-		r = allowed(kms, question.key, &region);
-	if (r == 0)
-		r = ask(kms, region, &question, &call, &answer);
-	if (r == 0)
-		r = check_key_id(kms, &call, answer.key_id, question.key);
+	r = ask_about(kms, key, &question, &answer);
 	if (r == 0)
 		give_wrapped(&answer, ret);
 	kms_answer_free(&answer);
@@ -420,19 +430,10 @@ int kms_describe_key(struct kms *kms, const char *key,
 		     struct kms_key_info *ret)
 {
 	struct kms_question question = { .operation = KMS_DESCRIBE };
-	const struct conf_region *region;
 	struct kms_answer answer = { 0 };
-	struct kms_call call;
 	int r;
 
-	set_error(kms, "");
-	r = choose_key(kms, key, &question.key);
-	if (r == 0)
-		r = allowed(kms, question.key, &region);
-	if (r == 0)
-		r = ask(kms, region, &question, &call, &answer);
-	if (r == 0)
-		r = check_key_id(kms, &call, answer.key_id, question.key);
+	r = ask_about(kms, key, &question, &answer);
 	if (r == 0) {
 		snprintf(answer.info.arn, sizeof(answer.info.arn), "%s",
 			 answer.key_id);

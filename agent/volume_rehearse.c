@@ -31,30 +31,14 @@ static void become_rehearsal(const struct rehearsal *q, int pipe_fd)
 	_exit(STATUS_FAILED);
 }
 
-static int send_all(int fd, const void *p, size_t bytes)
-{
-	const char *at = p;
-	ssize_t n;
-
-	while (bytes > 0) {
-		n = write(fd, at, bytes);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -EIO;
-		at += n;
-		bytes -= n;
-	}
-	return 0;
-}
-
-static int receive_all(int fd, void *p, size_t bytes)
+/* All of @p through the pipe, in the one direction or the other. */
+static int transfer(int fd, void *p, size_t bytes, bool send)
 {
 	char *at = p;
 	ssize_t n;
 
 	while (bytes > 0) {
-		n = read(fd, at, bytes);
+		n = send ? write(fd, at, bytes) : read(fd, at, bytes);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -117,7 +101,7 @@ int rehearsal_run(const struct rehearsal *request)
 		return -EIO;
 	}
 	/* A child that died early says so by its status. */
-	r = send_all(ends[1], request, sizeof(*request));
+	r = transfer(ends[1], (void *)request, sizeof(*request), true);
 	close(ends[1]);
 	if (r < 0)
 		log_error("cannot talk to the rehearsal: %s", strerror(EPIPE));
@@ -233,7 +217,7 @@ int volume_rehearse(void)
 	struct header *h = NULL;
 	int r = q ? 0 : -ENOMEM;
 
-	if (r == 0 && (receive_all(STDIN_FILENO, q, sizeof(*q)) < 0 ||
+	if (r == 0 && (transfer(STDIN_FILENO, q, sizeof(*q), false) < 0 ||
 		       q->magic != REHEARSAL_MAGIC)) {
 		log_error("%s is for envelope's own use", VOLUME_REHEARSE_VERB);
 		r = -EINVAL;

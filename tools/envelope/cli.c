@@ -99,6 +99,9 @@ static int check_count(const struct cli_usage *usage, int n)
 		return cli_usage_error(usage->verb,
 				       "too many arguments, want: %s",
 				       usage->arguments);
+	if (usage->header && !*usage->header && n < 1)
+		return cli_usage_error(usage->verb,
+				       "name a device, or --header");
 	return CLI_GO_ON;
 }
 

@@ -38,6 +38,8 @@ struct cli_usage {
 	int min_arguments;
 	int max_arguments;
 	const struct cli_option *options;
+	/* What --header sets. Not NULL: that option or one argument is a must. */
+	const char *const *header;
 };
 
 #define CLI_GO_ON (-1)

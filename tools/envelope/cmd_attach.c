@@ -95,7 +95,12 @@ int cmd_attach(int argc, char **argv)
 		{ 0 }
 	};
 	const struct cli_usage usage = {
-		"attach", "DEVICE [NAME]", about, 1, 2, options
+		.verb = "attach",
+		.arguments = "DEVICE [NAME]",
+		.about = about,
+		.min_arguments = 1,
+		.max_arguments = 2,
+		.options = options,
 	};
 	char **args;
 	int status = cli_parse(&usage, argc, argv, &args);

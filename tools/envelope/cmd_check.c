@@ -167,6 +167,7 @@ int cmd_check(int argc, char **argv)
 			 "Nothing is written without --repair.\n",
 		.max_arguments = 1,
 		.options = options,
+		.header = &c.header,
 	};
 	char **args;
 	int r;
@@ -174,7 +175,5 @@ int cmd_check(int argc, char **argv)
 	r = cli_parse(&usage, argc, argv, &args);
 	if (r != CLI_GO_ON)
 		return r;
-	if (!c.header && !args[0])
-		return cli_usage_error("check", "name a device, or --header");
 	return check(&c, args[0]);
 }

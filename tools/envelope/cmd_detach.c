@@ -11,7 +11,12 @@ int cmd_detach(int argc, char **argv)
 {
 	const struct cli_option options[] = { { 0 } };
 	const struct cli_usage usage = {
-		"detach", "NAME", about, 1, 1, options
+		.verb = "detach",
+		.arguments = "NAME",
+		.about = about,
+		.min_arguments = 1,
+		.max_arguments = 1,
+		.options = options,
 	};
 	char **args;
 	int status = cli_parse(&usage, argc, argv, &args);

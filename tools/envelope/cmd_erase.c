@@ -156,6 +156,7 @@ int cmd_erase(int argc, char **argv)
 			 "another copy of the header the data are lost, at once and for good.\n",
 		.max_arguments = 1,
 		.options = options,
+		.header = &header,
 	};
 	char **args;
 	int r;
@@ -163,7 +164,5 @@ int cmd_erase(int argc, char **argv)
 	r = cli_parse(&usage, argc, argv, &args);
 	if (r != CLI_GO_ON)
 		return r;
-	if (!header && !args[0])
-		return cli_usage_error("erase", "name a device, or --header");
 	return erase(header ? header : args[0], yes, force, json);
 }

@@ -70,7 +70,12 @@ int cmd_format(int argc, char **argv)
 		{ 0 }
 	};
 	const struct cli_usage usage = {
-		"format", "DEVICE", about, 1, 1, options
+		.verb = "format",
+		.arguments = "DEVICE",
+		.about = about,
+		.min_arguments = 1,
+		.max_arguments = 1,
+		.options = options,
 	};
 	char **args;
 	int status = cli_parse(&usage, argc, argv, &args);

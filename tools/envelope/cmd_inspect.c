@@ -193,6 +193,7 @@ int cmd_inspect(int argc, char **argv)
 			 "Nothing that is shown is verified, and nothing is secret.\n",
 		.max_arguments = 1,
 		.options = options,
+		.header = &header,
 	};
 	char **args;
 	int r;
@@ -200,8 +201,6 @@ int cmd_inspect(int argc, char **argv)
 	r = cli_parse(&usage, argc, argv, &args);
 	if (r != CLI_GO_ON)
 		return r;
-	if (!header && !args[0])
-		return cli_usage_error("inspect", "name a device, or --header");
 	r = volume_open(NULL, header ? header : args[0], VOLUME_FORCE, &v);
 	if (r < 0)
 		return status_from_errno(r);

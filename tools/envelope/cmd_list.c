@@ -141,7 +141,10 @@ int cmd_list(int argc, char **argv)
 		{ 0 }
 	};
 	const struct cli_usage usage = {
-		"list", "", about, 0, 0, options
+		.verb = "list",
+		.arguments = "",
+		.about = about,
+		.options = options,
 	};
 	char **args;
 	int status = cli_parse(&usage, argc, argv, &args);

@@ -44,7 +44,12 @@ int cmd_resize(int argc, char **argv)
 		{ 0 }
 	};
 	const struct cli_usage usage = {
-		"resize", "VOLUME", about, 1, 1, options
+		.verb = "resize",
+		.arguments = "VOLUME",
+		.about = about,
+		.min_arguments = 1,
+		.max_arguments = 1,
+		.options = options,
 	};
 	char **args;
 	int status = cli_parse(&usage, argc, argv, &args);

@@ -164,6 +164,7 @@ int cmd_rewrap(int argc, char **argv)
 			 "and the data key stay as they are, also while the volume is attached.\n",
 		.max_arguments = 1,
 		.options = options,
+		.header = &o.header,
 	};
 	char **args;
 	int r;
@@ -173,7 +174,5 @@ int cmd_rewrap(int argc, char **argv)
 		return r;
 	if (!o.kms_key)
 		return cli_usage_error("rewrap", "--kms-key is missing");
-	if (!o.header && !args[0])
-		return cli_usage_error("rewrap", "name a device, or --header");
 	return rewrap(&o, args[0]);
 }

@@ -69,7 +69,12 @@ int cmd_status(int argc, char **argv)
 		{ 0 }
 	};
 	const struct cli_usage usage = {
-		"status", "NAME", about, 1, 1, options
+		.verb = "status",
+		.arguments = "NAME",
+		.about = about,
+		.min_arguments = 1,
+		.max_arguments = 1,
+		.options = options,
 	};
 	char **args;
 	int status = cli_parse(&usage, argc, argv, &args);
