@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# vm: --disk 16 --kms --time 600
+# vm: --disk 32 --kms --time 600
 # kernels: 6.12
 # A volume that holds what is needed to attach it: the CA file, or the state of
 # the KMS.
 . /test/vm/helpers/attach.bash
 modprobe ext4
+modprobe loop
 
 on_volume()
 {
@@ -33,6 +34,33 @@ wait_until 60 grep -q listening "$WORK/serve"
 t_says 0 "KMS state on the volume" \
 	"warning: the KMS that runs here \(process $KMS\) keeps its state on the volume 'data'" \
 	envelope status data
+t "the KMS says so, too" \
+	grep -q "warning: /mnt/kms is on the encrypted volume 'data': if its key is in this KMS, it can never be attached again" \
+	"$WORK/serve"
+kill $KMS
+wait $KMS
+
+# A KMS whose state is in a file system in a file on the volume.
+mkdir "$WORK/image"
+truncate -s 12M /mnt/image
+mkfs.ext4 -q /mnt/image
+t "mount of an image on the volume" mount -o loop /mnt/image "$WORK/image"
+envelope-kms init "$WORK/image/kms" --port 9443 > "$WORK/init" 2>&1
+envelope-kms serve "$WORK/image/kms" > "$WORK/serve" 2>&1 &
+KMS=$!
+wait_until 60 grep -q listening "$WORK/serve"
+t "the KMS sees through a loop device" \
+	grep -q "kms is on the encrypted volume 'data'" "$WORK/serve"
+kill $KMS
+wait $KMS
+t "umount of the image" umount "$WORK/image"
+
+envelope-kms init "$WORK/kms" --port 9443 > "$WORK/init" 2>&1
+envelope-kms serve "$WORK/kms" > "$WORK/serve" 2>&1 &
+KMS=$!
+wait_until 60 grep -q listening "$WORK/serve"
+t "the KMS does not warn elsewhere" \
+	eval '! grep -q "encrypted volume" "$WORK/serve"'
 kill $KMS
 wait $KMS
 

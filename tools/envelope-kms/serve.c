@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "below.h"
 #include "clock.h"
 #include "commands.h"
 #include "crypto.h"
@@ -308,6 +309,7 @@ static int start(struct serve *s)
 	/* One that a killed server has left would name nobody. */
 	withdraw_endpoint(s);
 	check_locked_memory();
+	below_warn(s->dir);
 	rc = read_root_key(s);
 	if (rc == 0)
 		rc = file_read(s->dir, FILE_CERTIFICATE, 0, &s->certificate);
