@@ -41,6 +41,29 @@ def manual_of(program, folder):
     return re.sub(".\b", "", out)
 
 
+def options(program, verb):
+    """The options that the verb's --help names."""
+    return set(re.findall(r"--[a-z][a-z-]+", says(program, verb, "--help")[1]))
+
+
+COMPLETE = """
+. "$1"
+read -r _ _ function _ <<< "$(complete -p "$2" | sed 's/.* -F/x -F/')"
+COMP_WORDS=("$2" "$3" "$4") COMP_CWORD=$5
+"$function" "$6" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+printf '%s\n' "${COMPREPLY[@]}"
+"""
+
+
+def completes(program, *words):
+    """What the shell offers for the last of the words (at most two)."""
+    verb, word = (*words, "")[:2]
+    return subprocess.run(
+        ["bash", "-c", COMPLETE, "bash", PROGRAMS[program] / f"{program}.bash",
+         program, verb, word, str(len(words)), BUILD / "bin" / program],
+        check=True, capture_output=True, text=True).stdout.split()
+
+
 class Install(unittest.TestCase):
     def test_round_trip(self):
         """install: uninstall leaves nothing behind"""
@@ -86,10 +109,43 @@ class Documents(unittest.TestCase):
         for program, folder in PROGRAMS.items():
             manual = manual_of(program, folder)
             for verb in verbs(program):
-                _, text = says(program, verb, "--help")
-                for option in set(re.findall(r"--[a-z][a-z-]+", text)):
+                for option in options(program, verb):
                     with self.subTest(verb=verb, option=option):
                         self.assertTrue(option in manual)
+
+    def test_completion(self):
+        """documents: the shell completes every verb and every option"""
+        for program in PROGRAMS:
+            wanted, offered = set(), set()
+            for verb in verbs(program):
+                self.assertIn(verb, completes(program, ""))
+                _, text = says(program, verb, "--help")
+                # envelope-kms has one text for all its verbs.
+                owner = verb if program == "envelope" else "any"
+                wanted |= {(owner, o) for o in
+                           re.findall(r"^  (--[a-z][a-z-]+)", text, re.M)}
+                offered |= {(owner, o) for o in
+                            completes(program, verb, "--")}
+            with self.subTest(program=program):
+                self.assertGreater(len(offered), 5)
+                self.assertEqual(set(), wanted - offered)
+        self.assertEqual(["--on-lock"], completes("envelope", "attach", "--on"))
+        self.assertEqual(["--host"], completes("envelope-kms", "init", "--ho"))
+
+    def test_modinfo(self):
+        """documents: modinfo says what the module is"""
+        modules = sorted(BUILD.glob("*/dm-envelope.ko"))
+        self.assertGreater(len(modules), 0)
+        for module in modules:
+            out = subprocess.run(["/sbin/modinfo", module], check=True,
+                                 capture_output=True, text=True).stdout
+            for line in ("license: +GPL", "author: +.+",
+                         r"version: +\d+\.\d+\.\d+",
+                         "description: +device-mapper target for .+",
+                         "depends: +dm-mod", "softdep: +pre: .*xts",
+                         "parm: +allow_hibernation:.+default: 0"):
+                with self.subTest(module=module.parent.name, line=line):
+                    self.assertRegex(out, f"(?m)^{line}")
 
     def test_version(self):
         """documents: every program answers --version"""
