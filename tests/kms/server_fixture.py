@@ -27,7 +27,7 @@ BUILD = pathlib.Path(os.environ.get(
 PROGRAM = str(BUILD / "bin" / "envelope-kms")
 REGION = "us-east-1"
 ACCOUNT = "111122223333"
-WAIT_SECONDS = 30
+WAIT_SECONDS = 120
 INTERNAL = "The request was rejected because an internal exception occurred. The request can be retried."
 
 # What the machine sets must not decide how these tests go.

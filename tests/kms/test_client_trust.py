@@ -123,7 +123,7 @@ class Environment(Case):
     def test_configured_proxy(self):
         """security-05: the configured proxy is used, whatever NO_PROXY says"""
         with Trap() as trap:
-            result = self.decrypt(timeout=300, config=self.conf(
+            result = self.decrypt(timeout=2000, config=self.conf(
                 proxy=f"http://127.0.0.1:{trap.port}"),
                 env={"NO_PROXY": "*", "no_proxy": "127.0.0.1"})
         self.assertEqual(result.status, UNREACHABLE, result.stderr)

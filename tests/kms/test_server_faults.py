@@ -122,7 +122,7 @@ class Faults(ServerCase):
         idle = []
         for _ in range(300):
             one = socket.create_connection(("127.0.0.1", self.server.port),
-                                           timeout=10)
+                                           timeout=60)
             idle.append(one)
         for one in idle:
             one.close()
@@ -213,7 +213,7 @@ class Strangers(unittest.TestCase):
         self.addCleanup(server.end)
         for _ in range(300):
             idle = socket.create_connection(("127.0.0.1", server.port),
-                                            timeout=10)
+                                            timeout=60)
             self.addCleanup(idle.close)
         other = server.connection(source_address=("127.0.0.2", 0))
         self.addCleanup(other.close)

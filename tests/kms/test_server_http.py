@@ -82,7 +82,7 @@ class Hostile(ServerCase):
                      b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\n\r\n",
                      b"\r\n" * 1000):
             with socket.create_connection(
-                    ("127.0.0.1", self.server.port), timeout=10) as raw:
+                    ("127.0.0.1", self.server.port), timeout=60) as raw:
                 with context.wrap_socket(
                         raw, server_hostname="localhost") as tls:
                     try:
@@ -94,7 +94,7 @@ class Hostile(ServerCase):
         for data in (b"", b"\x16\x03\x01", b"GET / HTTP/1.0\r\n\r\n",
                      b"\xff" * 1000):
             with socket.create_connection(
-                    ("127.0.0.1", self.server.port), timeout=10) as raw:
+                    ("127.0.0.1", self.server.port), timeout=60) as raw:
                 raw.sendall(data)
 
     def test_old_tls_refused(self):
@@ -106,14 +106,14 @@ class Hostile(ServerCase):
             context.maximum_version = ssl.TLSVersion.TLSv1_1
         context.set_ciphers("ALL:@SECLEVEL=0")
         with socket.create_connection(("127.0.0.1", self.server.port),
-                                      timeout=10) as raw:
+                                      timeout=60) as raw:
             with self.assertRaises(ssl.SSLError):
                 context.wrap_socket(raw, server_hostname="localhost")
 
     def test_certificate_of_this_server_only(self):
         context = ssl.create_default_context()
         with socket.create_connection(("127.0.0.1", self.server.port),
-                                      timeout=10) as raw:
+                                      timeout=60) as raw:
             with self.assertRaises(ssl.SSLCertVerificationError):
                 context.wrap_socket(raw, server_hostname="localhost")
 

@@ -256,7 +256,7 @@ class Serve(Folder):
             connection.putheader(name, value)
         connection.putheader("Content-Length", str(len(body)))
         connection.endheaders()
-        time.sleep(0.3)
+        time.sleep(2)
         stopper = threading.Thread(target=server.stop)
         stopper.start()
         time.sleep(0.3)

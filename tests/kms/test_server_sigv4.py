@@ -216,7 +216,7 @@ class Refusals(ServerCase):
         """security-32-no-plain-http"""
         import socket
         with socket.create_connection(("127.0.0.1", self.server.port),
-                                      timeout=10) as plain:
+                                      timeout=60) as plain:
             plain.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n\r\n")
             try:
                 data = plain.recv(100)

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# vm: --disk 48 --disk 340 --kms --time 600
+# vm: --disk 48 --disk 340 --kms
 # ext4 and XFS made, filled, checked after detach and attach.
 . /test/vm/helpers/attach.bash
 modprobe -a ext4 xfs

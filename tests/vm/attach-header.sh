@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# vm: --disk 8 --disk 8 --kms --time 600
+# vm: --disk 8 --disk 8 --kms
 # kernels: 6.12
 # Headers that are damaged, replaced, of another device, or gone: what is
 # refused, before any I/O, and what still works.

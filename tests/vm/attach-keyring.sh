@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# vm: --disk 8 --kms --time 600
+# vm: --disk 8 --kms
 # Where the key is, who may do what with it, and what becomes of the volume
 # when it ends.
 . /test/vm/helpers/attach.bash
@@ -63,7 +63,7 @@ t "nothing left after revoke" nothing_left
 
 t "attach to expire" envelope attach --direct /dev/vda x
 t "set a timeout" keyctl timeout "$(serial)" 1
-t "locked: expired" wait_until 20 is_locked expired
+t "locked: expired" wait_until 100 is_locked expired
 t "detach after expiry" envelope detach x
 t "attach after expiry" envelope attach --direct /dev/vda x
 

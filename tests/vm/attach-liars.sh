@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# vm: --disk 16 --kms --time 600
+# vm: --disk 16 --kms
 # kernels: 6.12
 # Attaches through a KMS that has the right certificate and answers wrongly:
 # each its own status and sentence, and no device, no key, no change.
@@ -34,12 +34,12 @@ lied()
 	# The sleep keeps the connection open until the client has gone.
 	openssl s_server -quiet -accept 127.0.0.1:$PORT -naccept 1 \
 		-cert "$WORK/liar.pem" -key "$WORK/liar.key" \
-		< <(cat "$WORK/answer"; exec sleep 100) > "$WORK/asked" 2>&1 &
+		< <(cat "$WORK/answer"; exec sleep 300) > "$WORK/asked" 2>&1 &
 	liar=$!
 	until grep -q "$LISTENING" /proc/net/tcp || [ $SECONDS -gt $end ]; do
 		sleep 0.1
 	done
-	refused "$@" timeout 60 envelope attach --direct --timeout 10 \
+	refused "$@" timeout 200 envelope attach --direct --timeout 40 \
 		--kms-endpoint https://127.0.0.1:$PORT \
 		--ca-file "$WORK/liar.pem" /dev/vda x
 	kill $liar 2> /dev/null

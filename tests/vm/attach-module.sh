@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# vm: --disk 8 --kms --time 600
+# vm: --disk 8 --kms
 # kernels: 6.12
 # Without the module, and with one that the kernel refuses: a sentence that
 # helps, and stock dm-crypt as the fallback.

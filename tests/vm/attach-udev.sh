@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# vm: --disk 8 --kms --time 600 --file /usr/bin/udevadm:/usr/lib/systemd/systemd-udevd --file /usr/bin/udevadm:/usr/bin/udevadm --file /lib/udev/rules.d/55-dm.rules:/usr/lib/udev/rules.d/55-dm.rules --file /lib/udev/rules.d/60-persistent-storage-dm.rules:/usr/lib/udev/rules.d/60-persistent-storage-dm.rules --file /lib/udev/rules.d/95-dm-notify.rules:/usr/lib/udev/rules.d/95-dm-notify.rules
+# vm: --disk 8 --kms --file /usr/bin/udevadm:/usr/lib/systemd/systemd-udevd --file /usr/bin/udevadm:/usr/bin/udevadm --file /lib/udev/rules.d/55-dm.rules:/usr/lib/udev/rules.d/55-dm.rules --file /lib/udev/rules.d/60-persistent-storage-dm.rules:/usr/lib/udev/rules.d/60-persistent-storage-dm.rules --file /lib/udev/rules.d/95-dm-notify.rules:/usr/lib/udev/rules.d/95-dm-notify.rules
 # kernels: 6.12
 # With udev running: it makes and removes the links, no cookie stays, and its
 # probing does not get into the way of a detach.
@@ -25,7 +25,7 @@ often()
 
 mkdir -p /run/udev
 /usr/lib/systemd/systemd-udevd --daemon 2> "$WORK/udevd"
-t "udev runs" wait_until 30 test -S /run/udev/control
+t "udev runs" wait_until 100 test -S /run/udev/control
 t "udev settles" eval "udevadm trigger && udevadm settle --timeout=30"
 
 t "format" envelope format --size 4M /dev/vda

@@ -135,9 +135,9 @@ finds_in_environment()
 	local hex sleeper
 
 	hex=$(key | head -c 32 | od -An -v -tx1 | tr -d ' \n')
-	PLANTED=$hex sleep 60 &
+	PLANTED=$hex sleep 900 &
 	sleeper=$!
-	wait_until 10 grep -q PLANTED /proc/$sleeper/environ
+	wait_until 60 grep -q PLANTED /proc/$sleeper/environ
 	search > /tmp/found
 	kill $sleeper
 	grep -q 'environ: half1-hex' /tmp/found

@@ -26,7 +26,7 @@ t_says 0 "async: the target took it" "cipher cryptd\(" \
 
 fio_run()
 {
-	timeout 100 fio --name=v --filename=$DEV --direct=1 --size=4m "$@" \
+	timeout 200 fio --name=v --filename=$DEV --direct=1 --size=4m "$@" \
 		--verify=crc32c --verify_fatal=1 --randseed=7
 }
 
@@ -44,8 +44,8 @@ locks()
 	local before after
 
 	later fio_run --rw=randwrite --bs=4k --iodepth=16 --ioengine=libaio \
-		--rate=1m
-	wait_until 30 flowing || return 1
+		--rate=500k
+	wait_until 100 flowing || return 1
 	keyctl revoke "$(serial vol-a)" || return 1
 	before=$(dmsetup status env | cut -d' ' -f7)
 	sleep 1

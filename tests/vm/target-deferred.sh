@@ -10,7 +10,7 @@ HEX=$(vmkey hex 1)
 
 fio_run()
 {
-	timeout 100 fio --name=v --filename=$DEV --direct=1 --size=2m \
+	timeout 200 fio --name=v --filename=$DEV --direct=1 --size=2m \
 		--rw=randwrite --bsrange=4k-128k --iodepth=8 \
 		--ioengine=io_uring --verify=crc32c --verify_fatal=1 \
 		--randseed=7 "$@"
@@ -33,8 +33,8 @@ locks_reads()
 {
 	vmio fill $DEV 0 1048576 4 || return 1
 	later read_on $DEV 4
-	wait_until 30 reading && keyctl revoke "$(serial "vol-$1")" &&
-		wait_until 10 waiting env && still_waiting &&
+	wait_until 100 reading && keyctl revoke "$(serial "vol-$1")" &&
+		wait_until 60 waiting env && still_waiting &&
 		key "vol-$1b" 1 && unlock env "vol-$1b" && enough &&
 		later_is 0 && [ "$(stat_of env errors)" = 0 ]
 }

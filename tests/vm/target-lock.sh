@@ -10,8 +10,8 @@ DEV=/dev/mapper/env
 
 fio_run()
 {
-	timeout 90 fio --name=v --filename=$DEV --direct=1 --size=6m --bs=4k \
-		--rw=randwrite --iodepth=8 --ioengine="$1" --rate=1500k \
+	timeout 200 fio --name=v --filename=$DEV --direct=1 --size=6m --bs=4k \
+		--rw=randwrite --iodepth=8 --ioengine="$1" --rate=700k \
 		--verify=crc32c --verify_fatal=1 --randseed=7 "${@:2}"
 }
 
@@ -40,7 +40,7 @@ writing()
 	key "vol-$1" 1 > /dev/null
 	create env "$(table $SECTORS "vol-$1" sector_size:4096)" || return 1
 	later fio_run "$1"
-	wait_until 40 in_flow writes && locks_at_once "vol-$1" &&
+	wait_until 100 in_flow writes && locks_at_once "vol-$1" &&
 		waiting env && [ ! -e "$LATER" ] && key vol-again 1 &&
 		unlock env vol-again && is_state env "active -" && later_is 0
 }
@@ -59,7 +59,7 @@ reading()
 	create env "$(table $SECTORS vol-read sector_size:4096)" &&
 		vmio fill $DEV 0 1048576 4 || return 1
 	later read_on $DEV 4
-	wait_until 40 in_flow reads 10 && locks_at_once vol-read &&
+	wait_until 100 in_flow reads 10 && locks_at_once vol-read &&
 		waiting env && [ ! -e "$LATER" ] && key vol-again 1 &&
 		unlock env vol-again && enough && later_is 0
 }
@@ -89,7 +89,7 @@ t "expiry: locks with nobody touching it" becomes 30 "locked expired"
 t_says 1 "expiry: a reload is refused" "Key has been revoked|Key has expired" \
 	dmsetup reload env --table "$(table $SECTORS vol-expire)"
 t_says 0 "expiry: and says to unlock" "Key revoked or expired: unlock first" dmesg
-t "expiry: the key is gone" wait_until 20 eval '! grep -q vol-expire /proc/keys'
+t "expiry: the key is gone" wait_until 100 eval '! grep -q vol-expire /proc/keys'
 key vol-new 3 > /dev/null
 t "expiry: unlock" unlock env vol-new
 t "expiry: data are back" vmio check $DEV 0 65536 9
@@ -162,14 +162,18 @@ inactive()
 }
 t "revoke: locks a table that is not active yet" inactive
 
+# events NAME: how many so far; waiting for the next one then misses none.
+events()
+{
+	dmsetup info -c --noheadings -o events "$1"
+}
+
 fresh vol-event
-later dmsetup wait env
-sleep 0.5
+later dmsetup wait env "$(events env)"
 keyctl revoke "$(serial vol-event)"
 t "lock: is a device-mapper event" later_is 0
 key vol-event2 3 > /dev/null
-later dmsetup wait env "$(dmsetup info -c --noheadings -o events env)"
-sleep 0.5
+later dmsetup wait env "$(events env)"
 unlock env vol-event2
 t "unlock: is a device-mapper event" later_is 0
 
@@ -179,7 +183,7 @@ for name in vol-event2 vol-wrong; do
 	keyctl unlink "$(serial $name)" "$RING" 2> /dev/null
 done
 keyctl clear "$RING"
-t "detach: no key is left" wait_until 10 eval '! grep -q vol- /proc/keys'
+t "detach: no key is left" wait_until 60 eval '! grep -q vol- /proc/keys'
 t "detach: the module goes" rmmod dm_envelope
 
 done_testing

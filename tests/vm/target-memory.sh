@@ -65,9 +65,9 @@ t_says 1 "memory: a wrong key on key set" "Key was rejected" \
 	dmsetup message revoke 0 key set :64:envelope:vol-wrong
 keyctl revoke "$(serial vol-wrong)"
 t "memory: expiry has locked" \
-	wait_until 10 is_state expire "locked expired"
+	wait_until 60 is_state expire "locked expired"
 t "memory: invalidation has locked" \
-	wait_until 10 is_state invalid "locked invalidated"
+	wait_until 60 is_state invalid "locked invalidated"
 
 vmkey find 101 102 103 104 105 106 107 > $FOUND
 t "memory: gone after revoke" absent 101

@@ -37,10 +37,10 @@ readahead_fails()
 		[ "$(stat_of env waiting)" = 0 ]
 }
 t "locked: readahead fails, and nothing waits" readahead_fails
-t "locked: a flush goes down" timeout 20 vmio flush $DEV
+t "locked: a flush goes down" timeout 60 vmio flush $DEV
 
 later vmio check $DEV 0 65536 1
-wait_until 10 waiting env
+wait_until 60 waiting env
 t "locked: a read waits" still_waiting
 t "locked: on_lock error" dmsetup message env 0 on_lock error
 t "locked: what waited fails" later_is 1
@@ -51,7 +51,7 @@ t "on_lock error: flush" vmio flush $DEV
 t "on_lock error: errors are counted" test "$(stat_of env errors)" -ge 3
 t "on_lock queue" dmsetup message env 0 on_lock queue
 later vmio check $DEV 0 65536 1
-wait_until 10 waiting env
+wait_until 60 waiting env
 t "on_lock queue: a read waits again" still_waiting
 key vol-n2 1 > /dev/null
 t "unlock" unlock env vol-n2

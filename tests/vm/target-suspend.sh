@@ -33,22 +33,22 @@ unlocked()
 held_read()
 {
 	later vmio check $DEV 0 65536 $N
-	wait_until 10 waiting env
+	wait_until 60 waiting env
 }
 
 held_write()
 {
 	later vmio fill $DEV 65536 524288 $N
-	wait_until 10 waiting env
+	wait_until 60 waiting env
 }
 
 background_io()
 {
-	timeout 60 fio --name=bg --filename=$DEV --direct=1 --rw=randrw \
+	timeout 150 fio --name=bg --filename=$DEV --direct=1 --rw=randrw \
 		--bs=4k --iodepth=8 --ioengine=io_uring --size=8m \
 		--time_based --runtime="$1" "${@:2}" > /tmp/bg.out 2>&1 &
 	BG=$!
-	wait_until 40 flowing
+	wait_until 100 flowing
 }
 
 flowing()
@@ -59,9 +59,9 @@ flowing()
 # noflush while locked: what waits goes back to dm, and comes again.
 noflush()
 {
-	fresh && lock && "held_$1" && timeout 20 dmsetup suspend --noflush env &&
+	fresh && lock && "held_$1" && timeout 60 dmsetup suspend --noflush env &&
 		[ "$(stat_of env waiting)" = 0 ] && still_waiting &&
-		dmsetup resume env && wait_until 10 waiting env &&
+		dmsetup resume env && wait_until 60 waiting env &&
 		unlocked && later_is 0 && [ "$(stat_of env errors)" = 0 ]
 }
 t "suspend: noflush takes back a waiting read" noflush read
@@ -85,8 +85,8 @@ t "suspend: the waiting read failed" later_is 1
 
 while_running()
 {
-	fresh && background_io 4 --verify=crc32c && timeout 20 dmsetup suspend env &&
-		sleep 0.5 && dmsetup resume env && timeout 20 dmsetup suspend --noflush env &&
+	fresh && background_io 4 --verify=crc32c && timeout 60 dmsetup suspend env &&
+		sleep 0.5 && dmsetup resume env && timeout 60 dmsetup suspend --noflush env &&
 		sleep 0.5 && dmsetup resume env && wait $BG &&
 		[ "$(stat_of env errors)" = 0 ]
 }
@@ -94,16 +94,16 @@ t "suspend: both kinds under running I/O" while_running
 
 reload_running()
 {
-	fresh && background_io 12 && dmsetup reload env --table \
+	fresh && background_io 20 && dmsetup reload env --table \
 		"$(table $SECTORS vol-$N sector_size:4096 holes)" &&
-		dmsetup resume env && wait_until 10 flowing && wait $BG &&
+		dmsetup resume env && wait_until 60 flowing && wait $BG &&
 		dmsetup table env | grep -q holes
 }
 t "reload: under running I/O" reload_running
 
 lock_suspended()
 {
-	fresh && timeout 20 dmsetup suspend env && lock &&
+	fresh && timeout 60 dmsetup suspend env && lock &&
 		is_state env "locked revoked" && unlocked &&
 		is_state env "active -" && dmsetup resume env &&
 		vmio check $DEV 0 65536 $N
@@ -113,7 +113,7 @@ t "lock and unlock while suspended" lock_suspended
 forced()
 {
 	dmsetup remove --force env > /tmp/force.out 2>&1
-	later_is 1 && grep -q EIO "$LATER.out" && wait_until 10 gone
+	later_is 1 && grep -q EIO "$LATER.out" && wait_until 60 gone
 }
 
 gone()
@@ -138,13 +138,13 @@ force_running()
 	fresh && background_io 20 || return 1
 	dmsetup remove --force env > /tmp/force.out 2>&1
 	wait $BG && return 1
-	wait_until 10 gone
+	wait_until 60 gone
 }
 t "remove --force: while I/O runs" force_running
 
 wipe_table()
 {
-	fresh && lock && held_read && timeout 20 dmsetup wipe_table --noflush env && later_is 1 &&
+	fresh && lock && held_read && timeout 60 dmsetup wipe_table --noflush env && later_is 1 &&
 		dmsetup table env | grep -q error && dmsetup remove env
 }
 t "wipe_table: while locked, with a read waiting" wipe_table
@@ -157,9 +157,9 @@ t "remove: a locked volume nobody has open" plain
 
 lock_running()
 {
-	fresh && background_io 6 --verify=crc32c && lock && sleep 0.5 &&
-		timeout 20 dmsetup suspend --noflush env && dmsetup resume env &&
-		wait_until 10 waiting env && unlocked && wait $BG &&
+	fresh && background_io 15 --verify=crc32c && lock && sleep 0.5 &&
+		timeout 60 dmsetup suspend --noflush env && dmsetup resume env &&
+		wait_until 60 waiting env && unlocked && wait $BG &&
 		[ "$(stat_of env errors)" = 0 ] && return
 	cat /tmp/bg.out
 	dmsetup message env 0 stats

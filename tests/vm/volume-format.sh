@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# vm: --disk 8 --kms --time 600
+# vm: --disk 8 --kms
 # kernels: 6.12
 # What format refuses, what it chooses, and that it rehearses before it writes.
 . /test/vm/helpers/attach.bash

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# vm: --disk 40 --disk 350 --kms --time 600
+# vm: --disk 40 --disk 350 --kms
 # Growing under a mounted ext4 and XFS, shrinking, and what is refused.
 . /test/vm/helpers/attach.bash
 modprobe -a ext4 xfs

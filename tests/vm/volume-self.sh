@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# vm: --disk 32 --kms --time 600
+# vm: --disk 32 --kms
 # kernels: 6.12
 # A volume that holds what is needed to attach it: the CA file, or the state of
 # the KMS.

@@ -29,7 +29,7 @@ no_keys()
 # goes with a worker of the kernel, within moments.
 nothing_left()
 {
-	! dm_devices && ! losetup -a | grep . && wait_until 20 no_keys
+	! dm_devices && ! losetup -a | grep . && wait_until 100 no_keys
 }
 
 # id_of DEV: the volume id.

@@ -82,10 +82,10 @@ later()
 	} &
 }
 
-# later_is STATUS: within 30 seconds.
+# later_is STATUS: within 100 seconds.
 later_is()
 {
-	wait_until 30 test -e "$LATER" || { echo "still running"; return 1; }
+	wait_until 100 test -e "$LATER" || { echo "still running"; return 1; }
 	[ "$(cat "$LATER")" -eq "$1" ] ||
 		{ cat "$LATER.out"; echo "status $(cat "$LATER")"; return 1; }
 }
