@@ -12,8 +12,9 @@ ADMIN = f"arn:aws:iam::{ACCOUNT}:user/administrator"
 
 OFFERED = """CancelKeyDeletion CreateAlias CreateGrant CreateKey Decrypt DeleteAlias
 DescribeKey DisableKey EnableKey Encrypt GenerateDataKey
-GenerateDataKeyWithoutPlaintext GenerateRandom ListAliases ListGrants ListKeys
-ListResourceTags ListRetirableGrants ReEncrypt RetireGrant RevokeGrant
+GenerateDataKeyWithoutPlaintext GenerateRandom GetKeyPolicy ListAliases
+ListGrants ListKeyPolicies ListKeys ListResourceTags ListRetirableGrants
+PutKeyPolicy ReEncrypt RetireGrant RevokeGrant
 ScheduleKeyDeletion TagResource UntagResource UpdateAlias
 UpdateKeyDescription EnableKeyRotation DisableKeyRotation
 GetKeyRotationStatus RotateKeyOnDemand ListKeyRotations""".split()
@@ -41,7 +42,6 @@ class Keys(ServerCase):
 
     def test_create_key_refuses_what_it_cannot_keep(self):
         for options, what in (
-                ({"Policy": "{}"}, "key policies"),
                 ({"MultiRegion": True}, "multi-Region keys"),
                 ({"Origin": "EXTERNAL"}, "key origins other than AWS_KMS"),
                 ({"CustomKeyStoreId": "cks-1"}, "custom key stores"),

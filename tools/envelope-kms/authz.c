@@ -239,6 +239,22 @@ int authorise(struct call *c, const struct facts *f,
 	return refuse(c, f, shown, why, false);
 }
 
+int authorise_by_key_policy(struct call *c, const struct facts *f,
+			    const struct key_row *key)
+{
+	char arn[CALL_ARN_BYTES];
+	struct asked a;
+	int rc;
+
+	call_key_arn(key, arn);
+	ask(c, f, key, arn, &a);
+	rc = key_verdict(c, key, &a);
+	if (rc < 0)
+		return rc;
+	return !(rc & POLICY_DENIES) &&
+	       (rc & (POLICY_ALLOWS | POLICY_DELEGATES));
+}
+
 /* True when @arn lies in @account: arn:partition:service:region:account:… */
 static bool owned_by(const char *arn, const char *account)
 {

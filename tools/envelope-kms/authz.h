@@ -47,12 +47,19 @@ int authorise(struct call *c, const struct facts *f,
 	      const struct key_row *key);
 
 /*
- * The same for the resource @arn that is no key, or "*" where the action has
+ * Does the policy of @key alone allow that to the caller, or leave it to his
+ * account? 1; 0; -ENOMEM; -EIO.
+ */
+int authorise_by_key_policy(struct call *c, const struct facts *f,
+			    const struct key_row *key);
+
+/*
+ * As authorise() for the resource @arn that is no key, or "*" where the action has
  * none: only the caller's own policies count.
  */
 int authorise_other(struct call *c, const struct facts *f, const char *arn);
 
-/* The same for a key that is not there, without telling so. */
+/* As authorise() for a key that is not there, without telling so. */
 int authorise_absent(struct call *c, const struct facts *f,
 		     const struct key_row *named);
 

@@ -39,6 +39,8 @@ static const struct {
 	[ERR_INVALID_MARKER] = { "InvalidMarkerException", 400 },
 	[ERR_INVALID_STATE] = { "KMSInvalidStateException", 400 },
 	[ERR_LIMIT_EXCEEDED] = { "LimitExceededException", 400 },
+	[ERR_MALFORMED_POLICY] = { "MalformedPolicyDocumentException",
+				   400 },
 	[ERR_NOT_FOUND] = { "NotFoundException", 400 },
 	[ERR_TAG] = { "TagException", 400 },
 	[ERR_UNSUPPORTED] = { "UnsupportedOperationException", 400 },

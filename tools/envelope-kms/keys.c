@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "authz.h"
+#include "key_policy.h"
 #include "grant_tokens.h"
 #include "material.h"
 #include "metadata.h"
@@ -67,8 +68,6 @@ static int check_offered(struct call *c, const char *spec, const char *usage,
 		return unsupported(c, "key origins other than AWS_KMS");
 	if (param_bool(c, "MultiRegion"))
 		return unsupported(c, "multi-Region keys");
-	if (param_given(c, "Policy"))
-		return unsupported(c, "key policies");
 	if (param_given(c, "CustomKeyStoreId") || param_given(c, "XksKeyId"))
 		return unsupported(c, "custom key stores");
 	return 0;
@@ -135,7 +134,7 @@ static int may_create(struct call *c, const json_t *tags)
 int op_create_key(struct call *c)
 {
 	struct key_row key = { .description = NULL };
-	const char *description;
+	const char *description, *policy = param_policy(c, PARAM_OPTIONAL);
 	const json_t *tags;
 	char arn[CALL_ARN_BYTES];
 	int rc = read_new_key(c, &description, &tags);
@@ -152,6 +151,11 @@ int op_create_key(struct call *c)
 	key.description = strdup(description ? description : "");
 	rc = key.description ? key_create(c->server->store, c->server->root,
 					  &key) : -ENOMEM;
+	/* Only now has it an ARN; a refusal takes it all back. */
+	if (rc == 0)
+		rc = key_policy_set(c, policy, &key);
+	if (rc == 0 && policy)
+		rc = store_key_set_policy(c->server->store, &key);
 	if (rc == 0)
 		rc = tags_set(c, &key, tags);
 	if (rc < 0)

@@ -27,6 +27,10 @@
  * DescribeKey: KeyId (any key), GrantTokens? -> KeyMetadata. NF, IGT.
  * ListKeys: Limit?, Marker? -> Keys, Truncated, NextMarker?.
  *   InvalidMarkerException.
+ * GetKeyPolicy: KeyId (key), PolicyName? -> Policy, PolicyName. NF.
+ * ListKeyPolicies: KeyId (key), Limit?, Marker? -> PolicyNames, Truncated. NF.
+ * PutKeyPolicy: KeyId (key), PolicyName?, Policy,
+ *   BypassPolicyLockoutSafetyCheck?. NF, LIM, MalformedPolicyDocumentException.
  * EnableKey, DisableKey: KeyId (key). NF, ST.
  * ScheduleKeyDeletion: KeyId (key), PendingWindowInDays? (7 to 30) -> KeyId,
  *   DeletionDate, KeyState, PendingWindowInDays. NF, ST.
@@ -145,6 +149,13 @@ static const struct operation operations[] = {
 	  "KeyId IncludeKeyMaterial Limit Marker", false, true },
 	{ "GenerateRandom", op_generate_random, "NumberOfBytes", false,
 	  true },
+	{ "GetKeyPolicy", op_get_key_policy, "KeyId PolicyName", false,
+	  true },
+	{ "ListKeyPolicies", op_list_key_policies, "KeyId Limit Marker",
+	  false, true },
+	{ "PutKeyPolicy", op_put_key_policy,
+	  "KeyId PolicyName Policy BypassPolicyLockoutSafetyCheck", true,
+	  false },
 
 	{ "ConnectCustomKeyStore", NULL, "", false, false },
 	{ "CreateCustomKeyStore", NULL, "", false, false },
@@ -157,12 +168,9 @@ static const struct operation operations[] = {
 	{ "GenerateDataKeyPairWithoutPlaintext", NULL, "KeyId", false, true },
 	{ "GenerateMac", NULL, "KeyId", false, true },
 	{ "GetKeyLastUsage", NULL, "KeyId", false, true },
-	{ "GetKeyPolicy", NULL, "KeyId", false, true },
 	{ "GetParametersForImport", NULL, "KeyId", false, true },
 	{ "GetPublicKey", NULL, "KeyId", false, true },
 	{ "ImportKeyMaterial", NULL, "KeyId", false, false },
-	{ "ListKeyPolicies", NULL, "KeyId", false, true },
-	{ "PutKeyPolicy", NULL, "KeyId", false, false },
 	{ "ReplicateKey", NULL, "KeyId", false, false },
 	{ "Sign", NULL, "KeyId", false, true },
 	{ "UpdateCustomKeyStore", NULL, "", false, false },

@@ -37,6 +37,11 @@ int op_untag_resource(struct call *c);
 int op_list_resource_tags(struct call *c);
 int op_update_key_description(struct call *c);
 
+/* key_policy.c */
+int op_get_key_policy(struct call *c);
+int op_put_key_policy(struct call *c);
+int op_list_key_policies(struct call *c);
+
 /* aliases.c */
 int op_create_alias(struct call *c);
 int op_update_alias(struct call *c);

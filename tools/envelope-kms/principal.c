@@ -79,12 +79,13 @@ static int find_session(struct call *c, const char *account,
 	return find_role(c, account, name, (size_t)(slash - name), uid_ret);
 }
 
-static int find_principal(struct call *c, const char *arn,
-			  char uid_ret[static PRINCIPAL_UID_BYTES])
+int principal_find(struct call *c, const char *arn,
+		   char uid_ret[static PRINCIPAL_UID_BYTES])
 {
 	char account[ACCOUNT_BYTES];
 	const char *rest = split(arn, "arn:aws:sts::", account);
 
+	uid_ret[0] = '\0';
 	if (rest)
 		return find_session(c, account, rest, uid_ret);
 	rest = split(arn, "arn:aws:iam::", account);
@@ -101,10 +102,8 @@ static int find_principal(struct call *c, const char *arn,
 int principal_check(struct call *c, const char *arn,
 		    char uid_ret[static PRINCIPAL_UID_BYTES])
 {
-	int rc;
+	int rc = principal_find(c, arn, uid_ret);
 
-	uid_ret[0] = '\0';
-	rc = find_principal(c, arn, uid_ret);
 	return rc == -ENOENT ? invalid(c, arn) : rc;
 }
 

@@ -15,6 +15,10 @@
 int principal_check(struct call *c, const char *arn,
 		    char uid_ret[static PRINCIPAL_UID_BYTES]);
 
+/* The same without the sentence: -ENOENT for nobody. */
+int principal_find(struct call *c, const char *arn,
+		   char uid_ret[static PRINCIPAL_UID_BYTES]);
+
 /* 0 when @arn is of the caller's account; else call_fail(). */
 int principal_of_account(struct call *c, const char *arn);
 
