@@ -88,15 +88,6 @@ class Making(GrantCase):
         self.assertNotIn(first["GrantId"], ids)
         self.assertEqual(6, len(self.listed(key)))
 
-    def test_same_name_on_two_keys(self):
-        """emulators-11-grant-name-counts-for-one-key-only"""
-        one, _ = self.new_key()
-        two, _ = self.new_key()
-        a, b = (self.grant(k, Name="shared")["GrantId"] for k in (one, two))
-        self.assertNotEqual(a, b)
-        self.assertEqual([a], [g["GrantId"] for g in self.listed(one)])
-        self.assertEqual([b], [g["GrantId"] for g in self.listed(two)])
-
     def test_without_a_name_each_call_makes_one(self):
         key, _ = self.new_key()
         self.assertNotEqual(self.grant(key)["GrantId"],
