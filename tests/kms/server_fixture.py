@@ -4,6 +4,7 @@ import atexit
 import base64
 import configparser
 import datetime
+import gzip
 import hashlib
 import hmac
 import http.client
@@ -213,8 +214,16 @@ class Server:
 
     def audit(self):
         """The records of the trail, oldest first."""
-        text = (self.dir / "audit" / "audit.log").read_text()
-        return [json.loads(line) for line in text.splitlines()]
+        folder = self.dir / "audit"
+        records = []
+        for path in sorted((folder / "AWSLogs").glob("*/CloudTrail/**/*.gz"),
+                           key=lambda path: path.name.split("_")[-1]):
+            records += json.loads(gzip.decompress(path.read_bytes()))[
+                "Records"]
+        for path in [*sorted(folder.glob("pending-*")), folder / "audit.log"]:
+            records += [json.loads(line)
+                        for line in path.read_text().splitlines()]
+        return records
 
     def sql(self, statement, *args, database="kms.db"):
         """Runs SQL on a live database."""

@@ -23,6 +23,7 @@
 
 struct audit {
 	struct audit_log *log;
+	struct audit_digest *digest; /* NULL: not started */
 };
 
 int audit_open(const char *dir, struct audit **ret)
@@ -41,10 +42,16 @@ int audit_open(const char *dir, struct audit **ret)
 	return rc;
 }
 
+int audit_start_digests(struct audit *a, const struct audit_digest_options *o)
+{
+	return audit_digest_start(a->log, o, &a->digest);
+}
+
 void audit_close(struct audit *a)
 {
 	if (!a)
 		return;
+	audit_digest_stop(a->digest);
 	audit_log_close(a->log);
 	free(a);
 }

@@ -8,6 +8,8 @@
 
 #include <jansson.h>
 
+#include "audit_digest.h"
+
 struct audit;
 struct call;
 struct key_row;
@@ -20,6 +22,9 @@ struct key_row;
  */
 int audit_open(const char *dir, struct audit **ret);
 void audit_close(struct audit *a);
+
+/* Puts records away and signs them from now on. As audit_digest_start(). */
+int audit_start_digests(struct audit *a, const struct audit_digest_options *o);
 
 /*
  * Writes the record of a finished call, or of what the server itself did to a

@@ -3,6 +3,7 @@
 #ifndef KMS_COMMANDS_H
 #define KMS_COMMANDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "region.h"
@@ -29,8 +30,26 @@ struct serve_options {
 	char regions[REGIONS_BYTES];  /* "": as init was told */
 	int rotation_limit;           /* on demand, of a key */
 	int port;                     /* -1: as init was told; 0: any */
+	int digest_seconds;           /* between digests of the audit trail */
 	const char *test_clock;       /* NULL: the real time */
 };
+
+struct audit_verify_options {
+	const char *dir;
+	const char *key;              /* public, in PEM; NULL: the one in dir */
+};
+
+/*
+ * Says on standard output what is wrong with the audit trail, and how much of
+ * it is proved. 0; -EBADMSG: something is wrong; -errno with a message.
+ */
+int cmd_audit_verify(const struct audit_verify_options *o);
+
+/*
+ * Everything behind "envelope-kms audit", argv[0] being "audit". Sets
+ * *@usage_ret when it is used wrongly.
+ */
+int cmd_audit(int argc, char **argv, bool *usage_ret);
 
 /* 0; -errno with a message printed. */
 int cmd_init(const struct init_options *o);

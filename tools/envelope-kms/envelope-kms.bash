@@ -18,11 +18,12 @@ _envelope_kms()
 		;;
 	esac
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words="init serve --help --version"
+		words="init serve audit --help --version"
 	elif [[ $cur == -* ]]; then
 		case $verb in
 		init) words="--host --port --listen --region --account --test" ;;
-		serve) words="--listen --port --region --on-demand-rotations --test-clock-file" ;;
+		audit) words="--key" ;;
+		serve) words="--digest-seconds --listen --port --region --on-demand-rotations --test-clock-file" ;;
 		esac
 	else
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")

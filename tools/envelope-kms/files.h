@@ -14,6 +14,8 @@
 #define FILE_AUDIT_DIR "audit"
 #define FILE_AUDIT_LOG "audit.log" /* in it */
 #define FILE_AUDIT FILE_AUDIT_DIR "/" FILE_AUDIT_LOG
+#define FILE_AUDIT_KEY "audit.key"
+#define FILE_AUDIT_PUBLIC "audit.pem"
 #define FILE_CA "ca.pem"
 #define FILE_CA_KEY "ca.key"
 #define FILE_CERTIFICATE "server.pem"

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit_digest.h"
 #include "certs.h"
 #include "commands.h"
 #include "log.h"
@@ -22,6 +23,8 @@ static const char help[] =
 	"       envelope-kms serve DIR [--listen ADDR] [--port N]\n"
 	"                             [--region NAME]... [--on-demand-rotations N]\n"
 	"                             [--test-clock-file FILE]\n"
+	"                             [--digest-seconds N]\n"
+	"       envelope-kms audit verify DIR [--key FILE]\n"
 	"       envelope-kms --help | --version\n"
 	"\n"
 	"A key management server that speaks the AWS KMS protocol.\n"
@@ -43,6 +46,8 @@ static const char help[] =
 	"  --region NAME   in place of the regions that init was told\n"
 	"  --on-demand-rotations N  how often a key may be rotated on demand, 25 by\n"
 	"                  default\n"
+	"  --digest-seconds N  between signed digests of the audit trail, 3600 by\n"
+	"                  default\n"
 	"  --test-clock-file FILE  the clock is off by the seconds in FILE, which may\n"
 	"                  change; refused unless init was told --test\n"
 	"\n"
@@ -56,6 +61,7 @@ static const struct option options[] = {
 	{ "on-demand-rotations", required_argument, NULL, 'o' },
 	{ "account", required_argument, NULL, 'a' },
 	{ "test", no_argument, NULL, 't' },
+	{ "digest-seconds", required_argument, NULL, 'd' },
 	{ "test-clock-file", required_argument, NULL, 'c' },
 	{ "help", no_argument, NULL, '?' + 1 },
 	{ "version", no_argument, NULL, '?' + 2 },
@@ -133,6 +139,18 @@ static int take_limit(struct arguments *a, const char *text)
 	return -EINVAL;
 }
 
+static int take_seconds(struct arguments *a, const char *text)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	a->serve.digest_seconds = (int)n;
+	if (*text && !*end && n >= 1 && n <= 86400)
+		return 0;
+	log_error("--digest-seconds %s: not a number from 1 to 86400", text);
+	return -EINVAL;
+}
+
 static int take_option(struct arguments *a, int c)
 {
 	switch (c) {
@@ -153,6 +171,8 @@ static int take_option(struct arguments *a, int c)
 	case 't':
 		a->init.test = 1;
 		return 0;
+	case 'd':
+		return take_seconds(a, optarg);
 	case 'c':
 		a->serve.test_clock = optarg;
 		return 0;
@@ -214,14 +234,21 @@ int main(int argc, char **argv)
 	struct arguments a = {
 		.init = { .account = DEFAULT_ACCOUNT,
 			  .listen = DEFAULT_LISTEN, .port = DEFAULT_PORT },
-		.serve = { .port = -1, .rotation_limit = ROTATION_LIMIT },
+		.serve = { .port = -1, .digest_seconds = AUDIT_DIGEST_SECONDS,
+			   .rotation_limit = ROTATION_LIMIT },
 	};
+	bool usage = false;
 	int rc = process_harden();
 
 	log_init("envelope-kms");
 	if (rc < 0) {
 		log_error("cannot harden the process: %s", strerror(-rc));
 		return STATUS_FAILED;
+	}
+	if (argc > 1 && strcmp(argv[1], "audit") == 0) {
+		rc = cmd_audit(argc - 1, argv + 1, &usage);
+		return usage ? STATUS_USAGE :
+		       rc < 0 ? STATUS_FAILED : STATUS_DONE;
 	}
 	if (parse(argc, argv, &a) < 0)
 		return STATUS_USAGE;

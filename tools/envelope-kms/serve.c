@@ -300,6 +300,21 @@ static void check_locked_memory(void)
 		munmap(p, HTTP_LOCKED_BYTES);
 }
 
+static int start_digests(struct serve *s)
+{
+	struct audit_digest_options o = {
+		s->dir, s->server.account, s->server.regions,
+		s->options->digest_seconds,
+	};
+	int rc = audit_start_digests(s->server.audit, &o);
+
+	/* As with the live file: mended or not, nothing goes unrecorded. */
+	if (rc < 0 && rc != -EBADMSG && rc != -EINVAL && rc != -EPERM)
+		log_warn("%s/" FILE_AUDIT_DIR ": no digests until the next start: %s",
+			 s->dir, strerror(-rc));
+	return rc == -EBADMSG || rc == -EINVAL || rc == -EPERM ? rc : 0;
+}
+
 static int start(struct serve *s)
 {
 	int rc = lock_dir(s);
@@ -319,6 +334,8 @@ static int start(struct serve *s)
 		rc = open_store(s);
 	if (rc == 0)
 		rc = audit_open(s->dir, &s->server.audit);
+	if (rc == 0)
+		rc = start_digests(s);
 	if (rc == 0)
 		rc = open_socket(s);
 	if (rc < 0)
