@@ -17,7 +17,8 @@ ListGrants ListKeyPolicies ListKeys ListResourceTags ListRetirableGrants
 PutKeyPolicy ReEncrypt RetireGrant RevokeGrant
 ScheduleKeyDeletion TagResource UntagResource UpdateAlias
 UpdateKeyDescription EnableKeyRotation DisableKeyRotation
-GetKeyRotationStatus RotateKeyOnDemand ListKeyRotations""".split()
+GetKeyRotationStatus RotateKeyOnDemand ListKeyRotations ReplicateKey
+UpdatePrimaryRegion""".split()
 
 
 class Keys(ServerCase):
@@ -42,7 +43,6 @@ class Keys(ServerCase):
 
     def test_create_key_refuses_what_it_cannot_keep(self):
         for options, what in (
-                ({"MultiRegion": True}, "multi-Region keys"),
                 ({"Origin": "EXTERNAL"}, "key origins other than AWS_KMS"),
                 ({"CustomKeyStoreId": "cks-1"}, "custom key stores"),
                 ({"KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY"},

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "authz.h"
+#include "managed.h"
 #include "operations.h"
 #include "page.h"
 #include "params.h"
@@ -203,12 +204,34 @@ int op_delete_alias(struct call *c)
 struct alias_list {
 	struct call *call;
 	struct page page;
+	bool predefined;  /* has been taken, or is not wanted */
 };
+
+/* The managed key's alias is there before its key is. */
+static int take_predefined(struct alias_list *list, const char *next)
+{
+	char arn[CALL_ARN_BYTES];
+	int order = next ? strcmp(next, MANAGED_ALIAS) : 1;
+
+	if (list->predefined || order < 0)
+		return 0;
+	list->predefined = true;
+	if (order == 0 || strcmp(list->page.after, MANAGED_ALIAS) >= 0)
+		return 0;
+	call_alias_arn(list->call, MANAGED_ALIAS, arn);
+	return page_take(&list->page, MANAGED_ALIAS,
+			 json_pack("{s:s, s:s}", "AliasName", MANAGED_ALIAS,
+				   "AliasArn", arn));
+}
 
 static int take_alias(const struct alias_row *alias, void *arg)
 {
 	struct alias_list *list = arg;
 	char arn[CALL_ARN_BYTES];
+	int rc = take_predefined(list, alias->name);
+
+	if (rc < 0)
+		return rc;
 
 	call_alias_arn(list->call, alias->name, arn);
 	return page_take(&list->page, alias->name,
@@ -237,11 +260,14 @@ int op_list_aliases(struct call *c)
 		rc = authorise_other(c, &f, "*");
 	if (rc == 0 && id)
 		rc = resolve_key(c, id, RESOLVE_KEY_ONLY, &f, &key);
+	list.predefined = id;
 	if (rc == 0)
 		rc = store_alias_list(c->server->store, c->who.user.account,
 				      c->who.region,
 				      id ? key.key_id : NULL, list.page.after,
 				      list.page.limit + 1, take_alias, &list);
+	if (rc == 0)
+		rc = take_predefined(&list, NULL);
 	if (rc == 0)
 		rc = page_answer(c, &list.page, "Aliases");
 	page_free(&list.page);

@@ -14,11 +14,11 @@
 #include "page.h"
 #include "params.h"
 #include "reaper.h"
+#include "replicate.h"
 #include "resolve.h"
 #include "tags.h"
 
 #define DESCRIPTION_MAX 8192
-#define KEYS_MAX 100000 /* of an account in a region */
 #define WINDOW_DAYS_MIN 7
 #define WINDOW_DAYS_MAX 30
 #define WINDOW_DAYS_MODEL_MAX 365
@@ -66,8 +66,6 @@ static int check_offered(struct call *c, const char *spec, const char *usage,
 				 usage, spec);
 	if (strcmp(origin, "AWS_KMS") != 0)
 		return unsupported(c, "key origins other than AWS_KMS");
-	if (param_bool(c, "MultiRegion"))
-		return unsupported(c, "multi-Region keys");
 	if (param_given(c, "CustomKeyStoreId") || param_given(c, "XksKeyId"))
 		return unsupported(c, "custom key stores");
 	return 0;
@@ -104,21 +102,6 @@ static int read_new_key(struct call *c, const char **description_ret,
 			     origin ? origin : "AWS_KMS");
 }
 
-static int check_key_count(struct call *c)
-{
-	int64_t count = 0;
-	int rc = store_key_count(c->server->store, c->who.user.account,
-				 c->who.region, &count);
-
-	if (rc < 0)
-		return rc;
-	if (count >= KEYS_MAX)
-		return call_fail(c, ERR_LIMIT_EXCEEDED,
-				 "The account has %d keys in this region, which is the limit.",
-				 KEYS_MAX);
-	return 0;
-}
-
 /* No key yet: only policies of the caller count. Tags need leave, too. */
 static int may_create(struct call *c, const json_t *tags)
 {
@@ -143,11 +126,13 @@ int op_create_key(struct call *c)
 		rc = may_create(c, tags);
 	if (rc < 0)
 		return rc;
-	rc = check_key_count(c);
+	rc = check_key_count(c, c->who.region);
 	if (rc < 0)
 		return rc;
 	strcpy(key.account, c->who.user.account);
 	strcpy(key.region, c->who.region);
+	if (param_bool(c, "MultiRegion"))
+		strcpy(key.primary_region, c->who.region);
 	key.description = strdup(description ? description : "");
 	rc = key.description ? key_create(c->server->store, c->server->root,
 					  &key) : -ENOMEM;
@@ -262,16 +247,37 @@ static int answer_scheduled(struct call *c, const struct key_row *key,
 	char arn[CALL_ARN_BYTES];
 
 	call_key_arn(key, arn);
-	c->answer = json_pack("{s:s, s:o, s:s, s:I}", "KeyId", arn,
-			      "DeletionDate", metadata_seconds(key->deletion_ms),
-			      "KeyState", key->state, "PendingWindowInDays",
+	c->answer = json_pack("{s:s, s:s, s:I}", "KeyId", arn, "KeyState",
+			      key->state, "PendingWindowInDays",
 			      (json_int_t)days);
 	c->response_elements =
-		json_pack("{s:s, s:s, s:o, s:I}", "keyId", arn, "keyState",
-			  key->state, "deletionDate",
-			  metadata_trail_time(key->deletion_ms),
-			  "pendingWindowInDays", (json_int_t)days);
-	return c->answer && c->response_elements ? 0 : -ENOMEM;
+		json_pack("{s:s, s:s, s:I}", "keyId", arn, "keyState",
+			  key->state, "pendingWindowInDays",
+			  (json_int_t)days);
+	if (!c->answer || !c->response_elements)
+		return -ENOMEM;
+	/* A primary's window begins when its last replica is gone. */
+	if (!key->deletion_ms)
+		return 0;
+	if (json_object_set_new(c->answer, "DeletionDate",
+				metadata_seconds(key->deletion_ms)) < 0 ||
+	    json_object_set_new(c->response_elements, "deletionDate",
+				metadata_trail_time(key->deletion_ms)) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static int schedule(struct call *c, struct key_row *key, int64_t days)
+{
+	int waits = has_replicas(c->server->store, key);
+
+	if (waits < 0)
+		return waits;
+	strcpy(key->state, waits ? "PendingReplicaDeletion" :
+				   "PendingDeletion");
+	key->window_days = waits ? days : 0;
+	key->deletion_ms = waits ? 0 : server_now_ms() + days * DAY_MS;
+	return store_key_set_state(c->server->store, key);
 }
 
 int op_schedule_key_deletion(struct call *c)
@@ -299,9 +305,7 @@ int op_schedule_key_deletion(struct call *c)
 	rc = require_state(c, &key, STATE_PENDING_DELETION | STATE_UPDATING);
 	if (rc < 0)
 		goto out;
-	strcpy(key.state, "PendingDeletion");
-	key.deletion_ms = server_now_ms() + days * DAY_MS;
-	rc = store_key_set_state(c->server->store, &key);
+	rc = schedule(c, &key, days);
 	if (rc < 0)
 		goto out;
 	rc = answer_scheduled(c, &key, days);
@@ -328,6 +332,7 @@ int op_cancel_key_deletion(struct call *c)
 	}
 	strcpy(key.state, "Disabled");
 	key.deletion_ms = 0;
+	key.window_days = 0;
 	rc = store_key_set_state(c->server->store, &key);
 	if (rc < 0)
 		goto out;

@@ -86,6 +86,11 @@
  *   ConflictException (the automatic rotation is due within 20 minutes).
  * ListKeyRotations: KeyId (key), IncludeKeyMaterial?, Limit?, Marker? ->
  *   Rotations, Truncated, NextMarker?. NF, InvalidMarkerException.
+ * ReplicateKey: KeyId (primary key), ReplicaRegion, Policy?, Description?,
+ *   Tags? -> ReplicaKeyMetadata, ReplicaPolicy, ReplicaTags. NF, DIS, ST, UNS,
+ *   LIM, AlreadyExistsException, TagException,
+ *   MalformedPolicyDocumentException.
+ * UpdatePrimaryRegion: KeyId (primary key), PrimaryRegion. NF, DIS, ST, UNS.
  *
  * The operations without a handler are those of the API's model that this
  * server does not offer: they answer UNS, never a made-up success.
@@ -147,6 +152,11 @@ static const struct operation operations[] = {
 	  false },
 	{ "ListKeyRotations", op_list_key_rotations,
 	  "KeyId IncludeKeyMaterial Limit Marker", false, true },
+	{ "ReplicateKey", op_replicate_key,
+	  "KeyId ReplicaRegion Policy Description Tags BypassPolicyLockoutSafetyCheck",
+	  true, false },
+	{ "UpdatePrimaryRegion", op_update_primary_region,
+	  "KeyId PrimaryRegion", true, false },
 	{ "GenerateRandom", op_generate_random, "NumberOfBytes", false,
 	  true },
 	{ "GetKeyPolicy", op_get_key_policy, "KeyId PolicyName", false,
@@ -171,10 +181,8 @@ static const struct operation operations[] = {
 	{ "GetParametersForImport", NULL, "KeyId", false, true },
 	{ "GetPublicKey", NULL, "KeyId", false, true },
 	{ "ImportKeyMaterial", NULL, "KeyId", false, false },
-	{ "ReplicateKey", NULL, "KeyId", false, false },
 	{ "Sign", NULL, "KeyId", false, true },
 	{ "UpdateCustomKeyStore", NULL, "", false, false },
-	{ "UpdatePrimaryRegion", NULL, "KeyId", false, false },
 	{ "Verify", NULL, "KeyId", false, true },
 	{ "VerifyMac", NULL, "KeyId", false, true },
 };

@@ -55,6 +55,10 @@ int op_get_key_rotation_status(struct call *c);
 int op_rotate_key_on_demand(struct call *c);
 int op_list_key_rotations(struct call *c);
 
+/* replicate.c */
+int op_replicate_key(struct call *c);
+int op_update_primary_region(struct call *c);
+
 /* encrypt.c */
 int op_encrypt(struct call *c);
 int op_decrypt(struct call *c);

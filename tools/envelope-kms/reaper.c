@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "replicate.h"
 #include "rotation.h"
 #include "server.h"
 
@@ -35,6 +36,8 @@ static int delete_one(struct server *s)
 	rc = store_key_due(s->store, server_now_ms(), &key);
 	if (rc == 0)
 		rc = store_key_purge(s->store, &key);
+	if (rc == 0)
+		rc = replicate_after_purge(s->store, &key);
 	if (rc == 0)
 		rc = audit_service_event(s->audit, "DeleteKey", &key);
 	if (rc == 0)

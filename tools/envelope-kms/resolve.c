@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "authz.h"
+#include "managed.h"
 #include "params.h"
 #include "reaper.h"
 #include "related.h"
@@ -106,6 +107,13 @@ static int by_alias(struct call *c, const char *account, const char *name,
 				     c->who.region, name, &alias);
 	if (rc == -ENOENT && strcmp(account, c->who.user.account) != 0)
 		return authorise_other(c, f, arn);
+	if (rc == -ENOENT && strcmp(name, MANAGED_ALIAS) == 0 &&
+	    !c->operation->writes) {
+		rc = managed_make(c);
+		if (rc == 0)
+			rc = store_alias_get(c->server->store, account,
+					     c->who.region, name, &alias);
+	}
 	if (rc == -ENOENT)
 		return call_fail(c, ERR_NOT_FOUND, "Alias %s is not found.",
 				 arn);
