@@ -110,6 +110,40 @@
  * printed by device-mapper as "envelope: SENTENCE". They are part of this
  * interface; kernel/table.c has those of the line itself.
  *
+ * A table may have several lines of this target, each with a key of its own.
+ * A message goes to the line that holds the sector given in place of the 0.
+ *
+ * Measurement: the kernel's IMA gets of each line, for func=CRITICAL_DATA,
+ *   cipher_string, iv_offset, sector_size, iv_large_sectors, allow_discards,
+ *   holes and on_lock. No table, status or measurement shows a key.
+ *
+ * What the device offers
+ * ----------------------
+ * Its limits are those of the device below, but for these:
+ *   logical, physical and smallest good request  not less than sector_size
+ *   dma_alignment        memory of requests lies on logical blocks
+ *   discards             with allow_discards, in blocks at least
+ *   write zeroes         never offered: zeros are written, and so encrypted
+ *   polling              never offered from Linux 6.11 on; before it, dm core
+ *                        offers it, and the requests are served by interrupts
+ *   NOWAIT               from 6.11 on always offered, and refused by EAGAIN
+ *                        while the device below has none; before it, dm core
+ *                        offers what the device below has, else EOPNOTSUPP
+ * Zoned devices are refused. start_sector must be a multiple of the logical
+ * block of the device below, and flushes and FUA go down to it: what has been
+ * synced is there after a crash. A write that a crash tears is torn as if it
+ * had not been encrypted, at sectors of the disk; but in a hole (see holes)
+ * the sectors that were not written yet read as noise, not as zeros.
+ *
+ * The device below may change while the volume is in use: load a table with
+ * the same key, suspend, resume. For a live snapshot of the ciphertext:
+ *   1. a zeroed device for the copies; snapshot-origin on the backing device
+ *   2. load the volume's table on the origin (the volume must be unlocked)
+ *   3. suspend the volume, then the origin
+ *   4. create the snapshot; resume the origin, which only then learns the size
+ *      of its chunks; resume the volume
+ * A snapshot-origin has neither discards nor NOWAIT.
+ *
  * Limits and memory
  * -----------------
  * A write is split into parts of at most ENVELOPE_WRITE_MAX_BYTES. Each volume
