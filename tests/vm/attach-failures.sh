@@ -141,9 +141,9 @@ at_once()
 	local first second one=0 two=0
 
 	host kms-pause
-	attach --target "$1" /dev/vda x 2>&1 &
+	envelope attach --direct --timeout 100 --target "$1" /dev/vda x 2>&1 &
 	first=$!
-	attach --target "$1" /dev/vda y 2>&1 &
+	envelope attach --direct --timeout 100 --target "$1" /dev/vda y 2>&1 &
 	second=$!
 	wait_until 100 asks $first && wait_until 100 asks $second || one=99
 	host kms-cont
