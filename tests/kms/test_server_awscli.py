@@ -53,6 +53,45 @@ class AwsCli(ServerCase):
         self.assertEqual([{"TagKey": "stage", "TagValue": "test"}], self.aws(
             "list-resource-tags", "--key-id", key["KeyId"])["Tags"])
 
+    def test_policy(self):
+        """awscli-create-with-policy-and-replace-it"""
+        policy = self.server.folder / "policy.json"
+        statement = {"Effect": "Allow", "Action": "kms:*", "Resource": "*",
+                     "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}}
+        policy.write_text(json.dumps(
+            {"Version": "2012-10-17", "Statement": [statement]}))
+        key = self.aws("create-key", "--policy",
+                       f"file://{policy}")["KeyMetadata"]["KeyId"]
+        deny = {**statement, "Effect": "Deny", "Action": "kms:Encrypt",
+                "Principal": {"AWS": "*"}}
+        policy.write_text(json.dumps(
+            {"Version": "2012-10-17", "Statement": [statement, deny]}))
+        self.aws("put-key-policy", "--key-id", key, "--policy-name",
+                 "default", "--policy", f"file://{policy}")
+        self.assertEqual(
+            [statement, deny], json.loads(self.aws(
+                "get-key-policy", "--key-id", key, "--policy-name",
+                "default")["Policy"])["Statement"])
+        said = self.aws("encrypt", "--key-id", key, "--plaintext", "eA==",
+                        status=254)
+        self.assertEqual(f"An error occurred (AccessDeniedException) when calling the Encrypt operation: User: {ADMIN} is not authorized to perform: kms:Encrypt on resource: {key_arn(key)} with an explicit deny in a resource-based policy",
+                         said)
+
+    def test_rotation(self):
+        """awscli-rotation-then-decrypt-of-old-blobs"""
+        key, _ = self.new_key()
+        blob = self.server.folder / "old"
+        blob.write_bytes(self.kms.encrypt(
+            KeyId=key, Plaintext=b"old")["CiphertextBlob"])
+        self.aws("enable-key-rotation", "--key-id", key)
+        self.assertTrue(self.aws("get-key-rotation-status", "--key-id",
+                                 key)["KeyRotationEnabled"])
+        # This CLI is older than rotate-key-on-demand.
+        self.assertEqual(200, self.server.call(
+            "RotateKeyOnDemand", {"KeyId": key}).status)
+        self.assertEqual("b2xk", self.aws(
+            "decrypt", "--ciphertext-blob", f"fileb://{blob}")["Plaintext"])
+
     def test_grants(self):
         """awscli-grants-with-constraints"""
         key, _ = self.new_key()

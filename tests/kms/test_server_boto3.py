@@ -1,10 +1,19 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The life of a key through boto3, each part as its users write it."""
+import json
+
 from server_fixture import ACCOUNT, ServerCase
 import tap
 
 ADMIN = f"arn:aws:iam::{ACCOUNT}:user/administrator"
+POLICY = {"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Action": "kms:*", "Resource": "*",
+     "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}},
+    {"Effect": "Deny", "Action": "kms:Decrypt", "Resource": "*",
+     "Principal": {"AWS": "*"},
+     "Condition": {"StringNotEquals": {
+         "kms:EncryptionContext:purpose": "test"}}}]}
 CONTEXT = {"envelope:volume-id": "vol-1", "ключ": "🔑"}
 
 
@@ -33,6 +42,53 @@ class Boto3(ServerCase):
                 self.kms.exceptions.InvalidCiphertextException):
             self.kms.decrypt(CiphertextBlob=made["CiphertextBlob"])
         self.kms.delete_alias(AliasName="alias/boto")
+
+    def test_policy(self):
+        """boto3-create-with-policy-and-replace-it"""
+        key, arn = self.new_key(Policy=json.dumps(POLICY))
+        self.assertEqual(["default"], self.kms.list_key_policies(
+            KeyId=key)["PolicyNames"])
+        self.assertEqual(POLICY, json.loads(self.kms.get_key_policy(
+            KeyId=key, PolicyName="default")["Policy"]))
+        blobs = [self.kms.encrypt(
+            KeyId=key, Plaintext=b"x",
+            EncryptionContext={"purpose": p})["CiphertextBlob"]
+            for p in ("test", "other")]
+        self.kms.decrypt(CiphertextBlob=blobs[0],
+                         EncryptionContext={"purpose": "test"})
+        self.refused("AccessDeniedException", f"User: {ADMIN} is not authorized to perform: kms:Decrypt on resource: {arn} with an explicit deny in a resource-based policy",
+                     self.kms.decrypt, CiphertextBlob=blobs[1], KeyId=key,
+                     EncryptionContext={"purpose": "other"})
+        self.kms.put_key_policy(KeyId=key, PolicyName="default",
+                                Policy=json.dumps(
+                                    {**POLICY,
+                                     "Statement": POLICY["Statement"][:1]}))
+        self.kms.decrypt(CiphertextBlob=blobs[1],
+                         EncryptionContext={"purpose": "other"})
+        with self.assertRaises(
+                self.kms.exceptions.MalformedPolicyDocumentException):
+            self.kms.put_key_policy(KeyId=key, PolicyName="default",
+                                    Policy="{}")
+
+    def test_rotation(self):
+        """boto3-rotation-then-decrypt-of-old-blobs"""
+        key, arn = self.new_key()
+        self.assertFalse(self.kms.get_key_rotation_status(
+            KeyId=key)["KeyRotationEnabled"])
+        self.kms.enable_key_rotation(KeyId=key)
+        self.assertTrue(self.kms.get_key_rotation_status(
+            KeyId=key)["KeyRotationEnabled"])
+        blobs = []
+        for i in range(3):
+            blobs.append(self.kms.encrypt(
+                KeyId=key, Plaintext=b"%d" % i)["CiphertextBlob"])
+            # This boto3 is older than RotateKeyOnDemand.
+            self.assertEqual(200, self.server.call(
+                "RotateKeyOnDemand", {"KeyId": key}).status)
+        self.assertEqual([b"0", b"1", b"2"], [
+            self.kms.decrypt(CiphertextBlob=b, KeyId=arn)["Plaintext"]
+            for b in blobs])
+        self.kms.disable_key_rotation(KeyId=key)
 
     def test_grants(self):
         """boto3-grants-with-constraints"""

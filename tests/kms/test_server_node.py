@@ -49,6 +49,14 @@ class Node(ServerCase):
         """node-alias-and-data-keys-with-context"""
         self.step("aliasAndDataKeys")
 
+    def test_policy(self):
+        """node-create-with-policy-and-replace-it"""
+        self.step("policy")
+
+    def test_rotation(self):
+        """node-rotation-then-decrypt-of-old-blobs"""
+        self.step("rotation")
+
     def test_tags(self):
         """node-tags-and-description"""
         self.step("tags")

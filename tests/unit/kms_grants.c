@@ -321,6 +321,8 @@ static void kms_grant_describes_in_any_context(void **state)
 	assert_int_equal(ask(w, "kms:DescribeKey", NULL), 1);
 	/* Retiring is asked of one grant, not of all on the key. */
 	assert_int_equal(ask(w, "kms:RetireGrant", NULL), 0);
+	assert_int_equal(ask(w, "kms:RetireGrant",
+			     "{\"volume\":\"vol-1\"}"), 0);
 }
 
 /* Alice asks to create a grant with these parameters. */

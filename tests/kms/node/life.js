@@ -85,6 +85,66 @@ const steps = {
     await kms.deleteAlias({ AliasName: 'alias/node/one' });
   },
 
+  async policy() {
+    const allow = {
+      Effect: 'Allow', Action: 'kms:*', Resource: '*',
+      Principal: { AWS: 'arn:aws:iam::111122223333:root' },
+    };
+    const policy = (...statements) => JSON.stringify({
+      Version: '2012-10-17', Statement: statements,
+    });
+    const key = await newKey({ Policy: policy(allow) });
+    const plain = { KeyId: key.KeyId, Plaintext: Buffer.from('x') };
+    await kms.encrypt(plain);
+    await kms.putKeyPolicy({
+      KeyId: key.KeyId, PolicyName: 'default',
+      Policy: policy(allow, {
+        ...allow, Effect: 'Deny', Action: 'kms:Encrypt',
+        Principal: { AWS: '*' },
+      }),
+    });
+    await refused('AccessDeniedException', kms.encrypt(plain));
+    const got = await kms.getKeyPolicy({ KeyId: key.KeyId });
+    assert.equal(JSON.parse(got.Policy).Statement.length, 2);
+    assert.deepEqual((await kms.listKeyPolicies({
+      KeyId: key.KeyId,
+    })).PolicyNames, ['default']);
+  },
+
+  async rotation() {
+    const key = await newKey();
+    await kms.enableKeyRotation({
+      KeyId: key.KeyId, RotationPeriodInDays: 90,
+    });
+    const status = await kms.getKeyRotationStatus({ KeyId: key.KeyId });
+    assert.equal(status.RotationPeriodInDays, 90);
+    assert.ok(status.NextRotationDate instanceof Date);
+    const old = await kms.encrypt({
+      KeyId: key.KeyId, Plaintext: Buffer.from('old'),
+    });
+    await kms.rotateKeyOnDemand({ KeyId: key.KeyId });
+    const fresh = await kms.encrypt({
+      KeyId: key.KeyId, Plaintext: Buffer.from('new'),
+    });
+    const texts = [];
+    const materials = new Set();
+    for (const blob of [old, fresh]) {
+      const back = await kms.decrypt({
+        CiphertextBlob: blob.CiphertextBlob,
+      });
+      texts.push(Buffer.from(back.Plaintext).toString());
+      materials.add(back.KeyMaterialId);
+    }
+    assert.deepEqual(texts, ['old', 'new']);
+    assert.equal(materials.size, 2);
+    const rotations = await kms.listKeyRotations({
+      KeyId: key.KeyId, IncludeKeyMaterial: 'ALL_KEY_MATERIAL',
+    });
+    assert.deepEqual(
+      new Set(rotations.Rotations.map((r) => r.KeyMaterialId)), materials);
+    await kms.disableKeyRotation({ KeyId: key.KeyId });
+  },
+
   async tags() {
     const key = await newKey({ Tags: [{ TagKey: 'a', TagValue: '1' }] });
     await kms.tagResource({
