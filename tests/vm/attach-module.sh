@@ -39,6 +39,22 @@ refused 9 "module missing" \
 	attach /dev/vda x
 t "module missing: the KMS was not asked" test "$(decrypts)" = "$BEFORE"
 
+dry_run()
+{
+	unchanged /dev/vda attach --dry-run "$@" /dev/vda x
+}
+
+# A dry run needs no kernel, but all the rest.
+t_says 0 "dry run" "^/dev/vda: volume vol-.*, can be unwrapped; nothing attached" \
+	dry_run
+t "dry run: one Decrypt" test "$(decrypts)" = $((BEFORE + 1))
+t_says 0 "dry run in JSON" '"dry_run": true' dry_run --json
+t "dry run: nothing left" nothing_left
+KEY=$(key_of /dev/vda)
+host aws disable-key --key-id "$KEY" > /dev/null
+t_says 3 "dry run, key disabled" "the key is disabled" dry_run
+host aws enable-key --key-id "$KEY" > /dev/null
+
 t_says 0 "target crypt" \
 	"warning: '/dev/vda': dm-crypt knows no holes: blocks that were never" \
 	attach --target crypt /dev/vda x
@@ -71,11 +87,15 @@ refused 9 "module refused" \
 	attach /dev/vda x
 
 # A volume without holes has nothing to warn of.
-t "format --no-holes" envelope format --force --no-holes /dev/vda
+t_says 0 "format --no-holes, in JSON" '"holes": false' \
+	envelope format --json --force --no-holes /dev/vda
 t_says 0 "target crypt without holes" "^/dev/mapper/y: volume" \
 	eval "attach --target crypt /dev/vda y 2>&1 | grep -v warning"
 t "no warning" eval "envelope detach y &&
 	! attach --target crypt /dev/vda y 2>&1 | grep warning"
 t "detach at the end" envelope detach y
+t_says 0 "open is attach" '"device": "/dev/mapper/y"' \
+	envelope open --direct --json --target crypt /dev/vda y
+t "close is detach" envelope close y
 t "nothing left at the end" nothing_left
 done_testing
