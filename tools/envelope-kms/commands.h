@@ -57,4 +57,11 @@ int cmd_init(const struct init_options *o);
 /* Returns after SIGTERM or SIGINT. 0; -errno with a message printed. */
 int cmd_serve(const struct serve_options *o);
 
+/*
+ * Verbs with a command line of their own, which @argv begins with their name.
+ * 0; -EINVAL (wrong usage); -EIO; with a message printed.
+ */
+int cmd_identity(int argc, char **argv);
+int cmd_policy_lint(int argc, char **argv);
+
 #endif

@@ -18,10 +18,19 @@ _envelope_kms()
 		;;
 	esac
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words="init serve audit --help --version"
+		words="init serve audit identity policy-lint --help --version"
+	elif [ "$verb" = identity ] && [ "$COMP_CWORD" -eq 2 ]; then
+		words="create-account list-accounts delete-account create-user
+			list-users delete-user create-role list-roles set-trust
+			delete-role create-access-key list-access-keys
+			deactivate-access-key activate-access-key
+			delete-access-key attach-policy put-policy get-policy
+			list-policies delete-policy --help"
 	elif [[ $cur == -* ]]; then
 		case $verb in
 		init) words="--host --port --listen --region --account --test" ;;
+		identity) words="--account --user --role --trust --max-session --json --help" ;;
+		policy-lint) words="--key --help" ;;
 		audit) words="--key" ;;
 		serve) words="--digest-seconds --listen --port --region --on-demand-rotations --test-clock-file" ;;
 		esac

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "access_key.h"
 #include "builtin.h"
 #include "certs.h"
 #include "commands.h"
@@ -23,8 +24,6 @@
 #include "store_identities.h"
 
 #define ADMINISTRATOR "administrator"
-#define SECRET_KEY_CHARS 40
-#define UNIQUE_CHARS 16 /* behind AKIA and AIDA, as AWS has them */
 
 /* Everything that is being made, in a directory of another name. */
 struct init {
@@ -36,20 +35,6 @@ struct init {
 	struct guide guide;
 	char *endpoint;
 };
-
-/*
- * @count characters of @alphabet, whose length divides 256 so that each is
- * equally likely.
- */
-static int random_text(const char *alphabet, char *ret, size_t count)
-{
-	size_t n = strlen(alphabet), i;
-	int rc = crypto_random(ret, count);
-
-	for (i = 0; rc == 0 && i < count; i++)
-		ret[i] = alphabet[(unsigned char)ret[i] % n];
-	return rc;
-}
 
 static int make_root_key(struct init *in)
 {
@@ -132,40 +117,21 @@ static int write_credentials(struct init *in, const char *id,
 
 static int make_access_key(struct init *in, const struct user_row *user)
 {
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		"abcdefghijklmnopqrstuvwxyz0123456789+/";
-	struct secret *key = secret_new(SECRET_KEY_CHARS);
-	char id[4 + UNIQUE_CHARS + 1] = "AKIA";
-	struct seal_place place = { SEAL_ACCESS_KEY, user->account, "", id,
-				    user->name };
-	uint8_t *sealed = NULL;
-	size_t bytes;
-	int rc = -ENOMEM;
+	struct secret *key = NULL;
+	char id[UNIQUE_ID_BYTES];
+	int rc = access_key_create(in->store, in->root, user,
+				   user->created_ms, id, &key);
 
-	if (!key)
-		return rc;
-	rc = random_text("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", id + 4,
-			 UNIQUE_CHARS);
-	if (rc == 0)
-		rc = random_text(alphabet, (char *)secret_bytes(key),
-				 SECRET_KEY_CHARS);
-	if (rc == 0)
-		rc = seal_close(in->root, &place, key, &sealed, &bytes);
-	if (rc == 0)
-		rc = store_access_key_add(in->store, user, id, sealed, bytes,
-					  user->created_ms);
 	if (rc == 0)
 		rc = write_credentials(in, id, key);
-	free(sealed);
 	secret_free(key);
 	return rc;
 }
 
 static int make_administrator(struct init *in)
 {
-	struct user_row user = { .name = ADMINISTRATOR, .user_id = "AIDA" };
-	int rc = random_text("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
-			     user.user_id + 4, UNIQUE_CHARS);
+	struct user_row user = { .name = ADMINISTRATOR };
+	int rc = unique_id("AIDA", user.user_id);
 
 	if (rc < 0)
 		return rc;

@@ -25,6 +25,8 @@ static const char help[] =
 	"                             [--test-clock-file FILE]\n"
 	"                             [--digest-seconds N]\n"
 	"       envelope-kms audit verify DIR [--key FILE]\n"
+	"       envelope-kms identity VERB DIR [ARGUMENT]...\n"
+	"       envelope-kms policy-lint FILE\n"
 	"       envelope-kms --help | --version\n"
 	"\n"
 	"A key management server that speaks the AWS KMS protocol.\n"
@@ -50,6 +52,9 @@ static const char help[] =
 	"                  default\n"
 	"  --test-clock-file FILE  the clock is off by the seconds in FILE, which may\n"
 	"                  change; refused unless init was told --test\n"
+	"\n"
+	"identity manages accounts, users, roles, access keys and policies;\n"
+	"policy-lint says where a policy lets too many decrypt. See their --help.\n"
 	"\n"
 	"Losing DIR loses every volume.\n";
 
@@ -229,6 +234,12 @@ static int parse(int argc, char **argv, struct arguments *a)
 	return -EINVAL;
 }
 
+static int status_of(int rc)
+{
+	return rc == -EINVAL ? STATUS_USAGE : rc < 0 ? STATUS_FAILED :
+						       STATUS_DONE;
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments a = {
@@ -250,6 +261,10 @@ int main(int argc, char **argv)
 		return usage ? STATUS_USAGE :
 		       rc < 0 ? STATUS_FAILED : STATUS_DONE;
 	}
+	if (argc > 1 && strcmp(argv[1], "identity") == 0)
+		return status_of(cmd_identity(argc - 1, argv + 1));
+	if (argc > 1 && strcmp(argv[1], "policy-lint") == 0)
+		return status_of(cmd_policy_lint(argc - 1, argv + 1));
 	if (parse(argc, argv, &a) < 0)
 		return STATUS_USAGE;
 	if (a.finished)

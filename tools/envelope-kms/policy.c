@@ -197,6 +197,22 @@ int policy_principals(const struct policy *p, policy_principal_fn *fn,
 	return rc;
 }
 
+/* Whatever its region and account. */
+static bool covers_every_key(const char *compiled)
+{
+	int colons;
+
+	for (colons = 0; colons < 5; colons++) {
+		compiled = strchr(compiled, ':');
+		if (!compiled)
+			return true;
+		compiled++;
+	}
+	return pattern_matches(compiled,
+			       "key/00000000-0000-0000-0000-000000000000",
+			       false);
+}
+
 /* Why the statement is broad; NULL: it is not. */
 static const char *broad(const struct policy *p, const struct statement *s,
 			 const char *action)
@@ -213,8 +229,7 @@ static const char *broad(const struct policy *p, const struct statement *s,
 	if (p->kind != POLICY_IDENTITY || s->condition_count)
 		return NULL;
 	for (i = 0; i < s->resources.count; i++)
-		any |= pattern_matches_arn(s->resources.items[i].text,
-					   "arn:aws:kms:r:1:key/k", true);
+		any |= covers_every_key(s->resources.items[i].text);
 	if (any || s->resources.negated)
 		return "on every key";
 	return NULL;

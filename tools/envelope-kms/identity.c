@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* `envelope-kms identity`: its table of verbs, and what they share. */
+#include "identity.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "commands.h"
+#include "files.h"
+#include "log.h"
+#include "policy.h"
+
+static const struct verb {
+	const char *name;
+	identity_fn *run;
+	int args;          /* behind DIR */
+	const char *usage;
+} verbs[] = {
+	{ "create-account", identity_create_account, 1, "ID" },
+	{ "list-accounts", identity_list_accounts, 0, "" },
+	{ "delete-account", identity_delete_account, 1, "ID" },
+	{ "create-user", identity_create_user, 1, "NAME" },
+	{ "list-users", identity_list_users, 0, "" },
+	{ "delete-user", identity_delete_user, 1, "NAME" },
+	{ "create-role", identity_create_role, 1,
+	  "NAME --trust FILE [--max-session SECONDS]" },
+	{ "list-roles", identity_list_roles, 0, "" },
+	{ "set-trust", identity_set_trust, 2,
+	  "ROLE FILE [--max-session SECONDS]" },
+	{ "delete-role", identity_delete_role, 1, "NAME" },
+	{ "create-access-key", identity_create_access_key, 1, "USER" },
+	{ "list-access-keys", identity_list_access_keys, 1, "USER" },
+	{ "deactivate-access-key", identity_deactivate_access_key, 2,
+	  "USER KEY-ID" },
+	{ "activate-access-key", identity_activate_access_key, 2,
+	  "USER KEY-ID" },
+	{ "delete-access-key", identity_delete_access_key, 2, "USER KEY-ID" },
+	{ "attach-policy", identity_attach_policy, 1,
+	  "NAME --user USER | --role ROLE" },
+	{ "put-policy", identity_put_policy, 2,
+	  "NAME FILE --user USER | --role ROLE" },
+	{ "get-policy", identity_get_policy, 1,
+	  "NAME --user USER | --role ROLE" },
+	{ "list-policies", identity_list_policies, 0,
+	  "[--user USER | --role ROLE]" },
+	{ "delete-policy", identity_delete_policy, 1,
+	  "NAME --user USER | --role ROLE" },
+};
+
+#define COUNT (sizeof(verbs) / sizeof(verbs[0]))
+
+static const struct option options[] = {
+	{ "account", required_argument, NULL, 'a' },
+	{ "user", required_argument, NULL, 'u' },
+	{ "role", required_argument, NULL, 'r' },
+	{ "trust", required_argument, NULL, 't' },
+	{ "max-session", required_argument, NULL, 'm' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void print_help(void)
+{
+	size_t i;
+
+	puts("Usage: envelope-kms identity VERB DIR [ARGUMENT]... [OPTION]...\n");
+	for (i = 0; i < COUNT; i++)
+		printf("  %-22s %s\n", verbs[i].name, verbs[i].usage);
+	puts("\n"
+	     "Who may use the server of DIR, running or not. FILE is a policy, - for\n"
+	     "standard input. attach-policy takes the policies that come with the server,\n"
+	     "which list-policies names without --user and --role.\n"
+	     "\n"
+	     "  --account ID   another account than the one that init was told\n"
+	     "  --json         print what AWS would answer");
+}
+
+json_t *identity_date(int64_t ms)
+{
+	time_t t = (time_t)(ms / 1000);
+	char text[32];
+	struct tm tm;
+
+	if (!ms)
+		return json_null();
+	gmtime_r(&t, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return json_string(text);
+}
+
+int identity_item(struct identity_run *r, const char *text, json_t *item)
+{
+	if (!r->options->json) {
+		json_decref(item);
+		puts(text);
+		return 0;
+	}
+	if (!r->list)
+		r->list = json_array();
+	return json_array_append_new(r->list, item) < 0 ? -ENOMEM : 0;
+}
+
+int identity_check_name(const char *what, const char *name, size_t max)
+{
+	static const char chars[] = "abcdefghijklmnopqrstuvwxyz"
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+=,.@-";
+
+	if (*name && strlen(name) <= max && !name[strspn(name, chars)])
+		return 0;
+	log_error("%s %s: names are 1 to %zu letters, digits and _+=,.@-",
+		  what, name, max);
+	return -EINVAL;
+}
+
+int identity_failed(int rc, const char *what, const char *name)
+{
+	if (rc == -ENOENT)
+		log_error("%s %s: no such %s", what, name, what);
+	else if (rc == -EEXIST)
+		log_error("%s %s: exists", what, name);
+	return rc;
+}
+
+int identity_user(struct identity_run *r, const char *name,
+		  struct user_row *ret)
+{
+	return identity_failed(store_user_get(r->store, r->account, name,
+					      ret), "user", name);
+}
+
+#define FILE_MAX_BYTES 131072
+
+int identity_read_file(const char *path, char **ret)
+{
+	FILE *in = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	char *text = in ? calloc(1, FILE_MAX_BYTES + 2) : NULL;
+	size_t bytes = 0;
+	int rc = -errno;
+
+	if (text)
+		bytes = fread(text, 1, FILE_MAX_BYTES + 1, in);
+	if (text && !ferror(in))
+		rc = bytes > FILE_MAX_BYTES ? -EFBIG :
+		     strlen(text) < bytes ? -EINVAL : 0;
+	else if (text)
+		rc = -errno;
+	if (rc < 0)
+		log_error("%s: %s", path, strerror(-rc));
+	if (in && in != stdin)
+		fclose(in);
+	if (rc < 0) {
+		free(text);
+		return rc;
+	}
+	*ret = text;
+	return 0;
+}
+
+int identity_read_policy(const char *path, int kind, char **ret)
+{
+	char why[POLICY_WHY_BYTES], *text = NULL;
+	struct policy *p = NULL;
+	int rc = identity_read_file(path, &text);
+
+	if (rc < 0)
+		return rc;
+	rc = policy_parse(text, strlen(text), kind, &p, why);
+	policy_free(p);
+	if (rc == -EBADMSG)
+		log_error("%s: %s", path, why);
+	if (rc < 0) {
+		free(text);
+		return rc;
+	}
+	*ret = text;
+	return 0;
+}
+
+static int open_run(struct identity_run *r)
+{
+	char *path = file_path(r->options->dir, FILE_DATABASE), *own = NULL;
+	const char *account = r->options->account;
+	int rc = path ? store_open(path, &r->store) : -ENOMEM;
+
+	free(path);
+	if (rc == 0 && !account) {
+		rc = store_get(r->store, "account", &own);
+		account = own;
+	}
+	if (rc == 0)
+		snprintf(r->account, sizeof(r->account), "%s", account);
+	free(own);
+	return rc;
+}
+
+static int print_list(struct identity_run *r)
+{
+	json_t *out = r->list_name ?
+		json_pack("{s:O}", r->list_name,
+			  r->list ? r->list : (r->list = json_array())) :
+		json_incref(json_array_get(r->list, 0));
+	char *text = out ? json_dumps(out, JSON_INDENT(4)) : NULL;
+
+	if (text)
+		puts(text);
+	free(text);
+	json_decref(out);
+	return text ? 0 : -ENOMEM;
+}
+
+static int run_verb(const struct verb *v, const struct identity_options *o)
+{
+	struct identity_run r = { .options = o };
+	int rc = open_run(&r);
+
+	/* One verb is one change, or none. */
+	if (rc == 0)
+		rc = store_begin(r.store);
+	if (rc == -EBUSY)
+		log_error("%s: the database is busy; try again", o->dir);
+	if (rc == 0) {
+		rc = v->run(&r);
+		if (rc == 0)
+			rc = store_commit(r.store);
+		else
+			store_rollback(r.store);
+	}
+	if (rc == 0 && o->json && (r.list || r.list_name))
+		rc = print_list(&r);
+	json_decref(r.list);
+	store_close(r.store);
+	return rc;
+}
+
+static int take_option(struct identity_options *o, int c)
+{
+	switch (c) {
+	case 'a':
+		o->account = optarg;
+		return 0;
+	case 'u':
+		o->user = optarg;
+		return 0;
+	case 'r':
+		o->role = optarg;
+		return 0;
+	case 't':
+		o->trust = optarg;
+		return 0;
+	case 'm':
+		o->max_session = optarg;
+		return 0;
+	case 'j':
+		o->json = true;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static const struct verb *find_verb(const char *name)
+{
+	size_t i;
+
+	for (i = 0; name && i < COUNT; i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+int cmd_identity(int argc, char **argv)
+{
+	struct identity_options o = { .dir = NULL };
+	const struct verb *v;
+	int c, i;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'h') {
+			print_help();
+			return 0;
+		}
+		if (take_option(&o, c) < 0)
+			return -EINVAL;
+	}
+	v = find_verb(argv[optind]);
+	if (!v) {
+		log_error("identity %s: no such verb; see envelope-kms identity --help",
+			  argv[optind] ? argv[optind] : "");
+		return -EINVAL;
+	}
+	if (argc - optind != 2 + v->args) {
+		log_error("give: envelope-kms identity %s DIR %s", v->name,
+			  v->usage);
+		return -EINVAL;
+	}
+	if (o.account && (strlen(o.account) != 12 ||
+			  strspn(o.account, "0123456789") != 12)) {
+		log_error("--account %s: not 12 digits", o.account);
+		return -EINVAL;
+	}
+	o.dir = argv[optind + 1];
+	for (i = 0; i < v->args; i++)
+		o.args[i] = argv[optind + 2 + i];
+	return run_verb(v, &o) < 0 ? -EIO : 0;
+}
