@@ -61,6 +61,7 @@ struct call {
 	json_t *additional;       /* additionalEventData; NULL: none */
 	json_t *resources;        /* for the trail; NULL: none */
 
+	bool throttled;          /* its account is beyond its rate */
 	enum error error;
 	char message[CALL_MESSAGE_BYTES]; /* "": none */
 

@@ -30,6 +30,7 @@ struct serve_options {
 	char regions[REGIONS_BYTES];  /* "": as init was told */
 	int rotation_limit;           /* on demand, of a key */
 	int port;                     /* -1: as init was told; 0: any */
+	unsigned int rate;            /* calls a second of an account; 0: any */
 	int digest_seconds;           /* between digests of the audit trail */
 	const char *test_clock;       /* NULL: the real time */
 };
@@ -54,7 +55,7 @@ int cmd_audit(int argc, char **argv, bool *usage_ret);
 /* 0; -errno with a message printed. */
 int cmd_init(const struct init_options *o);
 
-/* Returns after SIGTERM or SIGINT. 0; -errno with a message printed. */
+/* Returns after SIGTERM or SIGINT; SIGHUP takes a new certificate. 0; -errno with a message printed. */
 int cmd_serve(const struct serve_options *o);
 
 /*

@@ -32,7 +32,7 @@ _envelope_kms()
 		identity) words="--account --user --role --trust --max-session --json --help" ;;
 		policy-lint) words="--key --help" ;;
 		audit) words="--key" ;;
-		serve) words="--digest-seconds --listen --port --region --on-demand-rotations --test-clock-file" ;;
+		serve) words="--digest-seconds --rate --listen --port --region --on-demand-rotations --test-clock-file" ;;
 		esac
 	else
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")

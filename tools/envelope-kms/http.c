@@ -245,9 +245,29 @@ static void run_call(struct server *s, struct request *r,
 		       operation_find(c->target) : NULL;
 	c->user_agent = sigv4_header(signature, "user-agent");
 	c->params = read_body(r);
+	c->throttled = throttle_account(s->throttle, c->who.user.account,
+					server_wall_ms());
 	operation_run(c);
 	reply_of_call(c, reply);
 	call_free(c);
+}
+
+/*
+ * GET /health, the only answer to who has not signed: 200 when the database
+ * can be read, 503 when not, and no word more.
+ */
+static enum MHD_Result answer_health(struct http *h,
+				     struct MHD_Connection *connection)
+{
+	struct reply reply = { .status = MHD_HTTP_OK };
+	char request_id[CRYPTO_UUID_BYTES] = "";
+	char *version = NULL;
+
+	if (crypto_uuid(request_id) < 0 ||
+	    store_get(h->server->store, "schema", &version) < 0)
+		reply.status = MHD_HTTP_SERVICE_UNAVAILABLE;
+	free(version);
+	return send_reply(connection, &reply, request_id, false);
 }
 
 static enum MHD_Result answer(struct http *h, struct MHD_Connection *connection,
@@ -299,6 +319,9 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 		r->begun = true;
 		return MHD_YES;
 	}
+	if (*bytes == 0 && r->uri && strcmp(r->uri, "/health") == 0 &&
+	    strcmp(method, MHD_HTTP_METHOD_GET) == 0)
+		return answer_health(arg, connection);
 	if (*bytes == 0)
 		return answer(arg, connection, method, r);
 	/* Slower than this is not a client but a siege. */

@@ -23,7 +23,7 @@ static const char help[] =
 	"       envelope-kms serve DIR [--listen ADDR] [--port N]\n"
 	"                             [--region NAME]... [--on-demand-rotations N]\n"
 	"                             [--test-clock-file FILE]\n"
-	"                             [--digest-seconds N]\n"
+	"                             [--digest-seconds N] [--rate N]\n"
 	"       envelope-kms audit verify DIR [--key FILE]\n"
 	"       envelope-kms identity VERB DIR [ARGUMENT]...\n"
 	"       envelope-kms policy-lint FILE\n"
@@ -48,6 +48,8 @@ static const char help[] =
 	"  --region NAME   in place of the regions that init was told\n"
 	"  --on-demand-rotations N  how often a key may be rotated on demand, 25 by\n"
 	"                  default\n"
+	"  --rate N        calls a second that each account may make, and twice as many\n"
+	"                  at once; any number by default\n"
 	"  --digest-seconds N  between signed digests of the audit trail, 3600 by\n"
 	"                  default\n"
 	"  --test-clock-file FILE  the clock is off by the seconds in FILE, which may\n"
@@ -66,6 +68,7 @@ static const struct option options[] = {
 	{ "on-demand-rotations", required_argument, NULL, 'o' },
 	{ "account", required_argument, NULL, 'a' },
 	{ "test", no_argument, NULL, 't' },
+	{ "rate", required_argument, NULL, 'R' },
 	{ "digest-seconds", required_argument, NULL, 'd' },
 	{ "test-clock-file", required_argument, NULL, 'c' },
 	{ "help", no_argument, NULL, '?' + 1 },
@@ -156,6 +159,18 @@ static int take_seconds(struct arguments *a, const char *text)
 	return -EINVAL;
 }
 
+static int take_rate(struct arguments *a, const char *text)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	a->serve.rate = (unsigned int)n;
+	if (*text && !*end && n >= 1 && n <= 1000000)
+		return 0;
+	log_error("--rate %s: not a number from 1 to 1000000", text);
+	return -EINVAL;
+}
+
 static int take_option(struct arguments *a, int c)
 {
 	switch (c) {
@@ -176,6 +191,8 @@ static int take_option(struct arguments *a, int c)
 	case 't':
 		a->init.test = 1;
 		return 0;
+	case 'R':
+		return take_rate(a, optarg);
 	case 'd':
 		return take_seconds(a, optarg);
 	case 'c':

@@ -212,6 +212,10 @@ static void handle(struct call *c)
 {
 	int rc;
 
+	if (c->throttled) {
+		call_fail(c, ERR_THROTTLING, "Rate exceeded");
+		return;
+	}
 	if (!c->operation) {
 		call_fail(c, ERR_UNKNOWN_OPERATION, "%s", "");
 		return;

@@ -24,6 +24,7 @@
 #include "guide.h"
 #include "http.h"
 #include "log.h"
+#include "notify.h"
 #include "material.h"
 #include "policy_cache.h"
 #include "reaper.h"
@@ -234,7 +235,7 @@ static int bound_port(int fd)
 	return atoi(text);
 }
 
-static int open_socket(struct serve *s)
+static int bind_socket(struct serve *s)
 {
 	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_PASSIVE,
 				  .ai_socktype = SOCK_STREAM };
@@ -260,6 +261,20 @@ static int open_socket(struct serve *s)
 		return rc;
 	s->port = rc;
 	return 0;
+}
+
+/* The service manager's, or one of our own. */
+static int open_socket(struct serve *s)
+{
+	int fd = notify_socket();
+
+	if (fd == -EINVAL)
+		return fd;
+	if (fd < 0)
+		return bind_socket(s);
+	s->listen_fd = fd;
+	s->port = bound_port(fd);
+	return s->port < 0 ? s->port : 0;
 }
 
 static char *make_url(const char *host, int port)
@@ -298,6 +313,51 @@ static void check_locked_memory(void)
 			 HTTP_LOCKED_BYTES / 1024);
 	else
 		munmap(p, HTTP_LOCKED_BYTES);
+}
+
+/* On a copy of the socket: a next server can take over with no gap. */
+static int listen_http(struct serve *s)
+{
+	int fd = fcntl(s->listen_fd, F_DUPFD_CLOEXEC, 0);
+	int rc = fd < 0 ? -errno :
+		 http_start(&s->server, fd, s->certificate, s->tls_key,
+			    &s->http);
+
+	if (rc < 0 && fd >= 0)
+		close(fd);
+	return rc;
+}
+
+/*
+ * New connections get the new certificate; calls that run end with the old
+ * one. A pair that is no good changes nothing.
+ */
+static void reload(struct serve *s)
+{
+	struct secret *certificate = s->certificate, *key = s->tls_key;
+	struct http *old = s->http;
+	int rc;
+
+	notify_reloading();
+	s->certificate = s->tls_key = NULL;
+	rc = file_read(s->dir, FILE_CERTIFICATE, 0, &s->certificate);
+	if (rc == 0)
+		rc = file_read(s->dir, FILE_KEY, 1, &s->tls_key);
+	if (rc == 0)
+		rc = listen_http(s);
+	if (rc == 0) {
+		http_stop(old);
+		secret_free(certificate);
+		secret_free(key);
+		log_info("certificate reloaded");
+	} else {
+		secret_free(s->certificate);
+		secret_free(s->tls_key);
+		s->certificate = certificate;
+		s->tls_key = key;
+		log_warn("certificate not reloaded, keeping the old one");
+	}
+	notify("READY=1");
 }
 
 static int start_digests(struct serve *s)
@@ -340,7 +400,7 @@ static int start(struct serve *s)
 		rc = open_socket(s);
 	if (rc < 0)
 		return rc;
-	s->server.throttle = throttle_new();
+	s->server.throttle = throttle_new(s->options->rate);
 	if (!s->server.throttle)
 		return -ENOMEM;
 	rc = policy_cache_new(&s->server.policies);
@@ -349,11 +409,9 @@ static int start(struct serve *s)
 	rc = reaper_start(&s->server, &s->server.reaper);
 	if (rc < 0)
 		return rc;
-	rc = http_start(&s->server, s->listen_fd, s->certificate, s->tls_key,
-			&s->http);
+	rc = listen_http(s);
 	if (rc < 0)
 		return rc;
-	s->listen_fd = -1;
 	return publish_endpoint(s);
 }
 
@@ -405,12 +463,16 @@ int cmd_serve(const struct serve_options *o)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	rc = start(&s);
 	if (rc == 0) {
 		announce(&s);
-		sigwait(&signals, &number);
+		notify("READY=1");
+		while (sigwait(&signals, &number) == 0 && number == SIGHUP)
+			reload(&s);
 		log_info("stopping");
+		notify("STOPPING=1");
 	}
 	stop(&s);
 	return rc;

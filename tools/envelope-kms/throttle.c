@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* A token bucket for each source of unauthenticated failures. */
+/* Token buckets for accounts and for sources of unauthenticated failures. */
 #include "throttle.h"
 
 #include <pthread.h>
@@ -19,16 +19,20 @@ struct bucket {
 struct throttle {
 	pthread_mutex_t lock; /* all below */
 	struct bucket buckets[BUCKETS];
+	struct bucket accounts[BUCKETS];
+	unsigned int per_second; /* of an account; 0: any number */
 	uint64_t failures;    /* since the last report */
 	int64_t report_ms;
 };
 
-struct throttle *throttle_new(void)
+struct throttle *throttle_new(unsigned int per_second)
 {
 	struct throttle *t = calloc(1, sizeof(*t));
 
-	if (t)
+	if (t) {
 		pthread_mutex_init(&t->lock, NULL);
+		t->per_second = per_second;
+	}
 	return t;
 }
 
@@ -41,35 +45,54 @@ void throttle_free(struct throttle *t)
 }
 
 /* FNV-1a, 32 bits. */
-static struct bucket *find(struct throttle *t, const char *address)
+static struct bucket *find(struct bucket *buckets, const char *name)
 {
 	uint32_t h = 2166136261u;
 
-	for (; *address; address++)
-		h = (h ^ (unsigned char)*address) * 16777619u;
-	return &t->buckets[h % BUCKETS];
+	for (; *name; name++)
+		h = (h ^ (unsigned char)*name) * 16777619u;
+	return &buckets[h % BUCKETS];
+}
+
+/* The lock is held. False: none is left. */
+static bool take_token(struct bucket *b, double per_second, double burst,
+		       int64_t now_ms)
+{
+	if (!b->last_ms)
+		b->tokens = burst;
+	else if (now_ms > b->last_ms)
+		b->tokens += (double)(now_ms - b->last_ms) * per_second / 1000;
+	if (b->tokens > burst)
+		b->tokens = burst;
+	b->last_ms = now_ms;
+	if (b->tokens < 1)
+		return false;
+	b->tokens -= 1;
+	return true;
+}
+
+bool throttle_account(struct throttle *t, const char *account, int64_t now_ms)
+{
+	bool ok;
+
+	if (!t->per_second)
+		return false;
+	pthread_mutex_lock(&t->lock);
+	ok = take_token(find(t->accounts, account), t->per_second,
+			2.0 * t->per_second, now_ms);
+	pthread_mutex_unlock(&t->lock);
+	return !ok;
 }
 
 bool throttle_failure(struct throttle *t, const char *address,
 		      int64_t now_ms)
 {
-	struct bucket *b;
 	uint64_t report = 0;
 	bool ok;
 
 	pthread_mutex_lock(&t->lock);
-	b = find(t, address);
-	if (!b->last_ms)
-		b->tokens = THROTTLE_BURST;
-	else if (now_ms > b->last_ms)
-		b->tokens += (double)(now_ms - b->last_ms) *
-			     THROTTLE_PER_SECOND / 1000;
-	if (b->tokens > THROTTLE_BURST)
-		b->tokens = THROTTLE_BURST;
-	b->last_ms = now_ms;
-	ok = b->tokens >= 1;
-	if (ok)
-		b->tokens -= 1;
+	ok = take_token(find(t->buckets, address), THROTTLE_PER_SECOND,
+			THROTTLE_BURST, now_ms);
 	t->failures++;
 	if (now_ms - t->report_ms >= REPORT_MS) {
 		report = t->failures;
