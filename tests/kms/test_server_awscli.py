@@ -10,10 +10,13 @@ from server_fixture import ACCOUNT, REGION, ServerCase, key_arn
 import tap
 
 ADMIN = f"arn:aws:iam::{ACCOUNT}:user/administrator"
+OTHER = "eu-west-1"
 CLI_SECONDS = 120
 
 
 class AwsCli(ServerCase):
+    options = ("--region", REGION, "--region", OTHER)
+
     def aws(self, *args, status=0, region=REGION, profile="envelope"):
         """`aws kms` with arguments; its answer, or its complaint."""
         done = subprocess.run(
@@ -91,6 +94,18 @@ class AwsCli(ServerCase):
             "RotateKeyOnDemand", {"KeyId": key}).status)
         self.assertEqual("b2xk", self.aws(
             "decrypt", "--ciphertext-blob", f"fileb://{blob}")["Plaintext"])
+
+    def test_regions(self):
+        """awscli-replicate-and-decrypt-across-regions"""
+        key, _ = self.new_key(MultiRegion=True)
+        blob = self.server.folder / "far"
+        blob.write_bytes(self.kms.encrypt(
+            KeyId=key, Plaintext=b"far")["CiphertextBlob"])
+        self.aws("replicate-key", "--key-id", key, "--replica-region", OTHER)
+        back = self.aws("decrypt", "--ciphertext-blob", f"fileb://{blob}",
+                        region=OTHER)
+        self.assertEqual(("ZmFy", key_arn(key, OTHER)),
+                         (back["Plaintext"], back["KeyId"]))
 
     def test_grants(self):
         """awscli-grants-with-constraints"""

@@ -3,7 +3,7 @@
 """The life of a key through boto3, each part as its users write it."""
 import json
 
-from server_fixture import ACCOUNT, ServerCase
+from server_fixture import ACCOUNT, REGION, ServerCase
 import tap
 
 ADMIN = f"arn:aws:iam::{ACCOUNT}:user/administrator"
@@ -17,7 +17,34 @@ POLICY = {"Version": "2012-10-17", "Statement": [
 CONTEXT = {"envelope:volume-id": "vol-1", "ключ": "🔑"}
 
 
+OTHER = "eu-west-1"
+
+
 class Boto3(ServerCase):
+    options = ("--region", REGION, "--region", OTHER)
+
+    def test_regions(self):
+        """boto3-replicate-and-decrypt-across-regions"""
+        key, arn = self.new_key(MultiRegion=True)
+        blob = self.kms.encrypt(KeyId=key, Plaintext=b"x",
+                                EncryptionContext=CONTEXT)["CiphertextBlob"]
+        replica = self.kms.replicate_key(
+            KeyId=key, ReplicaRegion=OTHER)["ReplicaKeyMetadata"]
+        self.assertEqual((key, arn.replace(REGION, OTHER)),
+                         (replica["KeyId"], replica["Arn"]))
+        there = self.server.client(region=OTHER)
+        back = there.decrypt(CiphertextBlob=blob, KeyId=replica["Arn"],
+                             EncryptionContext=CONTEXT)
+        self.assertEqual((b"x", replica["Arn"]),
+                         (back["Plaintext"], back["KeyId"]))
+        single, _ = self.new_key()
+        lone = self.kms.encrypt(KeyId=single,
+                                Plaintext=b"x")["CiphertextBlob"]
+        self.refused("AccessDeniedException", "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.",
+                     there.decrypt, CiphertextBlob=lone)
+        self.refused("NotFoundException", f"Invalid arn {REGION}",
+                     there.describe_key, KeyId=arn)
+
     def test_data_keys_under_an_alias(self):
         """boto3-alias-data-keys-with-context"""
         key, arn = self.new_key(Description="of boto3")

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Grants on keys: what they say, their tokens, who ends them, their limits."""
+import json
+
 from server_fixture import ACCOUNT, ServerCase, b64, key_arn
 import tap
 
@@ -415,6 +417,173 @@ class Tokens(GrantCase):
         for path in self.server.dir.rglob("*"):
             if path.is_file():
                 self.assertNotIn(token.encode(), path.read_bytes(), path)
+
+
+class Use(GrantCase):
+    """The caller has a policy for all but what his grants must give."""
+
+    def setUp(self):
+        self.key, self.arn = self.new_key()
+        self.plain = {"KeyId": self.key, "Plaintext": "eA=="}
+        self.context = {"volume": "vol-1", "generation": "1"}
+        self.blob = self.server.call("Encrypt", {
+            **self.plain,
+            "EncryptionContext": self.context}).json["CiphertextBlob"]
+        self.ask = {"CiphertextBlob": self.blob, "KeyId": self.key,
+                    "EncryptionContext": self.context}
+
+    def policy(self, *lacking, deny=()):
+        """Replaces the key's policy; no word of the account's policies."""
+        statements = [{"Effect": "Allow", "Principal": {"AWS": ADMIN},
+                       "NotAction": [f"kms:{a}" for a in lacking],
+                       "Resource": "*"}]
+        if deny:
+            statements.append({"Effect": "Deny", "Principal": {"AWS": "*"},
+                               "Action": [f"kms:{a}" for a in deny],
+                               "Resource": "*"})
+        self.kms.put_key_policy(
+            KeyId=self.key, PolicyName="default", Policy=json.dumps(
+                {"Version": "2012-10-17", "Statement": statements}))
+
+    def denied(self, operation, body):
+        self.answers("AccessDeniedException", None, operation, body)
+
+    def granted(self, operation, body):
+        answer = self.server.call(operation, body)
+        self.assertEqual(200, answer.status, (operation, answer.body))
+        return answer.json
+
+    def test_a_grant_gives_what_policies_do_not(self):
+        """emulators-03-grants-are-evaluated-not-only-stored"""
+        self.policy("Decrypt")
+        self.denied("Decrypt", self.ask)
+        self.grant(self.key, ["Encrypt", "DescribeKey"])
+        self.denied("Decrypt", self.ask)
+        made = self.grant(self.key, ["Decrypt"])
+        self.granted("Decrypt", self.ask)
+        self.granted("Decrypt", {**self.ask, "KeyId": None})
+        self.kms.revoke_grant(KeyId=self.key, GrantId=made["GrantId"])
+        self.denied("Decrypt", self.ask)
+
+    def test_subset(self):
+        """grants-subset-constraint-against-the-calls-context"""
+        self.policy("Decrypt", "Encrypt", "GenerateDataKey*")
+        self.grant(self.key, ["Decrypt", "Encrypt", "GenerateDataKey",
+                              "GenerateDataKeyWithoutPlaintext"],
+                   Constraints=subset(volume="vol-1"))
+        self.granted("Decrypt", self.ask)
+        self.answers("InvalidCiphertextException", "", "Decrypt", {
+            **self.ask, "EncryptionContext": {"volume": "vol-1"}})
+        calls = (("Encrypt", self.plain),
+                 ("GenerateDataKey", {"KeyId": self.key,
+                                      "NumberOfBytes": 64}),
+                 ("GenerateDataKeyWithoutPlaintext",
+                  {"KeyId": self.arn, "NumberOfBytes": 64}))
+        for op, body in calls:
+            for good in ({"volume": "vol-1"}, self.context):
+                self.granted(op, {**body, "EncryptionContext": good})
+            for bad in ({}, None, {"volume": "vol-2"}, {"Volume": "vol-1"},
+                        {"generation": "1"}):
+                self.denied(op, {**body, "EncryptionContext": bad})
+
+    def test_equals(self):
+        """grants-equals-constraint-against-the-calls-context"""
+        self.policy("Decrypt", "Encrypt")
+        self.grant(self.key, ["Decrypt", "Encrypt"],
+                   Constraints={"EncryptionContextEquals": self.context})
+        self.granted("Decrypt", self.ask)
+        self.granted("Encrypt", {**self.plain, "EncryptionContext": {
+            "generation": "1", "volume": "vol-1"}})
+        for bad in ({}, {"volume": "vol-1"}, {**self.context, "more": "1"}):
+            self.denied("Encrypt", {**self.plain, "EncryptionContext": bad})
+
+    def test_constraint_is_ignored_where_there_is_no_context(self):
+        self.policy("DescribeKey", "RetireGrant")
+        self.denied("DescribeKey", {"KeyId": self.key})
+        made = self.grant(self.key, ["DescribeKey", "RetireGrant"],
+                          Constraints=equals(a="b"))
+        self.granted("DescribeKey", {"KeyId": self.key})
+        self.granted("RetireGrant", {"GrantToken": made["GrantToken"]})
+        self.denied("DescribeKey", {"KeyId": self.key})
+
+    def test_denial_beats_grants(self):
+        """grants-an-explicit-deny-beats-them"""
+        self.grant(self.key, ["Decrypt"])
+        self.policy(deny=["Decrypt"])
+        self.answers("AccessDeniedException", f"User: {ADMIN} is not authorized to perform: kms:Decrypt on resource: {self.arn} with an explicit deny in a resource-based policy",
+                     "Decrypt", self.ask)
+
+    def test_reencrypt_is_two_operations(self):
+        """grants-reencrypt-from-and-to-each-with-its-context"""
+        self.policy("ReEncrypt*")
+        body = {"CiphertextBlob": self.blob, "DestinationKeyId": self.key,
+                "SourceEncryptionContext": self.context,
+                "DestinationEncryptionContext": {"to": "there"}}
+        self.denied("ReEncrypt", body)
+        self.grant(self.key, ["ReEncryptFrom"],
+                   Constraints=subset(volume="vol-1"))
+        self.denied("ReEncrypt", body)
+        self.grant(self.key, ["ReEncryptTo"], Constraints=equals(to="there"))
+        self.granted("ReEncrypt", body)
+        self.denied("ReEncrypt", {
+            **body, "DestinationEncryptionContext": self.context})
+        self.denied("ReEncrypt", {**body, "SourceEncryptionContext":
+                                  {"to": "there"}})
+
+    def test_children(self):
+        """grants-beget-only-what-is-no-stronger"""
+        self.grant(self.key, ["CreateGrant", "Decrypt"],
+                   Constraints=subset(volume="vol-1"))
+        self.policy("CreateGrant")
+        ask = {"KeyId": self.key, "GranteePrincipal": ADMIN,
+               "Operations": ["Decrypt"]}
+        for constraints in (None, subset(), subset(volume="vol-2"),
+                            equals(), equals(generation="1")):
+            self.denied("CreateGrant", {**ask, "Constraints": constraints})
+        self.denied("CreateGrant", {
+            **ask, "Operations": ["Decrypt", "Encrypt"],
+            "Constraints": subset(volume="vol-1")})
+        for constraints in (subset(volume="vol-1"), subset(**self.context),
+                            equals(**self.context)):
+            self.granted("CreateGrant", {**ask, "Constraints": constraints})
+
+    def test_who_may_retire_and_revoke(self):
+        """grants-retire-is-for-its-principals-revoke-for-policies"""
+        plain = self.grant(self.key)
+        mine = self.grant(self.key, RetiringPrincipal=ADMIN)
+        used = self.grant(self.key, ["Decrypt", "RetireGrant"])
+        self.policy("RetireGrant", "RevokeGrant")
+        for made in (plain, mine, used):
+            self.denied("RevokeGrant", {"KeyId": self.key,
+                                        "GrantId": made["GrantId"]})
+        self.denied("RetireGrant", {"GrantToken": plain["GrantToken"]})
+        self.denied("RetireGrant", {"KeyId": self.arn,
+                                    "GrantId": plain["GrantId"]})
+        self.denied("RetireGrant", {"KeyId": self.arn, "GrantId": "0" * 64})
+        self.granted("RetireGrant", {"GrantToken": mine["GrantToken"]})
+        self.granted("RetireGrant", {"KeyId": self.arn,
+                                     "GrantId": used["GrantId"]})
+        self.assertEqual([plain["GrantId"]],
+                         [g["GrantId"] for g in self.listed(self.key)])
+
+    def test_null_constraint_is_none_for_policies(self):
+        """grants-policy-on-constraints-is-not-fooled-by-empty-ones"""
+        self.kms.put_key_policy(
+            KeyId=self.key, PolicyName="default", Policy=json.dumps({
+                "Version": "2012-10-17", "Statement": [
+                    {"Effect": "Allow", "Principal": {"AWS": ADMIN},
+                     "NotAction": "kms:CreateGrant", "Resource": "*"},
+                    {"Effect": "Allow", "Principal": {"AWS": ADMIN},
+                     "Action": "kms:CreateGrant", "Resource": "*",
+                     "Condition": {"Null": {
+                         "kms:GrantConstraintType": "false"}}}]}))
+        ask = {"KeyId": self.key, "GranteePrincipal": ADMIN,
+               "Operations": ["Decrypt"]}
+        for constraints in (None, {}, subset(),
+                            {"EncryptionContextEquals": None},
+                            {"EncryptionContextSubset": None}):
+            self.denied("CreateGrant", {**ask, "Constraints": constraints})
+        self.granted("CreateGrant", {**ask, "Constraints": subset(a="b")})
 
 
 class Records(GrantCase):

@@ -14,6 +14,7 @@ NODE_MODULES = pathlib.Path(os.environ.get(
     "XDG_CACHE_HOME", pathlib.Path.home() / ".cache"
 )) / "dm-envelope" / "node" / "node_modules"
 NODE_SECONDS = 300
+OTHER = "eu-west-1"
 ADMIN = f"arn:aws:iam::{ACCOUNT}:user/administrator"
 
 
@@ -22,7 +23,7 @@ def run_steps(server):
     access, secret = server.credentials()
     settings = {
         "endpoint": server.endpoint, "ca": str(server.dir / "ca.pem"),
-        "regions": [REGION], "grantee": ADMIN,
+        "regions": [REGION, OTHER], "grantee": ADMIN,
         "credentials": {"administrator": {"accessKeyId": access,
                                           "secretAccessKey": secret}}}
     done = subprocess.run(
@@ -37,6 +38,8 @@ def run_steps(server):
 
 
 class Node(ServerCase):
+    options = ("--region", REGION, "--region", OTHER)
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -56,6 +59,10 @@ class Node(ServerCase):
     def test_rotation(self):
         """node-rotation-then-decrypt-of-old-blobs"""
         self.step("rotation")
+
+    def test_regions(self):
+        """node-replicate-and-decrypt-across-regions"""
+        self.step("regions")
 
     def test_tags(self):
         """node-tags-and-description"""

@@ -145,6 +145,33 @@ const steps = {
     await kms.disableKeyRotation({ KeyId: key.KeyId });
   },
 
+  async regions() {
+    const [, other] = settings.regions;
+    const there = client(other);
+    const key = await newKey({ MultiRegion: true });
+    const { ReplicaKeyMetadata: replica } = await kms.replicateKey({
+      KeyId: key.KeyId, ReplicaRegion: other,
+    });
+    assert.equal(replica.KeyId, key.KeyId);
+    const made = await kms.generateDataKey({
+      KeyId: key.KeyId, NumberOfBytes: 64, EncryptionContext: context,
+    });
+    const back = await there.decrypt({
+      CiphertextBlob: made.CiphertextBlob, EncryptionContext: context,
+    });
+    assert.deepEqual(back.Plaintext, made.Plaintext);
+    assert.equal(back.KeyId, replica.Arn);
+    await kms.updatePrimaryRegion({
+      KeyId: key.KeyId, PrimaryRegion: other,
+    });
+    const config = (await there.describeKey({ KeyId: key.KeyId }))
+      .KeyMetadata.MultiRegionConfiguration;
+    assert.equal(config.MultiRegionKeyType, 'PRIMARY');
+    await refused('NotFoundException', there.describeKey({
+      KeyId: key.Arn,
+    }));
+  },
+
   async tags() {
     const key = await newKey({ Tags: [{ TagKey: 'a', TagValue: '1' }] });
     await kms.tagResource({
