@@ -330,6 +330,22 @@ class Digests(unittest.TestCase):
 
 
 class Crashes(unittest.TestCase):
+    def test_torn_record_of_a_power_cut(self):
+        """kms-audit-torn-record-of-a-power-cut-is-removed"""
+        server = Server()
+        self.addCleanup(server.close)
+        server.call("ListKeys")
+        server.stop()
+        trail = server.dir / "audit/audit.log"
+        whole = trail.read_bytes()
+        for torn in (b'{"eventName":"De', b"x" * 10000):
+            trail.write_bytes(whole + torn)
+            server.start()
+            server.stop()
+            self.assertEqual(whole, trail.read_bytes())
+            self.assertIn(f"{trail}: removing a torn record of {len(torn)} bytes at its end\n",
+                          server.stderr())
+
     def test_digest_without_its_name_gets_it(self):
         """kms-audit-digest-survives-a-crash-before-its-name"""
         server = Server("--test", start=False)

@@ -38,13 +38,59 @@ struct audit_log {
 	int fd;                 /* append only; negative: not open; of who writes */
 };
 
+/* Bytes of a file of @size up to and with its last newline. -errno. */
+static off_t whole_lines(int fd, off_t size)
+{
+	char part[4096];
+
+	while (size > 0) {
+		size_t want = size < (off_t)sizeof(part) ? (size_t)size :
+			      sizeof(part);
+		ssize_t n = pread(fd, part, want, size - (off_t)want);
+		char *newline;
+
+		if (n != (ssize_t)want)
+			return n < 0 ? -errno : -EIO;
+		newline = memrchr(part, '\n', want);
+		if (newline)
+			return size - (off_t)want + (newline - part) + 1;
+		size -= (off_t)want;
+	}
+	return 0;
+}
+
+/*
+ * Half a record that a power cut has left describes a call that was never
+ * answered; the next record must not become a part of it.
+ */
+static int remove_torn(const struct audit_log *log, int fd)
+{
+	struct stat st;
+	off_t whole;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return 0;
+	whole = whole_lines(fd, st.st_size);
+	if (whole < 0)
+		return (int)whole;
+	if (whole == st.st_size)
+		return 0;
+	log_warn("%s: removing a torn record of %lld bytes at its end",
+		 log->path, (long long)(st.st_size - whole));
+	return ftruncate(fd, whole) < 0 || fdatasync(fd) < 0 ? -errno : 0;
+}
+
 /* A new trail's name lasts from here on, as each record in it will. */
 static int open_file(const struct audit_log *log)
 {
-	int fd = open(log->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC,
+	int fd = open(log->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC,
 		      0600);
-	int rc = fd < 0 ? -errno : dir_sync(log->folder);
+	int rc = fd < 0 ? -errno : remove_torn(log, fd);
 
+	if (rc == 0)
+		rc = dir_sync(log->folder);
 	if (rc == 0)
 		return fd;
 	if (fd >= 0)
