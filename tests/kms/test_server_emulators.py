@@ -5,9 +5,12 @@ import base64
 import signal
 
 from server_fixture import ACCOUNT, REGION, ServerCase, b64, key_arn
+from server_people import Person, document, identity, statement
 import tap
 
 ADMIN = f"arn:aws:iam::{ACCOUNT}:user/administrator"
+FOREIGN = "999988887777"
+THERE = "eu-west-1"
 CONTEXT = {"volume": "vol-1", "generation": "1"}
 
 
@@ -213,6 +216,201 @@ class Grants(EmulatorCase):
         self.assertEqual("UnsupportedOperationException", self.code(
             "CreateKey", {"KeySpec": "HMAC_256",
                           "KeyUsage": "GENERATE_VERIFY_MAC"}))
+
+
+class People(EmulatorCase):
+    """Who may do what, by default and by every kind of policy."""
+
+    def denied(self, who, operation, body):
+        answer = who.call(operation, body)
+        self.assertEqual("AccessDeniedException", answer.code, answer.body)
+
+    def allowed(self, who, operation, body):
+        answer = who.call(operation, body)
+        self.assertEqual(200, answer.status, answer.body)
+        return answer.json
+
+    def key_with(self, *statements):
+        """A key whose policy leaves it to the account, and then says more."""
+        root = statement("Allow", "kms:*", Principal={
+            "AWS": f"arn:aws:iam::{ACCOUNT}:root"})
+        return self.new_key(Policy=document(root, *statements))[0]
+
+    def test_key_policy(self):
+        """emulators-01-key-policy-is-obeyed-for-every-operation"""
+        ann = Person(self.server, "ann", statement("Allow", "kms:*"))
+        key = self.key_with(statement(
+            "Deny", ["kms:Describe*", "kms:GenerateDataKey"],
+            Principal={"AWS": ann.arn}))
+        for op, body in (("DescribeKey", {"KeyId": key}),
+                         ("GenerateDataKey", {"KeyId": key,
+                                              "NumberOfBytes": 64})):
+            self.denied(ann, op, body)
+            self.ok(op, body)
+        self.allowed(ann, "Encrypt", {"KeyId": key, "Plaintext": "eA=="})
+
+    def test_enforcement_is_on(self):
+        """emulators-06-a-new-user-may-nothing-by-default"""
+        nobody = Person(self.server, "nobody")
+        blob = self.encrypt("alias/envelope")
+        for op, body in (
+                ("ListKeys", {}), ("CreateKey", {}),
+                ("Decrypt", {"CiphertextBlob": blob}),
+                ("DescribeKey", {"KeyId": "alias/envelope"}),
+                ("GenerateRandom", {"NumberOfBytes": 1}),
+                ("ListGrants", {"KeyId": key_arn(
+                    "12345678-1234-1234-1234-123456789012")})):
+            self.denied(nobody, op, body)
+
+    def test_alias_under_enforcement(self):
+        """emulators-07-alias-is-resolved-before-it-is-authorised"""
+        key, arn = self.new_key()
+        self.kms.create_alias(AliasName="alias/seven", TargetKeyId=key)
+        bob = Person(self.server, "bob",
+                     statement("Allow", "kms:Encrypt", arn))
+        for name in (key, arn, "alias/seven",
+                     f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/seven"):
+            self.allowed(bob, "Encrypt", {"KeyId": name,
+                                          "Plaintext": "eA=="})
+        self.denied(bob, "Encrypt", {"KeyId": "alias/envelope",
+                                     "Plaintext": "eA=="})
+
+    def test_put_policy_is_no_string(self):
+        """emulators-19-a-policy-put-is-a-policy-in-force"""
+        cat = Person(self.server, "cat", statement("Allow", "kms:*"))
+        key = self.key_with()
+        ask = {"KeyId": key, "Plaintext": "eA=="}
+        self.allowed(cat, "Encrypt", ask)
+        root = statement("Allow", "kms:*", Principal={"AWS": ADMIN})
+        self.kms.put_key_policy(KeyId=key, PolicyName="default",
+                                Policy=document(root))
+        self.denied(cat, "Encrypt", ask)
+        self.assertEqual("MalformedPolicyDocumentException", self.code(
+            "PutKeyPolicy", {"KeyId": key, "Policy": "any string"}))
+
+    def test_decrypt_without_key_id(self):
+        """emulators-21-decrypt-is-authorised-for-the-key-in-the-blob"""
+        mine, arn = self.new_key()
+        other, _ = self.new_key()
+        dan = Person(self.server, "dan",
+                     statement("Allow", "kms:Decrypt", arn))
+        blob = self.encrypt(mine)
+        for name in (None, mine, arn):
+            self.allowed(dan, "Decrypt", {"CiphertextBlob": blob,
+                                          "KeyId": name})
+        self.denied(dan, "Decrypt", {"CiphertextBlob": self.encrypt(other)})
+
+    def test_across_accounts(self):
+        """emulators-24-key-policies-and-grants-across-accounts"""
+        identity(self.server, "create-account", FOREIGN)
+        eve = Person(self.server, "eve", account=FOREIGN)
+        key = self.key_with(statement("Allow", "kms:Encrypt", Principal={
+            "AWS": f"arn:aws:iam::{FOREIGN}:root"}))
+        arn = key_arn(key)
+        put = {"KeyId": arn, "Plaintext": "eA=="}
+        self.denied(eve, "Encrypt", put)
+        eve.may(statement("Allow", "kms:*"))
+        self.allowed(eve, "Encrypt", put)
+        blob = self.encrypt(key, EncryptionContext=CONTEXT)
+        get = {"KeyId": arn, "CiphertextBlob": blob,
+               "EncryptionContext": CONTEXT}
+        self.denied(eve, "Decrypt", get)
+        made = self.ok("CreateGrant", {
+            "KeyId": key, "GranteePrincipal": eve.arn,
+            "RetiringPrincipal": eve.arn, "Operations": ["Decrypt"],
+            "Constraints": {"EncryptionContextSubset": CONTEXT}})
+        eve.may(statement("Allow", "sts:*"))
+        self.allowed(eve, "Decrypt", get)
+        self.allowed(eve, "Decrypt", {**get, "GrantTokens":
+                                      [made["GrantToken"]]})
+        self.denied(eve, "ListGrants", {"KeyId": arn})
+        self.allowed(eve, "RetireGrant", {"GrantToken": made["GrantToken"]})
+        self.denied(eve, "Decrypt", get)
+
+    def test_tokens_are_no_credentials(self):
+        """grants-token-gives-nothing-to-another-principal"""
+        fay = Person(self.server, "fay")
+        gus = Person(self.server, "gus")
+        key, arn = self.new_key()
+        made = self.ok("CreateGrant", {
+            "KeyId": key, "GranteePrincipal": fay.arn,
+            "Operations": ["Encrypt", "RetireGrant"]})
+        ask = {"KeyId": arn, "Plaintext": "eA==",
+               "GrantTokens": [made["GrantToken"]]}
+        self.allowed(fay, "Encrypt", ask)
+        self.denied(gus, "Encrypt", ask)
+        self.denied(gus, "RetireGrant", {"GrantToken": made["GrantToken"]})
+        identity(self.server, "delete-user", "fay")
+        heir = Person(self.server, "fay")
+        self.denied(heir, "Encrypt", ask)
+        self.denied(heir, "RetireGrant", {"GrantToken": made["GrantToken"]})
+
+    def test_tags_in_policies(self):
+        """tags-decide-in-policies-of-keys-and-requests"""
+        hal = Person(
+            self.server, "hal",
+            statement("Allow", "kms:Encrypt", Condition={
+                "StringEquals": {"aws:ResourceTag/Stage": "test"}}),
+            statement("Allow", ["kms:CreateKey", "kms:TagResource"],
+                      Condition={"StringEquals": {
+                          "aws:RequestTag/Stage": "test"}}))
+        tag = {"Tags": [{"TagKey": "Stage", "TagValue": "test"}]}
+        key = self.key_with()
+        ask = {"KeyId": key, "Plaintext": "eA=="}
+        self.denied(hal, "Encrypt", ask)
+        self.ok("TagResource", {"KeyId": key, **tag})
+        self.allowed(hal, "Encrypt", ask)
+        self.ok("TagResource", {"KeyId": key, "Tags": [
+            {"TagKey": "Stage", "TagValue": "live"}]})
+        self.denied(hal, "Encrypt", ask)
+        self.denied(hal, "CreateKey", {})
+        self.denied(hal, "CreateKey", {"Tags": [
+            {"TagKey": "Stage", "TagValue": "live"}]})
+        self.allowed(hal, "CreateKey", tag)
+        hal.may(statement("Allow", "kms:CreateKey"))
+        self.denied(hal, "CreateKey", tag)
+
+
+class Regions(EmulatorCase):
+    options = ("--region", REGION, "--region", THERE)
+
+    def test_replicas(self):
+        """emulators-12-replicas-are-no-primaries"""
+        key, arn = self.new_key(MultiRegion=True)
+        self.ok("ReplicateKey", {"KeyId": key, "ReplicaRegion": THERE})
+        self.assertEqual("AlreadyExistsException", self.code(
+            "ReplicateKey", {"KeyId": key, "ReplicaRegion": THERE}))
+        self.assertEqual("UnsupportedOperationException", self.code(
+            "ReplicateKey", {"KeyId": key, "ReplicaRegion": REGION},
+            region=THERE))
+        self.assertEqual(arn, self.ok(
+            "DescribeKey", {"KeyId": key}, region=THERE)["KeyMetadata"][
+                "MultiRegionConfiguration"]["PrimaryKey"]["Arn"])
+
+    def test_same_id_everywhere(self):
+        """emulators-22-a-replica-has-the-id-of-its-primary"""
+        key, _ = self.new_key(MultiRegion=True)
+        made = self.ok("ReplicateKey", {
+            "KeyId": key, "ReplicaRegion": THERE})["ReplicaKeyMetadata"]
+        self.assertEqual((key, key_arn(key, THERE)),
+                         (made["KeyId"], made["Arn"]))
+        blob = self.encrypt(key, EncryptionContext=CONTEXT)
+        self.assertEqual("InvalidCiphertextException", self.code(
+            "Decrypt", {"CiphertextBlob": blob}, region=THERE))
+        self.ok("Decrypt", {"CiphertextBlob": blob,
+                            "EncryptionContext": CONTEXT}, region=THERE)
+
+    def test_one_process_several_regions(self):
+        """emulators-23-region-of-the-signature-and-mrk-ids"""
+        here, _ = self.new_key()
+        there = self.ok("CreateKey", {}, region=THERE)["KeyMetadata"]
+        self.assertEqual(key_arn(there["KeyId"], THERE), there["Arn"])
+        self.assertEqual("NotFoundException", self.code(
+            "DescribeKey", {"KeyId": here}, region=THERE))
+        self.assertRegex(self.new_key(MultiRegion=True)[0],
+                         "^mrk-[0-9a-f]{32}$")
+        self.assertEqual("UnsupportedOperationException", self.code(
+            "CreateCustomKeyStore", {}))
 
 
 if __name__ == "__main__":
