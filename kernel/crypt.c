@@ -28,6 +28,7 @@ static void set_layout(struct envelope_cipher *cipher)
 	cipher->iv_offset = cipher->request_offset +
 			    sizeof(struct skcipher_request) +
 			    crypto_skcipher_reqsize(cipher->tfm);
+	cipher->iv_align = align;
 	cipher->crypt_bytes = cipher->iv_offset + align - 1 +
 			      ENVELOPE_IV_BYTES;
 }
@@ -101,10 +102,9 @@ static struct skcipher_request *request_of(struct envelope_crypt *crypt)
 
 static __le64 *iv_of(struct envelope_crypt *crypt)
 {
-	unsigned int align = crypto_skcipher_alignmask(crypt->cipher->tfm) + 1;
+	const struct envelope_cipher *cipher = crypt->cipher;
 
-	align = max_t(unsigned int, align, sizeof(u64));
-	return PTR_ALIGN((void *)crypt + crypt->cipher->iv_offset, align);
+	return PTR_ALIGN((void *)crypt + cipher->iv_offset, cipher->iv_align);
 }
 
 /* A block may lie in several pieces: kernel memory need not be aligned. */
@@ -127,38 +127,31 @@ static int fill_sg_pieces(struct scatterlist *sg, unsigned int max,
 		}
 		bvec_iter_advance(vec, &iter, len);
 	}
+	DMERR_LIMIT("block in more than %u pieces of memory", max);
 	return -EIO;
 }
 
+/* bv: what is at iter, up to the end of its page. */
 static int fill_sg(struct scatterlist *sg, unsigned int max,
 		   const struct bio_vec *vec, struct bvec_iter iter,
-		   unsigned int bytes)
+		   struct bio_vec bv, unsigned int bytes)
 {
-	struct bio_vec bv = bvec_iter_bvec(vec, iter);
-
 	if (unlikely(bv.bv_len < bytes))
 		return fill_sg_pieces(sg, max, vec, iter, bytes);
-	sg_init_table(sg, 1);
 	sg_set_page(sg, bv.bv_page, bytes, bv.bv_offset);
+	/* the block before may have left a longer list */
+	sg_mark_end(sg);
 	return 0;
 }
 
-/* Nearly every block is settled by its first word. */
-static bool piece_is_zero(const void *p, unsigned int bytes)
-{
-	if (bytes >= sizeof(u64) && *(const u64 *)p)
-		return false;
-	return !memchr_inv(p, 0, bytes);
-}
-
-static bool is_hole(const struct bio_vec *vec, struct bvec_iter iter,
-		    unsigned int bytes)
+static noinline bool is_hole(const struct bio_vec *vec, struct bvec_iter iter,
+			     unsigned int bytes)
 {
 	while (bytes) {
 		struct bio_vec bv = bvec_iter_bvec(vec, iter);
 		unsigned int len = min(bv.bv_len, bytes);
 		void *p = bvec_kmap_local(&bv);
-		bool zero = piece_is_zero(p, len);
+		bool zero = !memchr_inv(p, 0, len);
 
 		kunmap_local(p);
 		if (!zero)
@@ -167,6 +160,16 @@ static bool is_hole(const struct bio_vec *vec, struct bvec_iter iter,
 		bvec_iter_advance(vec, &iter, len);
 	}
 	return true;
+}
+
+/* All but one block in 256 are settled by their first byte. */
+static bool may_be_hole(struct bio_vec *bv)
+{
+	u8 *p = bvec_kmap_local(bv);
+	bool zero = !*p;
+
+	kunmap_local(p);
+	return zero;
 }
 
 static void block_done(struct envelope_crypt *crypt)
@@ -179,24 +182,28 @@ static void block_done(struct envelope_crypt *crypt)
 	crypt->sector += bytes >> SECTOR_SHIFT;
 }
 
-static int run_block(struct envelope_crypt *crypt, struct skcipher_request *req)
+static void set_callback(struct envelope_crypt *crypt, bool backlog);
+
+/* bv: what is at crypt->src. */
+static int run_block(struct envelope_crypt *crypt, struct skcipher_request *req,
+		     struct bio_vec bv)
 {
-	struct envelope_cipher *cipher = crypt->cipher;
+	const struct envelope_cipher *cipher = crypt->cipher;
 	unsigned int bytes = cipher->block_bytes;
 	struct scatterlist *dst = crypt->sg_src;
 	__le64 *iv = iv_of(crypt);
 	int r;
 
 	r = fill_sg(crypt->sg_src, ENVELOPE_SG_MAX, crypt->src_vec, crypt->src,
-		    bytes);
-	if (!r && crypt->dst_vec != crypt->src_vec) {
-		dst = &crypt->sg_dst;
-		r = fill_sg(dst, 1, crypt->dst_vec, crypt->dst, bytes);
-	}
-	if (r) {
-		DMERR_LIMIT("block in more than %d pieces of memory",
-			    ENVELOPE_SG_MAX);
+		    bv, bytes);
+	if (unlikely(r))
 		return r;
+	if (crypt->dst_vec != crypt->src_vec) {
+		dst = &crypt->sg_dst;
+		bv = bvec_iter_bvec(crypt->dst_vec, crypt->dst);
+		r = fill_sg(dst, 1, crypt->dst_vec, crypt->dst, bv, bytes);
+		if (unlikely(r))
+			return r;
 	}
 
 	/* plain64: IEEE 1619's data unit number, little-endian */
@@ -207,46 +214,70 @@ static int run_block(struct envelope_crypt *crypt, struct skcipher_request *req)
 				crypto_skcipher_decrypt(req);
 }
 
+/* Goes on until stop bytes are left: -ENOSPC says that there are some. */
+static int run_blocks(struct envelope_crypt *crypt,
+		      struct skcipher_request *req, unsigned int stop)
+{
+	const struct envelope_cipher *cipher = crypt->cipher;
+	bool holes = cipher->holes && !crypt->encrypt;
+
+	while (crypt->src.bi_size > stop) {
+		struct bio_vec bv = bvec_iter_bvec(crypt->src_vec, crypt->src);
+		int r;
+
+		if (holes && unlikely(may_be_hole(&bv)) &&
+		    is_hole(crypt->src_vec, crypt->src, cipher->block_bytes)) {
+			crypt->holes++;
+			block_done(crypt);
+			continue;
+		}
+		r = run_block(crypt, req, bv);
+		if (unlikely(r))
+			return r == -EBUSY ? -EINPROGRESS : r;
+		block_done(crypt);
+	}
+	return crypt->src.bi_size ? -ENOSPC : 0;
+}
+
+/*
+ * Bottom halves are off here, also when the driver falls back to a daemon for
+ * one block only, and the blocks after it are done at once. So no more than
+ * fits a softirq; the rest goes the way of a full queue.
+ */
 static void block_done_async(envelope_crypto_arg_t *arg, int err)
 {
 	struct envelope_crypt *crypt = envelope_crypto_data(arg);
+	unsigned int left;
 
 	/* from the backlog into the queue: the real end is still to come */
 	if (err == -EINPROGRESS)
 		return;
 	if (!err) {
 		block_done(crypt);
-		err = envelope_crypt_run(crypt, false);
+		left = crypt->src.bi_size;
+		left -= min_t(unsigned int, left, ENVELOPE_SOFTIRQ_MAX_BYTES);
+		set_callback(crypt, false);
+		err = run_blocks(crypt, request_of(crypt), left);
 		if (err == -EINPROGRESS)
 			return;
 	}
 	crypt->done(crypt, err);
 }
 
-int envelope_crypt_run(struct envelope_crypt *crypt, bool backlog)
+static void set_callback(struct envelope_crypt *crypt, bool backlog)
 {
-	struct envelope_cipher *cipher = crypt->cipher;
-	struct skcipher_request *req = request_of(crypt);
-
-	skcipher_request_set_tfm(req, cipher->tfm);
-	skcipher_request_set_callback(req,
+	skcipher_request_set_callback(request_of(crypt),
 				      backlog ? CRYPTO_TFM_REQ_MAY_BACKLOG : 0,
 				      block_done_async, crypt);
-	while (crypt->src.bi_size) {
-		int r;
+}
 
-		if (cipher->holes && !crypt->encrypt &&
-		    is_hole(crypt->src_vec, crypt->src, cipher->block_bytes)) {
-			crypt->holes++;
-			block_done(crypt);
-			continue;
-		}
-		r = run_block(crypt, req);
-		if (r == -EBUSY)	/* queued all the same */
-			return -EINPROGRESS;
-		if (r)
-			return r;
-		block_done(crypt);
-	}
-	return 0;
+int envelope_crypt_run(struct envelope_crypt *crypt, bool backlog)
+{
+	struct skcipher_request *req = request_of(crypt);
+
+	skcipher_request_set_tfm(req, crypt->cipher->tfm);
+	set_callback(crypt, backlog);
+	crypt->sg_src[0] = (struct scatterlist){};
+	crypt->sg_dst = (struct scatterlist){};
+	return run_blocks(crypt, req, 0);
 }

@@ -77,6 +77,7 @@ struct envelope_cipher {
 	bool holes;			/* zero blocks stay zero on decryption */
 	unsigned int request_offset;	/* of the request, bytes from crypt */
 	unsigned int iv_offset;		/* of the IV before aligning, bytes */
+	unsigned int iv_align;		/* bytes */
 	unsigned int crypt_bytes;	/* struct envelope_crypt + request + IV */
 };
 
@@ -149,11 +150,14 @@ struct envelope_target {
 	struct bio_list restarting;	/* unlocked, not yet started again */
 
 	/*
-	 * Two queues, because a restart may wait for pages that only a
+	 * Several queues, because a restart may wait for pages that only a
 	 * submission queued behind it would give back.
 	 */
 	struct workqueue_struct *restart_wq;
 	struct workqueue_struct *submit_wq;
+	/* parts of large requests, on whatever CPU is idle */
+	struct workqueue_struct *spread_wq;
+	unsigned long spread_after;	/* jiffies; until then nobody was idle */
 	struct work_struct restart_work;
 
 	struct bio_set bios;		/* bounce bios */
@@ -176,11 +180,13 @@ struct envelope_io {
 	struct bio *bio;		/* dm's clone */
 	struct bio *bounce;		/* its ciphertext on the way down */
 	enum envelope_step step;
+	bool spread;			/* part of a large request, for spread_wq */
 	bool hooked;			/* bi_end_io is ours, the next two saved */
 	bio_end_io_t *end_io;
 	void *private;
 	struct bvec_iter iter;		/* of bio as it came */
 	u64 offset_sectors;		/* in the target */
+	u64 queued_ns;			/* on spread_wq since, monotonic */
 	union {
 		struct work_struct work;
 		struct llist_node node;
@@ -219,9 +225,6 @@ int envelope_io_init(void);
 void envelope_io_exit(void);
 /* Whether a bio may start now; a dead key locks. Any context. */
 bool envelope_open(struct envelope_target *target);
-/* A section holds off locking; false: the volume is not open. Any context. */
-bool envelope_section_enter(struct envelope_target *target);
-void envelope_section_exit(struct envelope_target *target);
 /*
  * Takes over an io that may not run now: it waits, fails, or goes back to dm.
  * Started again at io->step by a worker. Any context but hard interrupts.
@@ -233,6 +236,19 @@ void envelope_finish(struct envelope_io *io, blk_status_t status);
 int envelope_wouldblock(struct bio *bio);
 /* Runs fn(&io->work) in process context where it may not allocate. */
 void envelope_queue_crypt(struct envelope_io *io, work_func_t fn);
+/*
+ * Cuts a request that is worth several CPUs, if there are idle ones, and marks
+ * what is left of it for envelope_queue_spread(). For map only.
+ */
+void envelope_spread(struct envelope_io *io);
+/*
+ * Runs fn(&io->work) in process context on some CPU, and sets io->queued_ns.
+ * fn hands that and the time it began itself to envelope_spread_ended().
+ */
+void envelope_queue_spread(struct envelope_io *io, work_func_t fn);
+/* Learns from how long a part waited whether CPUs are idle. */
+void envelope_spread_ended(struct envelope_target *target, u64 queued_ns,
+			   u64 began_ns);
 /* Starts again what waits; under target->hold_lock. */
 void envelope_restart_held(struct envelope_target *target);
 void envelope_restart_work(struct work_struct *work);
@@ -284,8 +300,9 @@ void envelope_cipher_scrub(struct envelope_cipher *cipher);
 /*
  * Encrypts or decrypts what is left of the run. 0: all done. -EINPROGRESS:
  * crypt->done() will be called, and may have been already: crypt is out of
- * bounds. -ENOSPC: the cipher's queue is full, call again with backlog from
- * process context. Else an error. backlog: let the cipher queue us when full;
+ * bounds. -ENOSPC, also to crypt->done(): the cipher's queue is full, or what
+ * is left is too much for a softirq; call again with backlog from process
+ * context. Else an error. backlog: let the cipher queue us when full;
  * process context only.
  */
 int envelope_crypt_run(struct envelope_crypt *crypt, bool backlog);
@@ -311,7 +328,20 @@ int envelope_key_apply(struct key *key, bool leased,
 /* Locks the users of a dead key, and wipes it. Sleeps; takes key->sem. */
 void envelope_key_kill(struct key *key, enum envelope_reason reason);
 /* Why a key may no longer be used, by the wall clock. Any context. */
-enum envelope_reason envelope_key_dead(const struct key *key);
+enum envelope_reason envelope_key_reason(const struct key *key);
+
+/* The same, for every bio: mostly a key without an expiry that is well. */
+static inline enum envelope_reason envelope_key_dead(const struct key *key)
+{
+	time64_t expiry = READ_ONCE(key->expiry);
+
+	/* 0 and TIME64_MAX mean never */
+	if (likely((!expiry || expiry == TIME64_MAX) &&
+		   !(READ_ONCE(key->flags) & (BIT(KEY_FLAG_REVOKED) |
+					      BIT(KEY_FLAG_INVALIDATED)))))
+		return ENVELOPE_REASON_NONE;
+	return envelope_key_reason(key);
+}
 /* Number of secrets in payloads. */
 unsigned int envelope_key_count(void);
 
@@ -335,5 +365,33 @@ int envelope_message_on_lock(struct envelope_target *target, bool fail);
 /* Data path, under RCU: this target's key was seen dead. Any context. */
 void envelope_key_died(struct envelope_target *target, const struct key *key,
 		       enum envelope_reason reason);
+
+/* A section holds off locking; false: the volume is not open. Any context. */
+static inline bool envelope_section_enter(struct envelope_target *target)
+{
+	enum envelope_reason reason = ENVELOPE_REASON_NONE;
+	const struct key *key;
+
+	if (unlikely(!percpu_ref_tryget_live(&target->sections)))
+		return false;
+	/* pairs with sections_open(): the schedule is that of this key */
+	smp_rmb();
+	/* no section runs while it is exchanged */
+	key = rcu_dereference_protected(target->key, true);
+	if (key)
+		reason = envelope_key_dead(key);
+	if (likely(reason == ENVELOPE_REASON_NONE &&
+		   READ_ONCE(target->state) == ENVELOPE_ACTIVE))
+		return true;
+	if (reason != ENVELOPE_REASON_NONE)
+		envelope_key_died(target, key, reason);
+	percpu_ref_put(&target->sections);
+	return false;
+}
+
+static inline void envelope_section_exit(struct envelope_target *target)
+{
+	percpu_ref_put(&target->sections);
+}
 
 #endif

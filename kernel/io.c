@@ -4,8 +4,28 @@
  * passes, the list it waits on while locked, the queues, and its end.
  */
 
+#include <linux/cpumask.h>
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+
 #include "compat.h"
 #include "envelope.h"
+
+/*
+ * 128 KiB take a core with SIMD some 30 microseconds, several times what it
+ * costs to wake another one; a smaller part would gain little and cost more.
+ */
+static unsigned int spread_bytes = ENVELOPE_SPREAD_BYTES;
+module_param(spread_bytes, uint, 0644);
+MODULE_PARM_DESC(spread_bytes,
+		 "Larger requests are cut into parts of this size for several CPUs, 0: never (default: 131072)");
+
+/* A part that waited for longer, and for longer than so many parts take, ... */
+#define SPREAD_WAIT_NS		NSEC_PER_MSEC
+#define SPREAD_WAIT_PARTS	16
+/* ... found no idle CPU: nothing is spread for so long. */
+#define SPREAD_PAUSE		(HZ / 10)
 
 /*
  * Decryption that left an interrupt, and what a full cipher queue sent back.
@@ -29,23 +49,6 @@ bool envelope_open(struct envelope_target *target)
 		envelope_key_died(target, key, reason);
 	rcu_read_unlock();
 	return reason == ENVELOPE_REASON_NONE;
-}
-
-bool envelope_section_enter(struct envelope_target *target)
-{
-	if (unlikely(!percpu_ref_tryget_live(&target->sections)))
-		return false;
-	/* pairs with sections_open(): the schedule is that of this key */
-	smp_rmb();
-	if (likely(envelope_open(target)))
-		return true;
-	percpu_ref_put(&target->sections);
-	return false;
-}
-
-void envelope_section_exit(struct envelope_target *target)
-{
-	percpu_ref_put(&target->sections);
 }
 
 void envelope_finish(struct envelope_io *io, blk_status_t status)
@@ -174,6 +177,45 @@ void envelope_queue_crypt(struct envelope_io *io, work_func_t fn)
 {
 	INIT_WORK(&io->work, fn);
 	queue_work(crypt_wq, &io->work);
+}
+
+/*
+ * Not with NOWAIT: a part could be on its way before another one says EAGAIN.
+ * No lock and no counter decides whether CPUs are idle, only what parts before
+ * this one have found.
+ */
+void envelope_spread(struct envelope_io *io)
+{
+	struct envelope_target *target = io->target;
+	unsigned int bytes = round_down(READ_ONCE(spread_bytes),
+					ENVELOPE_BLOCK_MAX_BYTES);
+
+	if (!bytes || io->iter.bi_size <= bytes || num_online_cpus() == 1 ||
+	    (io->bio->bi_opf & REQ_NOWAIT) ||
+	    time_before(jiffies, READ_ONCE(target->spread_after)))
+		return;
+	dm_accept_partial_bio(io->bio, bytes >> SECTOR_SHIFT);
+	io->iter = io->bio->bi_iter;
+	io->spread = true;
+}
+
+void envelope_queue_spread(struct envelope_io *io, work_func_t fn)
+{
+	/* once started again after a lock, it stays with that worker */
+	io->spread = false;
+	io->queued_ns = ktime_get_ns();
+	INIT_WORK(&io->work, fn);
+	queue_work(io->target->spread_wq, &io->work);
+}
+
+void envelope_spread_ended(struct envelope_target *target, u64 queued_ns,
+			   u64 began_ns)
+{
+	u64 waited_ns = began_ns - queued_ns;
+	u64 took_ns = ktime_get_ns() - began_ns;
+
+	if (waited_ns > SPREAD_WAIT_NS + SPREAD_WAIT_PARTS * took_ns)
+		WRITE_ONCE(target->spread_after, jiffies + SPREAD_PAUSE);
 }
 
 int envelope_io_init(void)

@@ -218,17 +218,16 @@ int envelope_key_apply(struct key *key, bool leased,
 	return envelope_cipher_set(cipher, secret_of(key, leased));
 }
 
-enum envelope_reason envelope_key_dead(const struct key *key)
+enum envelope_reason envelope_key_reason(const struct key *key)
 {
 	unsigned long flags = READ_ONCE(key->flags);
 	time64_t expiry = READ_ONCE(key->expiry);
 
-	if (unlikely(flags & (BIT(KEY_FLAG_REVOKED) |
-			      BIT(KEY_FLAG_INVALIDATED))))
-		return flags & BIT(KEY_FLAG_REVOKED) ?
-			ENVELOPE_REASON_REVOKED : ENVELOPE_REASON_INVALIDATED;
-	/* 0 and TIME64_MAX mean never */
-	if (unlikely(expiry && expiry <= ktime_get_real_seconds()))
+	if (flags & BIT(KEY_FLAG_REVOKED))
+		return ENVELOPE_REASON_REVOKED;
+	if (flags & BIT(KEY_FLAG_INVALIDATED))
+		return ENVELOPE_REASON_INVALIDATED;
+	if (expiry && expiry <= ktime_get_real_seconds())
 		return ENVELOPE_REASON_EXPIRED;
 	return ENVELOPE_REASON_NONE;
 }

@@ -5,6 +5,7 @@
  */
 
 #include <linux/hardirq.h>
+#include <linux/ktime.h>
 #include <linux/preempt.h>
 
 #include "compat.h"
@@ -21,7 +22,9 @@ static void decrypt_end(struct envelope_io *io, int err)
 		io->crypt.holes = 0;
 	}
 	envelope_section_exit(target);
-	if (unlikely(err == -ENOSPC))
+	if (likely(!err))
+		envelope_finish(io, BLK_STS_OK);
+	else if (err == -ENOSPC)
 		envelope_queue_crypt(io, continue_work);
 	else
 		envelope_finish(io, errno_to_blk_status(err));
@@ -54,6 +57,16 @@ static void continue_work(struct work_struct *work)
 static void decrypt_work(struct work_struct *work)
 {
 	decrypt(container_of(work, struct envelope_io, work), false);
+}
+
+static void spread_work(struct work_struct *work)
+{
+	struct envelope_io *io = container_of(work, struct envelope_io, work);
+	struct envelope_target *target = io->target;
+	u64 queued_ns = io->queued_ns, began_ns = ktime_get_ns();
+
+	decrypt(io, false);
+	envelope_spread_ended(target, queued_ns, began_ns);
 }
 
 void envelope_read_decrypt(struct envelope_io *io)
@@ -94,7 +107,9 @@ static void read_end_io(struct bio *bio)
 	read_init_crypt(io);
 	io->step = ENVELOPE_STEP_DECRYPT;
 	here = small ? !in_hardirq() && !irqs_disabled() : preemptible();
-	if (here)
+	if (unlikely(io->spread))
+		envelope_queue_spread(io, spread_work);
+	else if (here)
 		envelope_read_decrypt(io);
 	else if (small)
 		envelope_queue_softirq(io);
@@ -132,6 +147,7 @@ int envelope_read_map(struct envelope_io *io)
 		envelope_hold(io);
 		return DM_MAPIO_SUBMITTED;
 	}
+	envelope_spread(io);
 	read_hook(io);
 	return DM_MAPIO_REMAPPED;
 }

@@ -8,6 +8,7 @@
 
 #include <linux/blkdev.h>
 #include <linux/init.h>
+#include <linux/jiffies.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
@@ -42,6 +43,8 @@ static void envelope_dtr(struct dm_target *ti)
 		destroy_workqueue(target->restart_wq);
 	if (target->submit_wq)
 		destroy_workqueue(target->submit_wq);
+	if (target->spread_wq)
+		destroy_workqueue(target->spread_wq);
 	WARN_ON_ONCE(!bio_list_empty(&target->held) ||
 		     !bio_list_empty(&target->restarting));
 
@@ -75,6 +78,7 @@ static struct envelope_target *target_new(struct dm_target *ti,
 	target->leased = config->leased;
 	target->fail_when_locked = config->fail_when_locked;
 	target->state = ENVELOPE_ACTIVE;
+	target->spread_after = jiffies;
 
 	INIT_LIST_HEAD(&target->node);
 	spin_lock_init(&target->hold_lock);
@@ -125,7 +129,11 @@ static int alloc_queues(struct envelope_target *target)
 	target->submit_wq = alloc_workqueue("envelope_submit-%s",
 					    WQ_HIGHPRI | WQ_MEM_RECLAIM, 0,
 					    name);
-	return target->restart_wq && target->submit_wq ? 0 : -ENOMEM;
+	target->spread_wq = alloc_workqueue("envelope_spread-%s",
+					    WQ_UNBOUND | WQ_MEM_RECLAIM, 0,
+					    name);
+	return target->restart_wq && target->submit_wq && target->spread_wq ?
+		0 : -ENOMEM;
 }
 
 static int alloc_memory(struct envelope_target *target)
@@ -243,7 +251,7 @@ static int envelope_map(struct dm_target *ti, struct bio *bio)
 	io = envelope_io_of(target, bio);
 	io->target = target;
 	io->bio = bio;
-	io->bounce = NULL;
+	io->spread = false;
 	io->hooked = false;
 	io->iter = bio->bi_iter;
 	io->offset_sectors = dm_target_offset(ti, bio->bi_iter.bi_sector);

@@ -150,6 +150,13 @@
  * keeps ENVELOPE_RESERVE_PAGES pages for writes under memory pressure, and the
  * module keeps at most ENVELOPE_STASH_PAGES used pages on every CPU.
  *
+ * Module parameter spread_bytes (131072, writable, rounded down to 4096): a
+ * larger read or write is cut into parts of this size, and all but the last
+ * are decrypted or encrypted on other CPUs, as long as those are idle: when a
+ * part has waited for a CPU for much longer than it took, nothing is cut for a
+ * tenth of a second. 0: never. The default is several times what waking a CPU
+ * costs. Requests with REQ_NOWAIT are not cut.
+ *
  * Module parameter allow_hibernation (0, writable): hibernation would write
  * the secret to disk, so it is refused while one is loaded, unless this is 1.
  */
@@ -176,6 +183,7 @@
 #define ENVELOPE_BLOCK_DEFAULT_BYTES	4096
 
 #define ENVELOPE_WRITE_MAX_BYTES	262144	/* one part of a write */
+#define ENVELOPE_SPREAD_BYTES		131072	/* default of spread_bytes */
 #define ENVELOPE_RESERVE_PAGES		64	/* a volume: one such part */
 #define ENVELOPE_STASH_PAGES		256	/* a CPU, all volumes together */
 

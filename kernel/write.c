@@ -4,6 +4,8 @@
  * a bio of their own.
  */
 
+#include <linux/ktime.h>
+
 #include "compat.h"
 #include "envelope.h"
 
@@ -149,6 +151,16 @@ static void write_crypt(struct envelope_io *io, bool backlog)
 		write_crypt_end(io, r, false);
 }
 
+static void spread_work(struct work_struct *work)
+{
+	struct envelope_io *io = container_of(work, struct envelope_io, work);
+	struct envelope_target *target = io->target;
+	u64 queued_ns = io->queued_ns, began_ns = ktime_get_ns();
+
+	write_crypt(io, false);
+	envelope_spread_ended(target, queued_ns, began_ns);
+}
+
 void envelope_write_restart(struct envelope_io *io)
 {
 	if (bounce_alloc(io)) {
@@ -156,7 +168,10 @@ void envelope_write_restart(struct envelope_io *io)
 		return;
 	}
 	write_init_crypt(io);
-	write_crypt(io, false);
+	if (unlikely(io->spread))
+		envelope_queue_spread(io, spread_work);
+	else
+		write_crypt(io, false);
 }
 
 static int write_map_nowait(struct envelope_io *io)
@@ -174,6 +189,7 @@ int envelope_write_map(struct envelope_io *io)
 	bool nowait = bio->bi_opf & REQ_NOWAIT;
 
 	io->step = ENVELOPE_STEP_WRITE;
+	envelope_spread(io);
 	if (unlikely(bio->bi_iter.bi_size > ENVELOPE_WRITE_MAX_BYTES)) {
 		/* a part could be written before a later one says EAGAIN */
 		if (nowait)

@@ -1,0 +1,95 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Large requests are cut into parts for several CPUs: the same ciphertext, no
+# cut where none is allowed, and a lock in the middle.
+. /test/vm/helpers/target.bash
+
+disks 2 4096
+PARAM=/sys/module/dm_envelope/parameters/spread_bytes
+HEX=$(vmkey hex 1)
+DEV=/dev/mapper/env
+key vol-a 1 > /dev/null
+create env "$(table 8192 vol-a sector_size:4096 holes)"
+
+mount -t tracefs tracefs /sys/kernel/tracing 2> /dev/null
+TRACE=/sys/kernel/tracing
+
+# parts WORD COMMAND...: by how much it makes that number of stats grow.
+parts()
+{
+	local word=$1 before
+
+	shift
+	before=$(stat_of env "$word")
+	"$@" > /dev/null && echo $(($(stat_of env "$word") - before))
+}
+
+# on_workers COMMAND...: how many parts the workers ran meanwhile.
+on_workers()
+{
+	echo > $TRACE/trace
+	echo 1 > $TRACE/events/workqueue/workqueue_execute_start/enable
+	"$@" > /dev/null
+	echo 0 > $TRACE/events/workqueue/workqueue_execute_start/enable
+	grep -c "function spread_work" $TRACE/trace
+}
+
+is()
+{
+	echo "$2, want $1"
+	[ "$2" = "$1" ]
+}
+
+t "spread: the default" is 131072 "$(cat $PARAM)"
+t "spread: a write of 1 MiB in eight parts" \
+	is 8 "$(parts writes vmio fill $DEV 0 1048576 4)"
+sleep 0.3
+t "spread: a read of 1 MiB in eight parts" \
+	is 8 "$(parts reads vmio check $DEV 0 1048576 4)"
+sleep 0.3
+t "spread: 128 KiB are not cut" \
+	is 1 "$(parts reads vmio check $DEV 0 131072 4)"
+t "spread: nor is anything with NOWAIT" \
+	is 1 "$(parts reads vmio -n check $DEV 0 1048576 4)"
+t "spread: all parts of a read but the last go to workers" \
+	is 7 "$(on_workers vmio check $DEV 0 1048576 4)"
+sleep 0.3
+t "spread: and of a write" \
+	is 7 "$(on_workers vmio fill $DEV 0 1048576 5)"
+echo 0 > $PARAM
+t "spread: 0 means never" is 1 "$(parts reads vmio check $DEV 0 1048576 5)"
+echo 5000 > $PARAM
+t "spread: the size is rounded down to blocks" \
+	is 4 "$(parts reads vmio check $DEV 0 16384 5)"
+vmio fill $DEV 1048576 1048576 6
+t "spread: small parts come together again" \
+	vmio check $DEV 1048576 1048576 6
+echo 131072 > $PARAM
+t "spread: read with other parts, too" vmio check $DEV 1048576 1048576 6
+
+locked_between()
+{
+	later read_on $DEV 7
+	sleep 1
+	dmsetup message env 0 key wipe && waiting_soon && unlock env vol-a &&
+		enough && later_is 0
+}
+
+waiting_soon()
+{
+	wait_until 30 waiting env
+}
+vmio fill $DEV 0 1048576 7
+t "spread: locked and unlocked under large reads" locked_between
+t "spread: nothing failed" is 0 "$(stat_of env errors)"
+dmsetup remove env
+
+dmsetup create crypt --table "0 8192 crypt aes-xts-plain64 $HEX 0 \
+/dev/ram0 0 1 sector_size:4096"
+t "spread: the same ciphertext as dm-crypt's" \
+	vmio check /dev/mapper/crypt 0 1048576 7
+t "spread: also of small parts" \
+	vmio check /dev/mapper/crypt 1048576 1048576 6
+dmsetup remove crypt
+t "the module goes" rmmod dm_envelope
+done_testing
