@@ -1,12 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Every operation on a key in every state that a key can have."""
+import json
 import time
 
-from server_fixture import ACCOUNT, ServerCase
+from server_fixture import ACCOUNT, REGION, ServerCase
 import tap
 
+OTHER = "eu-west-1"
 ADMIN = f"arn:aws:iam::{ACCOUNT}:user/administrator"
+POLICY = json.dumps({"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Action": "kms:*", "Resource": "*",
+     "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}}]})
 
 # The states of the API, one a column; the last three need things that this
 # server does not have (other key stores) or passes through within one call.
@@ -38,22 +43,29 @@ ScheduleKeyDeletion              Y Y P P Y Y Y G
 TagResource                      Y Y P P Y Y Y Y
 UntagResource                    Y Y P P Y Y Y Y
 UpdateKeyDescription             Y Y P P Y Y Y Y
-EnableKeyRotation                Y D P P Y U C Y
-DisableKeyRotation               Y D P P Y U C Y
-GetKeyRotationStatus             Y Y Y Y Y Y Y Y
+EnableKeyRotation                Y D P P E U C Y
+DisableKeyRotation               Y D P P E U C Y
+GetKeyRotationStatus             Y Y Y Y E Y Y Y
 RotateKeyOnDemand                Y D P P I U C G
 ListKeyRotations                 Y Y Y Y Y Y Y Y
+GetKeyPolicy                     Y Y Y Y Y Y Y Y
+PutKeyPolicy                     Y Y Y Y Y Y Y Y
+ListKeyPolicies                  Y Y Y Y Y Y Y Y
+ReplicateKey                     Y D P P I U C G
+UpdatePrimaryRegion              Y D P P I U C Y
 """
 
 # What leaves nothing for the next row of the table to work on.
 CHANGES = """CancelKeyDeletion EnableKey DisableKey ScheduleKeyDeletion
-RetireGrant""".split()
+RetireGrant ReplicateKey UpdatePrimaryRegion""".split()
 
 ANSWERS = {
     "D": ("DisabledException", "{} is disabled."),
     "P": ("KMSInvalidStateException", "{} is pending deletion."),
     "N": ("KMSInvalidStateException", "{} is not pending deletion."),
     "I": ("KMSInvalidStateException", "{} is pending import."),
+    "E": ("UnsupportedOperationException",
+          "{} origin is EXTERNAL which is not valid for this operation."),
     "U": ("KMSInvalidStateException", "{} is unavailable."),
     "C": ("KMSInvalidStateException", "{} is creating."),
     "G": ("KMSInvalidStateException", "{} is updating."),
@@ -61,6 +73,8 @@ ANSWERS = {
 
 
 class States(ServerCase):
+    options = ("--region", REGION, "--region", OTHER)
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -78,7 +92,8 @@ class States(ServerCase):
         """A key with all that an operation may want to work on."""
         cls = type(self)
         cls.count += 1
-        key, arn = self.new_key(Tags=[{"TagKey": "a", "TagValue": "b"}])
+        key, arn = self.new_key(MultiRegion=True, Tags=[
+            {"TagKey": "a", "TagValue": "b"}])
         grant = self.kms.create_grant(KeyId=key, GranteePrincipal=ADMIN,
                                       Operations=["Decrypt"])
         alias = f"alias/state-{self.count}"
@@ -96,9 +111,11 @@ class States(ServerCase):
             deletion = 0
             if state == "PendingReplicaDeletion":
                 deletion = int(time.time() * 1000) + 7 * 86400 * 1000
+            origin = "EXTERNAL" if state == "PendingImport" else "AWS_KMS"
             self.server.sql(
-                "UPDATE kms_key SET state = ?, deletion_ms = ?"
-                " WHERE key_id = ?", state, deletion, made["key"])
+                "UPDATE kms_key SET state = ?, deletion_ms = ?, origin = ?"
+                " WHERE region = ? AND key_id = ?", state, deletion, origin,
+                REGION, made["key"])
         self.assertEqual(state, self.server.call(
             "DescribeKey", {"KeyId": made["key"]}).json
             ["KeyMetadata"]["KeyState"])
@@ -136,6 +153,11 @@ class States(ServerCase):
             "TagResource": ("TagResource", {
                 **key, "Tags": [{"TagKey": "c", "TagValue": "d"}]}),
             "UntagResource": ("UntagResource", {**key, "TagKeys": ["a"]}),
+            "PutKeyPolicy": ("PutKeyPolicy", {**key, "Policy": POLICY}),
+            "ReplicateKey": ("ReplicateKey", {
+                **key, "ReplicaRegion": OTHER}),
+            "UpdatePrimaryRegion": ("UpdatePrimaryRegion", {
+                **key, "PrimaryRegion": OTHER}),
             "UpdateKeyDescription": ("UpdateKeyDescription", {
                 **key, "Description": "new"}),
         }.get(name, (name, key))
@@ -161,6 +183,9 @@ class States(ServerCase):
             made = shared
             if letters[column] == "Y" and name in CHANGES:
                 made = self.prepare()
+                if name == "UpdatePrimaryRegion":
+                    self.kms.replicate_key(KeyId=made["key"],
+                                           ReplicaRegion=OTHER)
                 self.bring(made, state)
             self.check(name, state, letters[column], made)
             self.server.call("UpdateAlias", {

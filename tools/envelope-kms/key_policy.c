@@ -159,9 +159,7 @@ int op_put_key_policy(struct call *c)
 	rc = policy_key(c, "kms:PutKeyPolicy", &key);
 	if (rc < 0)
 		return rc;
-	rc = require_state(c, &key, STATE_CREATING);
-	if (rc == 0)
-		rc = key_policy_set(c, text, &key);
+	rc = key_policy_set(c, text, &key);
 	if (rc == 0)
 		rc = store_key_set_policy(c->server->store, &key);
 	key_row_free(&key);
