@@ -18,6 +18,7 @@
 #include <linux/mempool.h>
 #include <linux/mutex.h>
 #include <linux/percpu-refcount.h>
+#include <linux/percpu_counter.h>
 #include <linux/scatterlist.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
@@ -107,6 +108,13 @@ struct envelope_stats {
 	u64 errors;			/* requests failed */
 };
 
+/* The bounce pages of one target. */
+struct envelope_pages {
+	mempool_t pool;			/* the reserve */
+	struct percpu_counter held;	/* pages in the pool and under writes */
+	s64 limit;			/* of held */
+};
+
 struct envelope_target {
 	struct dm_target *ti;
 	struct dm_dev *dev;
@@ -161,7 +169,7 @@ struct envelope_target {
 	struct work_struct restart_work;
 
 	struct bio_set bios;		/* bounce bios */
-	mempool_t pages;		/* reserve of bounce pages */
+	struct envelope_pages pages;
 	struct mutex page_mutex;	/* one set taken from the reserve at a time */
 	struct envelope_stats __percpu *stats;
 };
@@ -277,15 +285,19 @@ void envelope_write_restart(struct envelope_io *io);
 
 int envelope_pages_init(void);
 void envelope_pages_exit(void);
-int envelope_reserve_init(mempool_t *reserve);
+/* On failure, too, the caller calls envelope_reserve_exit(). */
+int envelope_reserve_init(struct envelope_pages *pages);
+void envelope_reserve_exit(struct envelope_pages *pages);
+/* Pages in the reserve and under writes. */
+u64 envelope_reserve_held(struct envelope_pages *pages);
 /*
  * Fills bio with pages for bytes; all or nothing. GFP_NOWAIT: may fail with
  * -ENOMEM. GFP_NOIO: sleeps, never fails; one caller a reserve at a time.
  */
-int envelope_pages_alloc(mempool_t *reserve, struct bio *bio,
+int envelope_pages_alloc(struct envelope_pages *pages, struct bio *bio,
 			 unsigned int bytes, gfp_t gfp);
 /* Gives the pages of bio back. Any context. */
-void envelope_pages_free(mempool_t *reserve, struct bio *bio);
+void envelope_pages_free(struct envelope_pages *pages, struct bio *bio);
 
 /* crypt.c: knows blocks, not bios; never sleeps or allocates in a run */
 
@@ -342,6 +354,7 @@ static inline enum envelope_reason envelope_key_dead(const struct key *key)
 		return ENVELOPE_REASON_NONE;
 	return envelope_key_reason(key);
 }
+
 /* Number of secrets in payloads. */
 unsigned int envelope_key_count(void);
 

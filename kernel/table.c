@@ -346,8 +346,9 @@ int envelope_table_stats(struct envelope_target *target, char *result,
 	spin_unlock_irq(&target->hold_lock);
 
 	sum_stats(target, &stats);
-	DMEMIT("reads %llu writes %llu holes %llu errors %llu waiting %u cipher %s",
+	DMEMIT("reads %llu writes %llu holes %llu errors %llu waiting %u pages %llu of %lld cipher %s",
 	       stats.reads, stats.writes, stats.holes, stats.errors, waiting,
+	       envelope_reserve_held(&target->pages), target->pages.limit,
 	       target->cipher.driver);
 	return 1;
 }

@@ -51,7 +51,7 @@ static void envelope_dtr(struct dm_target *ti)
 	envelope_cipher_exit(&target->cipher);
 	envelope_sections_exit(target);
 	bioset_exit(&target->bios);
-	mempool_exit(&target->pages);
+	envelope_reserve_exit(&target->pages);
 	free_percpu(target->stats);
 	if (target->dev)
 		dm_put_device(ti, target->dev);

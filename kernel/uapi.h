@@ -103,7 +103,7 @@
  *   key wipe                      lock, reason wiped; the key itself stays
  *   on_lock queue | on_lock error takes effect at once, also for what waits
  *   stats                         returns "reads N writes N holes N errors N
- *                                 waiting N cipher DRIVER"
+ *                                 waiting N pages N of N cipher DRIVER"
  *   anything else                 EINVAL
  *
  * Errors of the table line: each has its own sentence in the kernel log,
@@ -146,8 +146,12 @@
  *
  * Limits and memory
  * -----------------
- * A write is split into parts of at most ENVELOPE_WRITE_MAX_BYTES. Each volume
- * keeps ENVELOPE_RESERVE_PAGES pages for writes under memory pressure, and the
+ * A write is split into parts of at most ENVELOPE_WRITE_MAX_BYTES, and needs a
+ * page of memory for each of its pages until it is on the disk. Each volume
+ * keeps ENVELOPE_RESERVE_PAGES pages for that, and takes at most a share of
+ * 1/ENVELOPE_PAGES_SHARE of all memory or ENVELOPE_PAGES_MIN pages, whichever
+ * is more, give or take 64 pages a CPU; then writes wait for others to end.
+ * "stats" shows the pages held now "of" that limit. Reads need none. The
  * module keeps at most ENVELOPE_STASH_PAGES used pages on every CPU.
  *
  * Module parameter spread_bytes (131072, writable, rounded down to 4096): a
@@ -184,6 +188,8 @@
 
 #define ENVELOPE_WRITE_MAX_BYTES	262144	/* one part of a write */
 #define ENVELOPE_SPREAD_BYTES		131072	/* default of spread_bytes */
+#define ENVELOPE_PAGES_SHARE		50	/* a volume: of all memory, */
+#define ENVELOPE_PAGES_MIN		1024	/* or as many, if that is more */
 #define ENVELOPE_RESERVE_PAGES		64	/* a volume: one such part */
 #define ENVELOPE_STASH_PAGES		256	/* a CPU, all volumes together */
 
