@@ -61,7 +61,7 @@ UNIT_KMS := $(patsubst tests/unit/%.c,$(O)/unit/%,$(wildcard tests/unit/kms_*.c)
 VM_HELPERS := $(patsubst tests/vm/helpers/%.c,$(O)/vm/%,\
 	$(wildcard tests/vm/helpers/*.c))
 
-.PHONY: all programs module unit vm-helpers demo test check mutants bench bench-kms \
+.PHONY: all programs module unit vm-helpers demo test check mutants bench bench-kms fuzz \
 	debug-kernel test-debug \
 	install uninstall clean help
 .DELETE_ON_ERROR:
@@ -80,6 +80,7 @@ help:
 	@echo 'make debug-kernel  build that kernel (about 10 minutes, kept)'
 	@echo 'make mutants       prove that the tests can fail'
 	@echo 'make bench         instructions per I/O beside dm-crypt'
+	@echo 'make fuzz          harnesses for libFuzzer, which tests/fuzz/run runs'
 	@echo 'make bench-kms     requests per second of envelope-kms beside a bare server'
 	@echo 'make install       to $$(DESTDIR)$$(PREFIX); make uninstall undoes it'
 	@echo 'make clean         remove $$(O)'
@@ -183,6 +184,23 @@ mutants:
 bench:
 	scripts/setup test
 	tests/bench/run
+
+# clang's libFuzzer; each harness with just the sources that it feeds.
+FUZZ_head := crypto region sigv4
+FUZZ_body := audit_text base64 call clock context crypto errors params region \
+	utf8
+FUZZ := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+fuzz: $(FUZZ)
+
+$(O)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tools/envelope-kms/*.[ch] agent/*.[ch]
+	@mkdir -p $(@D)
+	$(call say,CLANG,$<)
+	$(Q)clang -std=gnu11 -D_GNU_SOURCE -g -O1 \
+		-fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -Itools/envelope-kms -Iagent $< \
+		$(FUZZ_$*:%=tools/envelope-kms/%.c) $(LEAF:%=agent/%.c) \
+		-ljansson -lcrypto -lpthread -o $@
 
 $(O)/bench/%: tests/bench/%.c $(KMS_OBJS) $(LEAF_OBJS)
 	@mkdir -p $(@D)
