@@ -1,24 +1,29 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Instructions and context switches per I/O, side by side on a RAM disk.
-# Meant for `scripts/vm run --icount`, where one guest nanosecond is one
-# instruction. Prints `RESULT device workload instructions switches` lines.
+# One part of the bench, in a guest: dm-crypt and envelope side by side.
+#   guest.sh count BLOCK       instructions on a RAM disk   (vm run --icount)
+#   guest.sh interrupt BLOCK   the same on null_blk         (vm run --icount)
+#   guest.sh wall DISK         milliseconds of requests     (2 virtual CPUs)
+# Prints `RESULT device workload figure switches` lines, and fails if a hole
+# was read or envelope reads anything else than dm-crypt afterwards.
 set -eu
 
-MIB=${1:-32}
-LOOPS=${2:-1}
+PART=$1
+MIB=${3:-32}
+KIB=$((MIB * 512))	# of single blocks
 
-sectors=$((MIB * 2048))
-modprobe brd rd_nr=1 rd_size=$((MIB * 1024))
 modprobe dm-crypt
 modprobe xts
 modprobe aesni_intel
-DISK=/dev/ram0
 
-# Random bytes everywhere: a hole would skip the cipher.
-openssl rand -hex 16 > /run/pass
-openssl enc -aes-128-ctr -pass file:/run/pass -nosalt -in /dev/zero \
-	2> /dev/null | dd of=$DISK bs=1M count="$MIB" iflag=fullblock status=none
+# fill DISK: random bytes everywhere, because a hole would skip the cipher.
+fill()
+{
+	openssl rand -hex 16 > /run/pass
+	openssl enc -aes-128-ctr -pass file:/run/pass -nosalt -in /dev/zero \
+		2> /dev/null | dd of="$1" bs=1M count="$MIB" iflag=fullblock \
+		oflag=direct status=none
+}
 
 openssl rand 64 > /run/key
 keyctl padd logon bench:key @u < /run/key > /dev/null
@@ -26,52 +31,187 @@ keyctl padd envelope bench @u < /run/key > /dev/null
 rm -f /run/key
 keyctl link @u @s
 
-dmsetup create linear --table "0 $sectors linear $DISK 0"
-crypt="0 $sectors crypt aes-xts-plain64 :64:logon:bench:key 0 $DISK 0"
-dmsetup create plain --table "$crypt 1 sector_size:4096"
-dmsetup create flags --table \
-	"$crypt 3 sector_size:4096 no_read_workqueue no_write_workqueue"
-dmsetup create envelope --table \
-	"0 $sectors envelope aes-xts-plain64 :64:envelope:bench 0 $DISK 0 2 sector_size:4096 holes"
-
-switches()
+# devices DISK BLOCK: linear, plain, flags and envelope over the same bytes.
+devices()
 {
-	awk '$1 == "ctxt" { print $2 }' /proc/stat
+	local sectors=$((MIB * 2048)) size="sector_size:$2" crypt
+
+	crypt="0 $sectors crypt aes-xts-plain64 :64:logon:bench:key 0 $1 0"
+	dmsetup create linear --table "0 $sectors linear $1 0"
+	dmsetup create plain --table "$crypt 1 $size"
+	dmsetup create flags --table \
+		"$crypt 3 $size no_read_workqueue no_write_workqueue"
+	dmsetup create envelope --table "0 $sectors envelope aes-xts-plain64 \
+:64:envelope:bench 0 $1 0 2 $size holes"
 }
 
-# measure DEVICE NAME FIO-ARGS...
+contents()
+{
+	dd if="/dev/mapper/$1" bs=1M iflag=direct status=none
+}
+
+# The figures count only if the cipher ran for every block, and ran right.
+verify()
+{
+	local stats
+
+	stats=$(dmsetup message envelope 0 stats)
+	[[ $stats == *" holes 0 errors 0 "* ]] ||
+		{ echo "bench: void, holes were read: $stats"; exit 1; }
+	cmp <(contents envelope) <(contents plain) ||
+		{ echo "bench: void, contents differ from dm-crypt's"; exit 1; }
+	dmsetup remove linear plain flags envelope
+	echo "VERIFIED"
+}
+
+# job NAME ENGINE DEPTH RW KIB TOTAL-KIB: one more for the next fio.
+job()
+{
+	cat >> /run/jobs <<EOF
+[$1]
+ioengine=$2
+iodepth=$3
+rw=$4
+bs=${5}k
+size=${6}k
+EOF
+}
+
+# mark: nanoseconds, which are instructions, and context switches so far.
+cat > /run/mark <<'EOF'
+date +%s%N
+exec grep ctxt /proc/stat
+EOF
+
+# The nanoseconds and the switches between the marks of job $1.
+between()
+{
+	paste -d' ' "/run/$1.prerun.txt" "/run/$1.postrun.txt" |
+		awk '{ print $NF - $(NF / 2) }' | paste -sd' '
+}
+
+# measure PREFIX DEVICE: all jobs in one fio. No random map, which costs fio
+# 250 instructions a request. A job of one block shows what the marks cost.
 measure()
 {
-	local device=$1 name=$2 before after out iops total
+	local name kib bs cost cost_switches took s
 
-	shift 2
-	before=$(switches)
-	out=$(fio --name=x --filename="$device" --direct=1 --size="${MIB}M" \
-		--loops="$LOOPS" --randrepeat=1 --norandommap=0 \
-		--output-format=terse --terse-version=3 "$@")
-	after=$(switches)
-	# Terse version 3: read total KiB 6, IOPS 8, runtime ms 9; write 47, 49.
-	iops=$(awk -F';' '{ print $8 + $49 }' <<< "$out")
-	total=$(awk -F';' '{ print $6 + $47 }' <<< "$out")
-	awk -v d="$(basename "$device")" -v w="$name" -v iops="$iops" \
-		-v kib="$total" -v bs="$(sed -n 's/.*--bs=\([0-9]*\)k.*/\1/p' <<< "$*")" \
-		-v s=$((after - before)) 'BEGIN {
-		printf "RESULT %s %s %.0f %.2f\n", d, w,
-			1e9 / iops, s / (kib / bs) }'
+	{
+		cat <<EOF
+[global]
+filename=$2
+direct=1
+randrepeat=1
+norandommap
+stonewall
+exec_prerun=sh /run/mark
+exec_postrun=sh /run/mark
+[marks]
+ioengine=psync
+rw=read
+bs=4k
+size=4k
+EOF
+		cat /run/jobs
+	} > /run/fio
+	(cd /run && fio fio > /run/fio.log) || { cat /run/fio.log; exit 1; }
+	read -r cost cost_switches <<< "$(between marks)"
+	sed -n 's/^\[\(.*\)\]$/\1/p; s/^bs=\(.*\)k$/\1/p; s/^size=\(.*\)k$/\1/p' \
+		/run/jobs | paste -d' ' - - - |
+		while read -r name bs kib; do
+			read -r took s <<< "$(between "$name")"
+			awk -v n=$((kib / bs)) -v t=$((took - cost)) \
+				-v s=$((s - cost_switches)) \
+				-v d="$1$(basename "$2")" -v w="$name" 'BEGIN {
+				printf "RESULT %s %s %.0f %.2f\n", d, w,
+					t / n, s / n }'
+		done
 }
 
-for device in $DISK /dev/mapper/linear /dev/mapper/plain /dev/mapper/flags \
-		/dev/mapper/envelope; do
-	u="--ioengine=io_uring --iodepth=1"
-	measure $device read-4k-qd1 $u --rw=randread --bs=4k
-	measure $device write-4k-qd1 $u --rw=randwrite --bs=4k
-	u="--ioengine=io_uring --iodepth=32"
-	measure $device read-4k-qd32 $u --rw=randread --bs=4k
-	measure $device write-4k-qd32 $u --rw=randwrite --bs=4k
-	u="--ioengine=io_uring --iodepth=4"
-	measure $device read-128k-qd4 $u --rw=read --bs=128k
-	measure $device write-128k-qd4 $u --rw=write --bs=128k
-	measure $device psync-read-4k --ioengine=psync --rw=randread --bs=4k
-	measure $device psync-write-4k --ioengine=psync --rw=randwrite --bs=4k
-done
-dmsetup status envelope | awk '{ print "STATUS " $0 }'
+jobs()
+{
+	job read-4k-qd1 io_uring 1 randread 4 $KIB
+	job write-4k-qd1 io_uring 1 randwrite 4 $KIB
+	job read-4k-qd32 io_uring 32 randread 4 $KIB
+	job write-4k-qd32 io_uring 32 randwrite 4 $KIB
+	job read-128k-qd4 io_uring 4 read 128 $((MIB * 1024))
+	job write-128k-qd4 io_uring 4 write 128 $((MIB * 1024))
+}
+
+count()
+{
+	local device
+
+	modprobe brd rd_nr=1 rd_size=$((MIB * 1024))
+	fill /dev/ram0
+	devices /dev/ram0 "$1"
+	jobs
+	job psync-read-4k psync 1 randread 4 $KIB
+	job psync-write-4k psync 1 randwrite 4 $KIB
+	for device in /dev/ram0 /dev/mapper/{linear,plain,flags,envelope}; do
+		measure "" $device
+	done
+	verify
+}
+
+# Completions from a softirq (irqmode 1) and from a hard interrupt (2).
+interrupt()
+{
+	local mode device
+
+	jobs
+	for mode in 1 2; do
+		modprobe null_blk nr_devices=1 gb=1 bs=512 memory_backed=1 \
+			irqmode=$mode completion_nsec=1 queue_mode=2
+		fill /dev/nullb0
+		devices /dev/nullb0 "$1"
+		for device in /dev/mapper/{flags,envelope}; do
+			measure "irq$mode-" $device
+		done
+		verify
+		rmmod null_blk
+	done
+}
+
+# once DEVICE NAME FIO-ARGS...: its milliseconds.
+once()
+{
+	local out
+
+	out=$(fio --name=x --filename="/dev/mapper/$1" --direct=1 \
+		--size="${MIB}M" --randrepeat=1 --output-format=terse \
+		--terse-version=3 "${@:3}")
+	awk -F';' -v d="$1" -v w="$2" '{
+		printf "RESULT %s %s %d 0\n", d, w, $9 + $50 }' <<< "$out"
+}
+
+wall()
+{
+	local round device disk=$1 small=()
+
+	if [ "$disk" = /dev/ram0 ]; then
+		modprobe brd rd_nr=1 rd_size=$((MIB * 1024))
+	else
+		small=(--io_size=4m)
+	fi
+	fill "$disk"
+	devices "$disk" 4096
+	for round in 1 2 3 4 5 6 7; do
+		for device in flags plain envelope; do
+			if [ ${#small[@]} -gt 0 ]; then
+				once $device read-4k-qd1 --ioengine=io_uring \
+					--rw=randread --bs=4k "${small[@]}"
+				once $device write-4k-qd1 --ioengine=io_uring \
+					--rw=randwrite --bs=4k "${small[@]}"
+				continue
+			fi
+			once $device read-1m --ioengine=psync --rw=read --bs=1m
+			once $device write-1m --ioengine=psync --rw=write \
+				--bs=1m
+		done
+		echo "round $round"
+	done
+	verify
+}
+
+"$PART" "$2"
