@@ -153,7 +153,6 @@ struct envelope_target {
 	enum envelope_reason reason;
 	bool leased;			/* changes with key set */
 	bool fail_when_locked;
-	bool requeue;			/* noflush suspend: hold nothing */
 	struct bio_list held;		/* dm's clones, waiting for unlock */
 	struct bio_list restarting;	/* unlocked, not yet started again */
 

@@ -100,7 +100,8 @@ void envelope_hold(struct envelope_io *io)
 	bio->bi_opf &= ~(REQ_NOWAIT | REQ_POLLED);
 
 	spin_lock_irqsave(&target->hold_lock, flags);
-	if (target->requeue) {
+	/* asked each time: an interrupted suspend takes nothing back any more */
+	if (dm_noflush_suspending(target->ti)) {
 		status = BLK_STS_DM_REQUEUE;
 	} else if (target->state == ENVELOPE_LOCKED &&
 		   (target->fail_when_locked || (bio->bi_opf & REQ_RAHEAD))) {

@@ -268,30 +268,15 @@ static int envelope_map(struct dm_target *ti, struct bio *bio)
 	}
 }
 
-static void set_requeue(struct envelope_target *target, bool requeue)
-{
-	spin_lock_irq(&target->hold_lock);
-	target->requeue = requeue;
-	spin_unlock_irq(&target->hold_lock);
-}
-
 /*
- * A suspend without flush takes back all that waits. A suspend with flush
- * waits for it, and so for "key set" or "on_lock error".
+ * A suspend without flush takes back all that waits; what comes to wait later
+ * goes back to dm as well, as long as dm says that it takes it. A suspend with
+ * flush waits for it, and so for "key set" or "on_lock error".
  */
 static void envelope_presuspend(struct dm_target *ti)
 {
-	struct envelope_target *target = ti->private;
-
-	if (!dm_noflush_suspending(ti))
-		return;
-	set_requeue(target, true);
-	envelope_end_held(target, BLK_STS_DM_REQUEUE);
-}
-
-static void envelope_presuspend_undo(struct dm_target *ti)
-{
-	set_requeue(ti->private, false);
+	if (dm_noflush_suspending(ti))
+		envelope_end_held(ti->private, BLK_STS_DM_REQUEUE);
 }
 
 static void envelope_resume(struct dm_target *ti)
@@ -299,7 +284,6 @@ static void envelope_resume(struct dm_target *ti)
 	struct envelope_target *target = ti->private;
 
 	WRITE_ONCE(target->live, true);
-	set_requeue(target, false);
 }
 
 static void envelope_status(struct dm_target *ti, status_type_t type,
@@ -384,7 +368,6 @@ static struct target_type envelope_target_type = {
 	.dtr			= envelope_dtr,
 	.map			= envelope_map,
 	.presuspend		= envelope_presuspend,
-	.presuspend_undo	= envelope_presuspend_undo,
 	.resume			= envelope_resume,
 	.status			= envelope_status,
 	.message		= envelope_message,
