@@ -6,13 +6,16 @@ Inside, `host VERB ARG...` (a script put into the guest) asks this side for
   kms-stop, kms-start   end the server (SIGKILL), and bring it back
   kms-pause, kms-cont   a server that accepts and does not answer
   audit           print the audit trail so far
+  memory SEED...  what `vmkey dump` finds in the guest's memory
 and gets the output and the exit status.
 """
 import glob
+import json
 import os
 import pathlib
 import re
 import signal
+import socket
 import socketserver
 import subprocess
 import threading
@@ -96,6 +99,44 @@ class Kms:
             sorted(glob.glob(str(self.folder / "audit" / "*.log*"))))
 
 
+class Monitor:
+    """QEMU's monitor of the guest, and what it shows of its memory."""
+
+    def __init__(self, build, work, megabytes):
+        self.program = build / "vm" / "vmkey"
+        self.path = work / "qmp"
+        self.dump = work / "memory"
+        self.bytes = int(megabytes) << 20
+
+    @staticmethod
+    def command(stream, name, **arguments):
+        """One command; its answer stands among events."""
+        text = json.dumps({"execute": name, "arguments": arguments})
+        stream.write(text.encode() + b"\n")
+        stream.flush()
+        for line in stream:
+            answer = json.loads(line)
+            if "error" in answer:
+                raise RuntimeError(f"{name}: {answer['error']['desc']}")
+            if "return" in answer:
+                return
+
+    def search(self, seeds):
+        """Dump all memory, while the guest stands still, and look there."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(self.path))
+            with s.makefile("rwb") as stream:
+                stream.readline()  # the greeting
+                self.command(stream, "qmp_capabilities")
+                self.command(stream, "pmemsave", val=0, size=self.bytes,
+                             filename=str(self.dump))
+        out = subprocess.run([self.program, "dump", self.dump, *seeds],
+                             text=True, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT)
+        self.dump.unlink()
+        return out.returncode, out.stdout
+
+
 class Services:
     """Context manager: `files` and `variables` for the guest's image."""
 
@@ -103,6 +144,8 @@ class Services:
         self.files = {}
         self.variables = {}
         self.work = work
+        self.monitor = Monitor(build, work, opts.memory) \
+            if opts.monitor else None
         self.kms = None
         if opts.kms or opts.kms_dir:
             self.kms = Kms(build, opts.kms_dir or work / "kms")
@@ -171,6 +214,8 @@ class Services:
                  "kms-pause": lambda: self.kms.signal(signal.SIGSTOP),
                  "kms-cont": lambda: self.kms.signal(signal.SIGCONT)}
         verb = args[0] if args else ""
+        if verb == "memory" and self.monitor:
+            return self.monitor.search(args[1:])
         if not self.kms:
             return 125, "host: this guest was started without --kms\n"
         if verb == "aws":

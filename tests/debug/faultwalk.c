@@ -15,27 +15,25 @@
  *   faultwalk MIN module FILE            a module, removed again
  *
  * A round may succeed, or fail with ENOMEM (nowait: EAGAIN; wipe, fill and read:
- * not at all). At least MIN allocations must have been met; MIN/STEP takes only
- * every STEP-th. Prints the figures; on anything else says what, and exits 1.
+ * not at all). At least MIN allocations must have been met; MIN/STEP+FIRST takes
+ * only every STEP-th from the FIRST. Prints the figures; on anything else says
+ * what, and exits 1.
  */
 
 #include <errno.h>
 #include <fcntl.h>
 #include <keyutils.h>
-#include <linux/dm-ioctl.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define MAX_ROUNDS	20000
-#define ARGUMENT_BYTES	2048
+#include "../vm/helpers/dmctl.h"
 
-static int control = -1;	/* /dev/mapper/control */
+#define MAX_ROUNDS	20000
+
 static int device = -1;
 static int nth_fd = -1;
 static int module_fd = -1;
@@ -44,69 +42,19 @@ static unsigned char *io_buffer, *io_back;
 static const char *name, *text;
 static unsigned int round_number;
 
-/* One ioctl, with a target's line or a message's text behind the header. */
-struct request {
-	struct dm_ioctl head;
-	union {
-		struct dm_target_spec spec;
-		struct dm_target_msg message;
-	};
-	char argument[ARGUMENT_BYTES];
-};
-
-static int dm(unsigned long command, struct request *r)
-{
-	r->head.version[0] = DM_VERSION_MAJOR;
-	r->head.data_size = sizeof(*r);
-	r->head.data_start = offsetof(struct request, spec);
-	snprintf(r->head.name, sizeof(r->head.name), "%s", name);
-	return ioctl(control, command, r) ? -errno : 0;
-}
-
-static int dm_simple(unsigned long command)
-{
-	struct request r = { 0 };
-
-	return dm(command, &r);
-}
-
 static int load(void)
 {
-	struct request r = { .head.target_count = 1 };
-	unsigned long long start, length;
-	int used = 0;
-
-	if (sscanf(text, "%llu %llu %15s %n", &start, &length,
-		   r.spec.target_type, &used) != 3)
-		return -EINVAL;
-	r.spec.sector_start = start;
-	r.spec.length = length;
-	snprintf(r.argument, sizeof(r.argument), "%s", text + used);
-	return dm(DM_TABLE_LOAD, &r);
+	return dm_load(name, text);
 }
 
 static int create(void)
 {
-	int r = dm_simple(DM_DEV_CREATE);
-
-	if (!r)
-		r = load();
-	return r ? r : dm_simple(DM_DEV_SUSPEND);	/* without flag: resume */
-}
-
-static int message_of(const char *words)
-{
-	struct request r = { 0 };
-
-	/* the text follows the sector at once, where the union is longer */
-	snprintf((char *)&r + offsetof(struct request, message.message),
-		 ARGUMENT_BYTES, "%s", words);
-	return dm(DM_TARGET_MSG, &r);
+	return dm_create(name, text);
 }
 
 static int message(void)
 {
-	return message_of(text);
+	return dm_message(name, text);
 }
 
 static int transfer(int writing, int flags)
@@ -152,7 +100,7 @@ static int insert(void)
 /* What each round finds before it; not under a fault. */
 static int wiped(void)
 {
-	return message_of("key wipe");
+	return dm_message(name, "key wipe");
 }
 
 static int new_data(void)
@@ -166,12 +114,12 @@ static int new_data(void)
 static int cleared(int r)
 {
 	(void)r;
-	return dm_simple(DM_TABLE_CLEAR);
+	return dm_simple(name, DM_TABLE_CLEAR, 0);
 }
 
 static int removed(int r)
 {
-	int gone = dm_simple(DM_DEV_REMOVE);
+	int gone = dm_simple(name, DM_DEV_REMOVE, 0);
 
 	return r && gone == -ENXIO ? 0 : gone;
 }
@@ -277,12 +225,13 @@ static void complain(const char *what, unsigned int n, int r)
 	exit(1);
 }
 
-static int walk(const struct verb *verb, unsigned int min, unsigned int step)
+static int walk(const struct verb *verb, unsigned int min, unsigned int step,
+		unsigned int first)
 {
 	unsigned int n, failed = 0;
 	int r, after, struck = 1;
 
-	for (n = 1; struck && n < MAX_ROUNDS; n += step) {
+	for (n = first; struck && n < MAX_ROUNDS; n += step) {
 		round_number = n;
 		r = verb->before();
 		if (r)
@@ -299,16 +248,9 @@ static int walk(const struct verb *verb, unsigned int min, unsigned int step)
 	}
 	/* the last round met none, and n is a step past it */
 	n -= 1 + step;
-	printf("%u allocations, %u fatal\n", n, failed);
+	printf("%u allocations, every %u. from %u, %u fatal\n", n, step, first,
+	       failed);
 	return !struck && n >= min ? 0 : 1;
-}
-
-/* "5" or, for every third allocation only, "5/3" */
-static unsigned int step_of(const char *min)
-{
-	const char *slash = strchr(min, '/');
-
-	return slash ? atoi(slash + 1) : 1;
 }
 
 static void open_parts(const char *verb, char **argv)
@@ -320,7 +262,7 @@ static void open_parts(const char *verb, char **argv)
 	if (!strcmp(verb, "module"))
 		module_fd = open(name, O_RDONLY | O_CLOEXEC);
 	else if (strcmp(verb, "key"))
-		control = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
+		dm_open();
 	if (text && (!strcmp(verb, "fill") || !strcmp(verb, "nowait") ||
 		     !strcmp(verb, "read"))) {
 		snprintf(path, sizeof(path), "/dev/mapper/%s", name);
@@ -334,11 +276,13 @@ static void open_parts(const char *verb, char **argv)
 
 int main(int argc, char **argv)
 {
+	unsigned int min, step = 1, first = 1;
+
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
-		if (argc >= 4 && !strcmp(argv[2], verbs[i].name)) {
+		if (argc >= 4 && !strcmp(argv[2], verbs[i].name) &&
+		    sscanf(argv[1], "%u/%u+%u", &min, &step, &first) >= 1) {
 			open_parts(argv[2], argv + 3);
-			return walk(&verbs[i], atoi(argv[1]),
-				    step_of(argv[1]));
+			return walk(&verbs[i], min, step, first);
 		}
 	}
 	fprintf(stderr, "usage: faultwalk MIN VERB NAME [TEXT]\n");
