@@ -62,7 +62,7 @@ VM_HELPERS := $(patsubst tests/vm/helpers/%.c,$(O)/vm/%,\
 	$(wildcard tests/vm/helpers/*.c))
 
 .PHONY: all programs module unit vm-helpers demo test check mutants bench bench-kms fuzz \
-	debug-kernel test-debug \
+	debug-kernel test-debug test-long \
 	install uninstall clean help
 .DELETE_ON_ERROR:
 
@@ -77,6 +77,7 @@ help:
 	@echo 'make test          set up, then run all tests'
 	@echo 'make check         static checks'
 	@echo 'make test-debug    kernel tests on a kernel with KASAN and lockdep'
+	@echo 'make test-long     all tests with all rounds, kernels and mutants: hours'
 	@echo 'make debug-kernel  build that kernel (about 10 minutes, kept)'
 	@echo 'make mutants       prove that the tests can fail'
 	@echo 'make bench         instructions per I/O beside dm-crypt'
@@ -175,7 +176,12 @@ debug-kernel:
 
 test-debug:
 	scripts/setup debug
-	tests/debug/run
+	tests/run debug
+
+test-long:
+	scripts/setup test
+	scripts/setup debug
+	LONG=1 tests/run all
 
 mutants:
 	scripts/setup test

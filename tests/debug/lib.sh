@@ -51,15 +51,15 @@ limit_faults_to_module()
 	limit_faults "$start" $((start + size))
 }
 
-# limit_faults_to_function NAME: of the kernel itself.
+# limit_faults_to_function NAME: of the kernel itself. The list is in the order
+# of addresses, and slow to read: once, and no further than needed.
 limit_faults_to_function()
 {
-	local start end
+	local range
 
-	start=0x$(awk -v f="$1" '$3 == f { print $1 }' /proc/kallsyms)
-	end=0x$(sort /proc/kallsyms | awk -v f="$1" \
-		'hit && $1 != at { print $1; exit } $3 == f { hit = 1; at = $1 }')
-	limit_faults "$start" "$end"
+	range=$(awk -v f="$1" 'at != "" && $1 != at { print $1; exit }
+		$3 == f { print $1; at = $1 }' /proc/kallsyms)
+	limit_faults "0x${range%$'\n'*}" "0x${range#*$'\n'}"
 }
 
 # How many faults have struck; each uses up one of the times.
@@ -69,14 +69,21 @@ faults()
 		$(< $FAULTS/fail_page_alloc/times)))
 }
 
-# walk MIN VERB...: faultwalk, with its figures shown.
+# walk MIN[/STEP] VERB...: faultwalk, with its figures shown. LONG=1 walks every
+# allocation; else a sample, every STEP-th from a random one.
 exec 3>&1
 walk()
 {
-	local said rc=0
+	local said rc=0 sample=$1
 
-	said=$(faultwalk "$@") || rc=$?
-	echo "# memory fails in $2: $said" | tee /dev/kmsg >&3
+	shift
+	if [ -n "$LONG" ]; then
+		sample=${sample%/*}
+	elif [[ $sample = */* ]]; then
+		sample+=+$((RANDOM % ${sample#*/} + 1))
+	fi
+	said=$(faultwalk "$sample" "$@") || rc=$?
+	echo "# memory fails in $1: $said" | tee /dev/kmsg >&3
 	return $rc
 }
 
