@@ -89,10 +89,32 @@ static void add_time(struct audit_text *record)
 	audit_text_string(record, "eventTime", text);
 }
 
+static json_t *session_identity(const struct call *c)
+{
+	const struct identity *who = &c->who;
+	time_t issued = (time_t)(who->issued_ms / 1000);
+	char text[32];
+	struct tm tm;
+
+	gmtime_r(&issued, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:{s:{s:s, s:s, s:s, s:s, s:s}, s:{s:s, s:s}}}",
+			 "type", "AssumedRole", "principalId",
+			 who->user.user_id, "arn", who->user.arn, "accountId",
+			 who->user.account, "accessKeyId", who->access_key_id,
+			 "sessionContext", "sessionIssuer", "type", "Role",
+			 "principalId", who->role_id, "arn", who->role_arn,
+			 "accountId", who->user.account, "userName",
+			 who->user.name, "attributes", "creationDate", text,
+			 "mfaAuthenticated", "false");
+}
+
 static json_t *user_identity(const struct call *c)
 {
 	const struct user_row *user = &c->who.user;
 
+	if (c->who.role_arn[0])
+		return session_identity(c);
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}",
 			 "type", "IAMUser", "principalId", user->user_id,
 			 "arn", user->arn, "accountId", user->account,
@@ -219,13 +241,15 @@ static void add_tail(struct audit_text *record, const char *event_type,
 	audit_text_string(record, "eventCategory", "Management");
 }
 
+/* @source NULL: KMS. */
 static void add_head(struct audit_text *record, json_t *identity,
-		     const char *name, const char *region)
+		     const char *source, const char *name, const char *region)
 {
 	audit_text_string(record, "eventVersion", "1.08");
 	audit_text_json(record, "userIdentity", identity);
 	add_time(record);
-	audit_text_string(record, "eventSource", "kms.amazonaws.com");
+	audit_text_string(record, "eventSource",
+			  source ? source : "kms.amazonaws.com");
 	audit_text_string(record, "eventName", name);
 	audit_text_string(record, "awsRegion", region);
 }
@@ -240,7 +264,8 @@ int audit_call(struct audit *a, const struct call *c)
 	rc = crypto_uuid(event_id);
 	if (rc < 0)
 		return rc;
-	add_head(&record, user_identity(c), c->target, c->who.region);
+	add_head(&record, user_identity(c), c->source, c->target,
+		 c->who.region);
 	audit_text_string(&record, "sourceIPAddress", c->source_address);
 	add_user_agent(&record, c->user_agent);
 	if (c->error != ERR_NONE)
@@ -277,7 +302,7 @@ int audit_service_event(struct audit *a, const char *name,
 	call_key_arn(key, arn);
 	who = json_pack("{s:s, s:s}", "accountId", key->account, "invokedBy",
 			"AWS Internal");
-	add_head(&record, who, name, key->region);
+	add_head(&record, who, NULL, name, key->region);
 	audit_text_string(&record, "sourceIPAddress", "AWS Internal");
 	audit_text_string(&record, "userAgent", "AWS Internal");
 	audit_text_raw(&record, "requestParameters", "null");

@@ -5,8 +5,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "seal.h"
+#include "session.h"
+#include "sts.h"
 
 /* The secret key of @access_key_id. 0; -ENOENT; other errors are ours. */
 static int secret_key(const struct server *s, const char *access_key_id,
@@ -32,34 +35,103 @@ static enum error unrecognised(char *why)
 	return ERR_UNRECOGNIZED_CLIENT;
 }
 
+/* The role behind @session must still be the one that was assumed. */
+static int session_identity(const struct server *s,
+			    const struct session *session,
+			    struct identity *who)
+{
+	struct role_row role = { .trust = NULL };
+	int rc = store_role_get(s->store, session->account, session->role,
+				&role);
+
+	if (rc < 0)
+		return rc;
+	if (strcmp(role.role_id, session->role_id) != 0)
+		rc = -ENOENT;
+	role_row_free(&role);
+	if (rc < 0)
+		return rc;
+	strcpy(who->user.account, session->account);
+	strcpy(who->user.name, session->role);
+	strcpy(who->role_id, session->role_id);
+	snprintf(who->role_arn, sizeof(who->role_arn),
+		 "arn:aws:iam::%s:role/%s", session->account, session->role);
+	snprintf(who->user.arn, sizeof(who->user.arn),
+		 "arn:aws:sts::%s:assumed-role/%s/%s", session->account,
+		 session->role, session->name);
+	snprintf(who->user.user_id, sizeof(who->user.user_id), "%.30s:%s",
+		 session->role_id, session->name);
+	who->issued_ms = session->issued_seconds * 1000;
+	if (session->policy[0]) {
+		who->session_policy = strdup(session->policy);
+		rc = who->session_policy ? 0 : -ENOMEM;
+	}
+	return rc;
+}
+
+/* Who holds the key of @claim, by his token if there is one. */
+static int find_identity(const struct server *s, const struct sigv4_request *r,
+			 const struct sigv4_claim *claim, struct identity *who,
+			 int64_t *expiry_ret, struct secret **key_ret)
+{
+	const char *token = sigv4_header(r, "x-amz-security-token");
+	struct session session = { .expiry_seconds = 0 };
+	int rc;
+
+	*expiry_ret = INT64_MAX;
+	if (!token)
+		return secret_key(s, claim->access_key_id, &who->user,
+				  key_ret);
+	rc = session_open(s->root, claim->access_key_id, token, &session,
+			  key_ret);
+	if (rc == -EBADMSG)
+		return -ENOENT;
+	if (rc == 0)
+		rc = session_identity(s, &session, who);
+	*expiry_ret = session.expiry_seconds;
+	return rc;
+}
+
+static enum error check(const struct server *s, const struct sigv4_request *r,
+			const struct sigv4_claim *claim, struct identity *who,
+			char *why)
+{
+	struct secret *key = NULL;
+	int64_t expiry;
+	enum error e = ERR_INTERNAL;
+	int rc = find_identity(s, r, claim, who, &expiry, &key);
+
+	why[0] = '\0';
+	if (rc == -ENOENT)
+		e = unrecognised(why);
+	if (rc == 0)
+		e = sigv4_verify(r, claim, key, why);
+	secret_free(key);
+	if (e == ERR_NONE && expiry <= server_now_ms() / 1000) {
+		snprintf(why, SIGV4_WHY_BYTES,
+			 "The security token included in the request is expired");
+		e = ERR_EXPIRED_TOKEN;
+	}
+	return e;
+}
+
 enum error authenticate(const struct server *s, const struct sigv4_request *r,
 			struct identity *ret, char why[static SIGV4_WHY_BYTES])
 {
-	struct sigv4_rules rules = { s->regions, "kms",
-				     server_wall_ms() / 1000 };
+	struct sigv4_rules rules = {
+		s->regions, sts_is_request(r) ? "sts" : "kms",
+		server_wall_ms() / 1000
+	};
 	struct identity who = { .access_key_id = "" };
-	struct secret *key = NULL;
 	struct sigv4_claim claim;
-	enum error e;
-	int rc;
+	enum error e = sigv4_read(r, &rules, &claim, why);
 
-	e = sigv4_read(r, &rules, &claim, why);
-	if (e != ERR_NONE)
+	if (e == ERR_NONE)
+		e = check(s, r, &claim, &who, why);
+	if (e != ERR_NONE) {
+		identity_free(&who);
 		return e;
-	/* Session tokens belong to temporary keys; there are none. */
-	if (sigv4_header(r, "x-amz-security-token"))
-		return unrecognised(why);
-	rc = secret_key(s, claim.access_key_id, &who.user, &key);
-	if (rc == -ENOENT)
-		return unrecognised(why);
-	if (rc < 0) {
-		why[0] = '\0';
-		return ERR_INTERNAL;
 	}
-	e = sigv4_verify(r, &claim, key, why);
-	secret_free(key);
-	if (e != ERR_NONE)
-		return e;
 	snprintf(who.access_key_id, sizeof(who.access_key_id), "%s",
 		 claim.access_key_id);
 	snprintf(who.region, sizeof(who.region), "%s", claim.region);

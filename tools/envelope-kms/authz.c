@@ -295,3 +295,22 @@ int authorise_absent(struct call *c, const struct facts *f,
 	call_key_arn(named, arn);
 	return authorise_other(c, f, arn);
 }
+
+int authorise_role(struct call *c, const struct facts *f, const char *arn,
+		   const struct role_row *role)
+{
+	bool foreign = strcmp(role->account, c->who.user.account) != 0;
+	struct verdicts v;
+	struct asked a;
+	int rc;
+
+	ask(c, f, NULL, arn, &a);
+	rc = collect(c, &a, NULL, &v);
+	if (rc == 0)
+		v.key = rc = evaluate_text(c, role->trust, POLICY_TRUST, &a);
+	if (rc < 0)
+		return rc;
+	if ((v.key | v.own | v.session) & POLICY_DENIES)
+		return 0;
+	return !missing(&v, foreign);
+}

@@ -59,6 +59,15 @@ int authorise_by_key_policy(struct call *c, const struct facts *f,
  */
 int authorise_other(struct call *c, const struct facts *f, const char *arn);
 
+/*
+ * May the caller assume @role? Its trust policy must name him, or leave it to
+ * his account and his own policies allow it; one of another account needs
+ * both. 1; 0; -ENOMEM; -EIO.
+ */
+struct role_row;
+int authorise_role(struct call *c, const struct facts *f, const char *arn,
+		   const struct role_row *role);
+
 /* As authorise() for a key that is not there, without telling so. */
 int authorise_absent(struct call *c, const struct facts *f,
 		     const struct key_row *named);

@@ -47,6 +47,7 @@ struct call {
 	struct server *server;
 	const struct operation *operation; /* NULL: unknown */
 	const char *target;       /* operation name as sent, for the trail */
+	const char *source;       /* of the event; NULL: KMS */
 	struct identity who;
 	char request_id[CRYPTO_UUID_BYTES];
 	char source_address[CALL_ADDRESS_BYTES];

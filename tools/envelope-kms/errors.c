@@ -12,6 +12,7 @@ static const struct {
 } errors[] = {
 	[ERR_NONE] = { "", 200 },
 	[ERR_ACCESS_DENIED] = { "AccessDeniedException", 400 },
+	[ERR_EXPIRED_TOKEN] = { "ExpiredTokenException", 400 },
 	[ERR_INCOMPLETE_SIGNATURE] = { "IncompleteSignature", 400 },
 	[ERR_INVALID_SIGNATURE] = { "InvalidSignatureException", 400 },
 	[ERR_MISSING_AUTHENTICATION] = { "MissingAuthenticationToken", 400 },

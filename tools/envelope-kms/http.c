@@ -23,6 +23,7 @@
 #include "process.h"
 #include "reply.h"
 #include "sigv4.h"
+#include "sts.h"
 #include "throttle.h"
 
 #define JSON_DEPTH_MAX 8
@@ -114,6 +115,7 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection,
 		return MHD_NO;
 	}
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+				reply->xml ? "text/xml" :
 				"application/x-amz-json-1.1");
 	MHD_add_response_header(response, "x-amzn-RequestId", request_id);
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL,
@@ -240,15 +242,23 @@ static void run_call(struct server *s, struct request *r,
 		     struct reply *reply)
 {
 	c->server = s;
-	c->target = read_target(signature);
-	c->operation = strcmp(signature->method, "POST") == 0 ?
-		       operation_find(c->target) : NULL;
 	c->user_agent = sigv4_header(signature, "user-agent");
-	c->params = read_body(r);
+	if (sts_is_request(signature)) {
+		sts_read(c, (const char *)body_bytes(&r->body), r->body.used);
+	} else {
+		c->target = read_target(signature);
+		c->operation = operation_find(c->target);
+		c->params = read_body(r);
+	}
+	if (strcmp(signature->method, "POST") != 0)
+		c->operation = NULL;
 	c->throttled = throttle_account(s->throttle, c->who.user.account,
 					server_wall_ms());
 	operation_run(c);
-	reply_of_call(c, reply);
+	if (c->source)
+		sts_reply_of_call(c, reply);
+	else
+		reply_of_call(c, reply);
 	call_free(c);
 }
 
@@ -268,6 +278,16 @@ static enum MHD_Result answer_health(struct http *h,
 		reply.status = MHD_HTTP_SERVICE_UNAVAILABLE;
 	free(version);
 	return send_reply(connection, &reply, request_id, false);
+}
+
+/* In the words of the service that was meant. */
+static void refuse(const struct sigv4_request *r, const struct call *c,
+		   enum error e, const char *why, struct reply *reply)
+{
+	if (sts_is_request(r))
+		sts_reply_error(e, why, c->request_id, reply);
+	else
+		reply_error(e, why, reply);
 }
 
 static enum MHD_Result answer(struct http *h, struct MHD_Connection *connection,
@@ -294,9 +314,9 @@ static enum MHD_Result answer(struct http *h, struct MHD_Connection *connection,
 	} else if (e == ERR_INTERNAL || e == ERR_THROTTLING ||
 		   throttle_failure(h->server->throttle, c->source_address,
 				    server_wall_ms())) {
-		reply_error(e, why, &reply);
+		refuse(&signature, c, e, why, &reply);
 	} else {
-		reply_error(ERR_THROTTLING, "Rate exceeded", &reply);
+		refuse(&signature, c, ERR_THROTTLING, "Rate exceeded", &reply);
 	}
 	ok = send_reply(connection, &reply, c->request_id, e != ERR_NONE);
 	wipe(c, sizeof(*c));

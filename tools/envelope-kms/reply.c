@@ -63,6 +63,7 @@ void reply_error(enum error e, const char *message, struct reply *ret)
 	json_t *json = json_pack("{s:s}", "__type", error_code(e));
 
 	ret->status = error_http_status(e);
+	ret->xml = false;
 	ret->body = NULL;
 	if (json && message[0])
 		json_object_set_new(json, member, json_string(message));
@@ -78,6 +79,7 @@ void reply_of_call(const struct call *c, struct reply *ret)
 		return;
 	}
 	ret->status = 200;
+	ret->xml = false;
 	ret->body = c->answer ? build(c->answer, c->plaintext) : NULL;
 	if (c->answer && !ret->body)
 		ret->status = 500;

@@ -8,6 +8,7 @@
 struct reply {
 	unsigned int status;
 	struct secret *body; /* NULL: empty */
+	bool xml;            /* of STS, not JSON */
 };
 
 /*

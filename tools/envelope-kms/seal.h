@@ -22,6 +22,7 @@
 /* Kinds of secret. Stored rows depend on these words. */
 #define SEAL_MATERIAL "material"
 #define SEAL_ACCESS_KEY "access-key"
+#define SEAL_SESSION "session"
 #define SEAL_CHECK "root-check"
 #define SEAL_GRANT_TOKEN "grant-token"
 

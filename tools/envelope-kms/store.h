@@ -54,7 +54,7 @@ int store_get_blob(struct store *s, const char *name, uint8_t **ret,
 struct user_row {
 	char account[ACCOUNT_BYTES];
 	char name[65];
-	char user_id[65]; /* AIDA… */
+	char user_id[97]; /* AIDA… */
 	char arn[256];
 	int64_t created_ms; /* 0: unknown */
 };
