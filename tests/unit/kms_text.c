@@ -85,7 +85,7 @@ static void kms_utf8_mends(void **state)
 
 static void kms_throttle_burst_then_rate(void **state)
 {
-	struct throttle *t = throttle_new();
+	struct throttle *t = throttle_new(0);
 	int i, allowed = 0;
 
 	(void)state;
