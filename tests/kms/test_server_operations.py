@@ -18,7 +18,8 @@ PutKeyPolicy ReEncrypt RetireGrant RevokeGrant
 ScheduleKeyDeletion TagResource UntagResource UpdateAlias
 UpdateKeyDescription EnableKeyRotation DisableKeyRotation
 GetKeyRotationStatus RotateKeyOnDemand ListKeyRotations ReplicateKey
-UpdatePrimaryRegion""".split()
+UpdatePrimaryRegion GetParametersForImport ImportKeyMaterial
+DeleteImportedKeyMaterial""".split()
 
 
 class Keys(ServerCase):
@@ -43,7 +44,8 @@ class Keys(ServerCase):
 
     def test_create_key_refuses_what_it_cannot_keep(self):
         for options, what in (
-                ({"Origin": "EXTERNAL"}, "key origins other than AWS_KMS"),
+                ({"Origin": "AWS_CLOUDHSM"},
+                 "key origins other than AWS_KMS and EXTERNAL"),
                 ({"CustomKeyStoreId": "cks-1"}, "custom key stores"),
                 ({"KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY"},
                  "keys other than SYMMETRIC_DEFAULT")):

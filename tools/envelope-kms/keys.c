@@ -8,6 +8,7 @@
 #include "authz.h"
 #include "key_policy.h"
 #include "grant_tokens.h"
+#include "import.h"
 #include "material.h"
 #include "metadata.h"
 #include "operations.h"
@@ -64,8 +65,8 @@ static int check_offered(struct call *c, const char *spec, const char *usage,
 		return call_fail(c, ERR_VALIDATION,
 				 "KeyUsage %s is not compatible with KeySpec %s",
 				 usage, spec);
-	if (strcmp(origin, "AWS_KMS") != 0)
-		return unsupported(c, "key origins other than AWS_KMS");
+	if (strcmp(origin, "AWS_KMS") != 0 && strcmp(origin, "EXTERNAL") != 0)
+		return unsupported(c, "key origins other than AWS_KMS and EXTERNAL");
 	if (param_given(c, "CustomKeyStoreId") || param_given(c, "XksKeyId"))
 		return unsupported(c, "custom key stores");
 	return 0;
@@ -131,6 +132,10 @@ int op_create_key(struct call *c)
 		return rc;
 	strcpy(key.account, c->who.user.account);
 	strcpy(key.region, c->who.region);
+	if (param_given(c, "Origin"))
+		snprintf(key.origin, sizeof(key.origin), "%s",
+			 json_string_value(json_object_get(c->params,
+							   "Origin")));
 	if (param_bool(c, "MultiRegion"))
 		strcpy(key.primary_region, c->who.region);
 	key.description = strdup(description ? description : "");
@@ -330,7 +335,10 @@ int op_cancel_key_deletion(struct call *c)
 			       "%s is not pending deletion.", arn);
 		goto out;
 	}
-	strcpy(key.state, "Disabled");
+	rc = import_missing(c->server->store, &key);
+	if (rc < 0)
+		goto out;
+	strcpy(key.state, rc ? "PendingImport" : "Disabled");
 	key.deletion_ms = 0;
 	key.window_days = 0;
 	rc = store_key_set_state(c->server->store, &key);

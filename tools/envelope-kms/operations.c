@@ -91,6 +91,14 @@
  *   LIM, AlreadyExistsException, TagException,
  *   MalformedPolicyDocumentException.
  * UpdatePrimaryRegion: KeyId (primary key), PrimaryRegion. NF, DIS, ST, UNS.
+ * GetParametersForImport: KeyId (key), WrappingAlgorithm, WrappingKeySpec ->
+ *   KeyId, ImportToken, PublicKey, ParametersValidTo. NF, ST, UNS.
+ * ImportKeyMaterial: KeyId (key), ImportToken, EncryptedKeyMaterial, ValidTo?,
+ *   ExpirationModel?, ImportType?, KeyMaterialDescription?, KeyMaterialId? ->
+ *   KeyId, KeyMaterialId. NF, ST, UNS, ICT, IncorrectKeyMaterialException,
+ *   InvalidImportTokenException, ExpiredImportTokenException.
+ * DeleteImportedKeyMaterial: KeyId (key), KeyMaterialId? -> KeyId,
+ *   KeyMaterialId?. NF, ST, UNS.
  *
  * The operations without a handler are those of the API's model that this
  * server does not offer: they answer UNS, never a made-up success.
@@ -157,6 +165,13 @@ static const struct operation operations[] = {
 	  true, false },
 	{ "UpdatePrimaryRegion", op_update_primary_region,
 	  "KeyId PrimaryRegion", true, false },
+	{ "GetParametersForImport", op_get_parameters_for_import,
+	  "KeyId WrappingAlgorithm WrappingKeySpec", false, true },
+	{ "ImportKeyMaterial", op_import_key_material,
+	  "KeyId ValidTo ExpirationModel ImportType KeyMaterialDescription KeyMaterialId",
+	  true, false },
+	{ "DeleteImportedKeyMaterial", op_delete_imported_key_material,
+	  "KeyId KeyMaterialId", true, false },
 	{ "GenerateRandom", op_generate_random, "NumberOfBytes", false,
 	  true },
 	{ "GetKeyPolicy", op_get_key_policy, "KeyId PolicyName", false,
@@ -170,7 +185,6 @@ static const struct operation operations[] = {
 	{ "ConnectCustomKeyStore", NULL, "", false, false },
 	{ "CreateCustomKeyStore", NULL, "", false, false },
 	{ "DeleteCustomKeyStore", NULL, "", false, false },
-	{ "DeleteImportedKeyMaterial", NULL, "KeyId", false, false },
 	{ "DeriveSharedSecret", NULL, "KeyId", false, true },
 	{ "DescribeCustomKeyStores", NULL, "", false, true },
 	{ "DisconnectCustomKeyStore", NULL, "", false, false },
@@ -178,9 +192,7 @@ static const struct operation operations[] = {
 	{ "GenerateDataKeyPairWithoutPlaintext", NULL, "KeyId", false, true },
 	{ "GenerateMac", NULL, "KeyId", false, true },
 	{ "GetKeyLastUsage", NULL, "KeyId", false, true },
-	{ "GetParametersForImport", NULL, "KeyId", false, true },
 	{ "GetPublicKey", NULL, "KeyId", false, true },
-	{ "ImportKeyMaterial", NULL, "KeyId", false, false },
 	{ "Sign", NULL, "KeyId", false, true },
 	{ "UpdateCustomKeyStore", NULL, "", false, false },
 	{ "Verify", NULL, "KeyId", false, true },

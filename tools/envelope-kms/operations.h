@@ -59,6 +59,11 @@ int op_list_key_rotations(struct call *c);
 int op_replicate_key(struct call *c);
 int op_update_primary_region(struct call *c);
 
+/* import_token.c, import.c */
+int op_get_parameters_for_import(struct call *c);
+int op_import_key_material(struct call *c);
+int op_delete_imported_key_material(struct call *c);
+
 /* encrypt.c */
 int op_encrypt(struct call *c);
 int op_decrypt(struct call *c);

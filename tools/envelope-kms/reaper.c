@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "clock.h"
+#include "import.h"
 #include "log.h"
 #include "replicate.h"
 #include "rotation.h"
@@ -60,6 +61,7 @@ static const struct {
 	int (*do_one)(struct server *s);
 	const char *what;
 } duties[] = {
+	{ import_expire_one, "delete imported material that has expired" },
 	{ rotation_do_due, "rotate keys that are due" },
 	{ delete_one, "delete keys that are due" },
 	{ shred_one, "delete the subkeys of deleted material" },

@@ -52,6 +52,12 @@ static int look_up(struct call *c, const char *key_id, struct key_row *ret)
 		key_row_free(&key);
 		return -ENOENT;
 	}
+	/* So is material of which the date has passed. */
+	if (key.expires_ms > 0 && key.expires_ms <= server_now_ms()) {
+		reaper_wake(c->server->reaper);
+		if (!strstr(key.state, "Deletion"))
+			strcpy(key.state, "PendingImport");
+	}
 	*ret = key;
 	return 0;
 }

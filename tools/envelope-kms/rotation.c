@@ -40,7 +40,8 @@ static int make_current(struct server *s, struct key_row *key,
 		strcpy(old.state, MATERIAL_NON_CURRENT);
 		rc = store_material_set(s->store, key, &old);
 	}
-	if (rc == 0)
+	/* A replica may have imported the new one alone. */
+	if (rc == 0 || rc == -ENOENT)
 		rc = store_material_set(s->store, key, row);
 	strcpy(key->material_id, row->material_id);
 	return rc < 0 ? rc : store_key_set_material(s->store, key);

@@ -21,6 +21,7 @@
 
 /* Kinds of secret. Stored rows depend on these words. */
 #define SEAL_MATERIAL "material"
+#define SEAL_IMPORT_TOKEN "import-token"
 #define SEAL_ACCESS_KEY "access-key"
 #define SEAL_SESSION "session"
 #define SEAL_CHECK "root-check"

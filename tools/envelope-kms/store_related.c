@@ -96,6 +96,7 @@ int store_key_rotation_due(struct store *s, int64_t now_ms,
 int store_key_expired(struct store *s, int64_t now_ms, struct key_row *ret)
 {
 	return due(s, "SELECT " STORE_KEY_COLUMNS " FROM kms_key"
-		   " WHERE expires_ms > 0 AND expires_ms <= ?"
-		   " ORDER BY expires_ms LIMIT 1", now_ms, ret);
+		   " WHERE (region, key_id) IN (SELECT region, key_id"
+		   " FROM material WHERE expires_ms > 0"
+		   " AND expires_ms <= ? LIMIT 1)", now_ms, ret);
 }

@@ -140,6 +140,10 @@ static const char *const steps[] = {
 	" 'AdministratorAccess', '{\"Version\":\"2012-10-17\",\"Statement\":"
 	"[{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"*\"}]}'"
 	" FROM user;",
+	/* material expires by itself, not only with its key */
+	"DROP INDEX kms_key_expiry;"
+	"CREATE INDEX material_expiry ON material (expires_ms)"
+	" WHERE expires_ms > 0;",
 };
 
 #define VERSION ((int)(sizeof(steps) / sizeof(steps[0])))
