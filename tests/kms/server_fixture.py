@@ -58,6 +58,14 @@ def wait_for(condition, what):
     raise AssertionError(f"waited {WAIT_SECONDS} s for {what}")
 
 
+def read_lines(path):
+    """The records of one file of the trail; none once it has moved on."""
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    except FileNotFoundError:
+        return []
+
+
 def key_arn(key_id, region=REGION, account=ACCOUNT):
     return f"arn:aws:kms:{region}:{account}:key/{key_id}"
 
@@ -213,17 +221,23 @@ class Server:
         return self.send(raw, Signer(self, **how).headers(operation, raw))
 
     def audit(self):
-        """The records of the trail, oldest first."""
+        """The records of the trail, oldest first.
+
+        They move on from audit.log while this reads, so the files are read
+        in that direction: a record may be seen twice, but never missed."""
         folder = self.dir / "audit"
+        late = [read_lines(folder / "audit.log")]
+        late += [read_lines(path) for path in
+                 sorted(folder.glob("pending-*"), reverse=True)]
         records = []
         for path in sorted((folder / "AWSLogs").glob("*/CloudTrail/**/*.gz"),
                            key=lambda path: path.name.split("_")[-1]):
             records += json.loads(gzip.decompress(path.read_bytes()))[
                 "Records"]
-        for path in [*sorted(folder.glob("pending-*")), folder / "audit.log"]:
-            records += [json.loads(line)
-                        for line in path.read_text().splitlines()]
-        return records
+        for lines in reversed(late):
+            records += lines
+        return list({record["eventID"]: record
+                     for record in records}.values())
 
     def sql(self, statement, *args, database="kms.db"):
         """Runs SQL on a live database."""
