@@ -221,12 +221,33 @@ struct destination {
 	struct key_row key;
 };
 
+/* kms:ReEncryptOnSameKey, of both sides, before either is asked for. */
+static int note_same_key(struct call *c, struct source *s,
+			 struct destination *d)
+{
+	static const char name[] = "kms:ReEncryptOnSameKey";
+	struct blob_key from;
+	int rc, same;
+
+	/* find_source() refuses what is no blob */
+	if (blob_read_key(secret_cbytes(s->blob), secret_len(s->blob),
+			  &from) < 0)
+		return 0;
+	same = resolve_means(c, d->key_id, from.key_id);
+	if (same < 0)
+		return same;
+	rc = facts_add_bool(&s->facts, name, same);
+	return rc < 0 ? rc : facts_add_bool(&d->facts, name, same);
+}
+
 /* Source and destination, both found and allowed before either is used. */
 static int reencrypt(struct call *c, struct source *s, struct destination *d)
 {
 	struct secret *plaintext = NULL;
-	int rc = find_source(c, s);
+	int rc = note_same_key(c, s, d);
 
+	if (rc == 0)
+		rc = find_source(c, s);
 	if (rc == 0)
 		rc = resolve_key(c, d->key_id, RESOLVE_ALIAS_TOO, &d->facts,
 				 &d->key);

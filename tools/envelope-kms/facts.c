@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "grants.h"
+#include "related.h"
 #include "store_tags.h"
 
 /* Conditions that are members of the request, by default or as sent. */
@@ -189,6 +190,9 @@ static json_t *from_key(const struct key_row *key, const char *name)
 		return json_string(key->origin);
 	if (strcmp(name, "kms:MultiRegion") == 0)
 		return json_string(multi ? "true" : "false");
+	if (strcmp(name, "kms:MultiRegionKeyType") == 0)
+		return !multi ? NULL : json_string(is_replica(key) ?
+						   "REPLICA" : "PRIMARY");
 	if (strcmp(name, "aws:ResourceAccount") == 0)
 		return json_string(key->account);
 	return NULL;

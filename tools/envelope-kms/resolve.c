@@ -183,6 +183,31 @@ int resolve_key(struct call *c, const char *id, enum resolve_forms forms,
 	return by_alias(c, account, rest, f, ret);
 }
 
+int resolve_means(struct call *c, const char *id, const char *key_id)
+{
+	char region[REGION_BYTES], account[ACCOUNT_BYTES];
+	struct alias_row alias;
+	int rc;
+
+	strcpy(account, c->who.user.account);
+	if (strncmp(id, "arn:", 4) == 0) {
+		id = split_arn(id, region, sizeof(region), account);
+		if (!id || strcmp(region, c->who.region) != 0)
+			return 0;
+		if (strncmp(id, "key/", 4) == 0)
+			id += 4;
+	}
+	if (strncmp(id, "alias/", 6) != 0)
+		return strcmp(id, key_id) == 0;
+	if (strlen(id) >= sizeof(alias.name))
+		return 0;
+	rc = store_alias_get(c->server->store, account, c->who.region, id,
+			     &alias);
+	if (rc == -ENOENT)
+		return 0;
+	return rc < 0 ? rc : strcmp(alias.key_id, key_id) == 0;
+}
+
 int resolve_named(struct call *c, enum resolve_forms forms, struct facts *f,
 		  struct key_row *ret)
 {

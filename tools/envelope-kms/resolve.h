@@ -19,7 +19,13 @@ enum resolve_forms { RESOLVE_KEY_ONLY, RESOLVE_ALIAS_TOO };
 int resolve_key(struct call *c, const char *id, enum resolve_forms forms,
 		struct facts *f, struct key_row *ret);
 
-/* The same for the member KeyId, after params_check(). */
+/*
+ * Does @id in any of its forms mean @key_id? Nobody is authorised for that:
+ * it is for what policies ask. 1; 0; -ENOMEM; -EIO.
+ */
+int resolve_means(struct call *c, const char *id, const char *key_id);
+
+/* The same as resolve_key() for the member KeyId, after params_check(). */
 int resolve_named(struct call *c, enum resolve_forms forms, struct facts *f,
 		  struct key_row *ret);
 
