@@ -1,0 +1,333 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every permission missing once, every condition once, duties kept apart."""
+import json
+
+from server_fixture import ACCOUNT, REGION, ServerCase
+from server_people import Person, missing, statement
+import tap
+
+OTHER = "eu-west-1"
+ADMIN = f"arn:aws:iam::{ACCOUNT}:user/administrator"
+ROOT_POLICY = json.dumps({"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Action": "kms:*", "Resource": "*",
+     "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}}]})
+KEY = {"KeyId": "{key}"}
+PLAIN = {**KEY, "Plaintext": "eA=="}
+GRANT = {**KEY, "GranteePrincipal": ADMIN, "Operations": ["Decrypt"]}
+TAGS = [{"TagKey": "team", "TagValue": "red"}]
+
+# An operation, what it is sent, and all the actions that it needs.
+NEEDS = [
+    ("CancelKeyDeletion", KEY),
+    ("CreateAlias", {"AliasName": "alias/new", "TargetKeyId": "{key}"}),
+    ("CreateGrant", GRANT),
+    ("CreateKey", {}),
+    ("CreateKey", {"Tags": TAGS}, "CreateKey", "TagResource"),
+    ("Decrypt", {**KEY, "CiphertextBlob": "{blob}"}),
+    ("DeleteAlias", {"AliasName": "{alias}"}),
+    ("DeleteImportedKeyMaterial", KEY),
+    ("DescribeKey", KEY),
+    ("DisableKey", KEY),
+    ("DisableKeyRotation", KEY),
+    ("EnableKey", KEY),
+    ("EnableKeyRotation", KEY),
+    ("Encrypt", PLAIN),
+    ("GenerateDataKey", {**KEY, "NumberOfBytes": 64}),
+    ("GenerateDataKeyWithoutPlaintext", {**KEY, "NumberOfBytes": 64}),
+    ("GenerateRandom", {"NumberOfBytes": 8}),
+    ("GetKeyPolicy", KEY),
+    ("GetKeyRotationStatus", KEY),
+    ("GetParametersForImport", {
+        **KEY, "WrappingAlgorithm": "RSAES_OAEP_SHA_256",
+        "WrappingKeySpec": "RSA_2048"}),
+    ("ImportKeyMaterial", {
+        **KEY, "ImportToken": "eA==", "EncryptedKeyMaterial": "eA==",
+        "ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}),
+    ("ListAliases", {}),
+    ("ListGrants", KEY),
+    ("ListKeyPolicies", KEY),
+    ("ListKeyRotations", KEY),
+    ("ListKeys", {}),
+    ("ListResourceTags", KEY),
+    ("PutKeyPolicy", {**KEY, "Policy": ROOT_POLICY}),
+    ("ReEncrypt", {"SourceKeyId": "{key}", "CiphertextBlob": "{blob}",
+                   "DestinationKeyId": "{key}"},
+     "ReEncryptFrom", "ReEncryptTo"),
+    ("ReplicateKey", {**KEY, "ReplicaRegion": OTHER},
+     "ReplicateKey", "CreateKey"),
+    ("RevokeGrant", {**KEY, "GrantId": "{grant}"}),
+    ("RotateKeyOnDemand", KEY),
+    ("TagResource", {**KEY, "Tags": TAGS}),
+    ("UntagResource", {**KEY, "TagKeys": ["none"]}),
+    ("UpdateAlias", {"AliasName": "{alias}", "TargetKeyId": "{key}"}),
+    ("UpdateKeyDescription", {**KEY, "Description": "new"}),
+    ("UpdatePrimaryRegion", {**KEY, "PrimaryRegion": OTHER}),
+    ("ScheduleKeyDeletion", KEY),
+]
+
+# A condition key, a request, and a value with which it is allowed and one
+# with which it is not.
+CONDITIONS = [
+    ("kms:EncryptionContext:app", "StringEquals", "Encrypt",
+     {**PLAIN, "EncryptionContext": {"app": "web"}}, "web", "db"),
+    ("kms:EncryptionContextKeys", "ForAllValues:StringEquals", "Encrypt",
+     {**PLAIN, "EncryptionContext": {"app": "web"}}, "app", "tier"),
+    ("kms:EncryptionAlgorithm", "StringEquals", "Encrypt", PLAIN,
+     "SYMMETRIC_DEFAULT", "RSAES_OAEP_SHA_1"),
+    ("kms:RequestAlias", "StringEquals", "Encrypt",
+     {"KeyId": "{alias}", "Plaintext": "eA=="}, "{alias}", "alias/else"),
+    ("kms:ResourceAliases", "ForAnyValue:StringEquals", "DescribeKey", KEY,
+     "{alias}", "alias/else"),
+    ("kms:CallerAccount", "StringEquals", "DescribeKey", KEY, ACCOUNT,
+     "999988887777"),
+    ("kms:KeySpec", "StringEquals", "DescribeKey", KEY, "SYMMETRIC_DEFAULT",
+     "RSA_2048"),
+    ("kms:KeyUsage", "StringEquals", "DescribeKey", KEY, "ENCRYPT_DECRYPT",
+     "SIGN_VERIFY"),
+    ("kms:KeyOrigin", "StringEquals", "DescribeKey", KEY, "AWS_KMS",
+     "EXTERNAL"),
+    ("kms:MultiRegion", "Bool", "DescribeKey", KEY, "true", "false"),
+    ("kms:MultiRegionKeyType", "StringEquals", "DescribeKey", KEY, "PRIMARY",
+     "REPLICA"),
+    ("kms:KeySpec", "StringEquals", "CreateKey", {}, "SYMMETRIC_DEFAULT",
+     "RSA_2048"),
+    ("kms:MultiRegion", "Bool", "CreateKey", {}, "false", "true"),
+    ("kms:BypassPolicyLockoutSafetyCheck", "Bool", "PutKeyPolicy",
+     {**KEY, "Policy": ROOT_POLICY}, "false", "true"),
+    ("kms:GrantOperations", "ForAllValues:StringEquals", "CreateGrant", GRANT,
+     "Decrypt", "Encrypt"),
+    ("kms:GranteePrincipal", "StringEquals", "CreateGrant", GRANT, ADMIN,
+     ADMIN + "x"),
+    ("kms:RetiringPrincipal", "StringEquals", "CreateGrant",
+     {**GRANT, "RetiringPrincipal": ADMIN}, ADMIN, ADMIN + "x"),
+    ("kms:GrantConstraintType", "StringEquals", "CreateGrant",
+     {**GRANT, "Constraints": {"EncryptionContextSubset": {"a": "b"}}},
+     "EncryptionContextSubset", "EncryptionContextEquals"),
+    ("kms:GrantIsForAWSResource", "Bool", "CreateGrant", GRANT, "false",
+     "true"),
+    ("kms:ReEncryptOnSameKey", "Bool", "ReEncrypt",
+     {"CiphertextBlob": "{blob}", "SourceKeyId": "{key}",
+      "DestinationKeyId": "{alias}"}, "true", "false"),
+    ("kms:ReEncryptOnSameKey", "Bool", "ReEncrypt",
+     {"CiphertextBlob": "{blob}", "SourceKeyId": "{key}",
+      "DestinationKeyId": "alias/envelope"}, "false", "true"),
+    ("kms:ScheduleKeyDeletionPendingWindowInDays", "NumericEquals",
+     "ScheduleKeyDeletion", {**KEY, "PendingWindowInDays": 7}, "7", "8"),
+    ("kms:RotationPeriodInDays", "NumericLessThanEquals", "EnableKeyRotation",
+     {**KEY, "RotationPeriodInDays": 100}, "100", "99"),
+    ("kms:ReplicaRegion", "StringEquals", "ReplicateKey",
+     {**KEY, "ReplicaRegion": OTHER}, OTHER, REGION),
+    ("aws:PrincipalArn", "ArnEquals", "DescribeKey", KEY, "{me}", ADMIN),
+    ("aws:PrincipalAccount", "StringEquals", "DescribeKey", KEY, ACCOUNT,
+     "999988887777"),
+    ("aws:SourceIp", "IpAddress", "DescribeKey", KEY, "127.0.0.0/8",
+     "192.0.2.0/24"),
+    ("aws:SecureTransport", "Bool", "DescribeKey", KEY, "true", "false"),
+    ("aws:RequestTag/team", "StringEquals", "TagResource",
+     {**KEY, "Tags": TAGS}, "red", "blue"),
+    ("aws:ResourceTag/kind", "StringEquals", "DescribeKey", KEY, "test",
+     "real"),
+    ("aws:TagKeys", "ForAllValues:StringEquals", "TagResource",
+     {**KEY, "Tags": TAGS}, "team", "kind"),
+]
+
+
+def fill(value, names):
+    """@value with the names in braces replaced."""
+    if isinstance(value, dict):
+        return {k: fill(v, names) for k, v in value.items()}
+    if isinstance(value, list):
+        return [fill(v, names) for v in value]
+    if isinstance(value, str) and value.startswith("{") and \
+            value[1:-1] in names:
+        return names[value[1:-1]]
+    return value
+
+
+class PermissionCase(ServerCase):
+    options = ("--region", REGION, "--region", OTHER)
+    count = 0
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.person = Person(cls.server, "somebody")
+
+    def prepare(self):
+        """A key with all that a request may want to name."""
+        cls = PermissionCase
+        cls.count += 1
+        key, arn = self.new_key(MultiRegion=True, Tags=[
+            {"TagKey": "kind", "TagValue": "test"}])
+        alias = f"alias/permission-{cls.count}"
+        self.kms.create_alias(AliasName=alias, TargetKeyId=key)
+        return {"key": key, "arn": arn, "alias": alias,
+                "me": self.person.arn,
+                "blob": self.server.call("Encrypt", {
+                    "KeyId": key, "Plaintext": "eA=="}).json[
+                        "CiphertextBlob"],
+                "grant": self.kms.create_grant(
+                    KeyId=key, GranteePrincipal=ADMIN,
+                    Operations=["Encrypt"])["GrantId"]}
+
+
+class Missing(PermissionCase):
+    def check(self, operation, body, actions):
+        names = self.prepare()
+        body = fill(body, names)
+        for action in actions:
+            self.person.may({"Effect": "Allow", "NotAction": [action],
+                             "Resource": "*"})
+            answer = self.person.call(operation, body)
+            self.assertEqual("AccessDeniedException", answer.code, action)
+            self.assertIn(f"perform: {action} on ", answer.message)
+            self.assertIn(missing("identity", action), answer.message)
+            self.person.may(statement("Allow", "kms:*"),
+                            statement("Deny", action))
+            answer = self.person.call(operation, body)
+            self.assertEqual("AccessDeniedException", answer.code, action)
+            self.assertIn("with an explicit deny in an identity-based policy",
+                          answer.message)
+        self.person.may(statement("Allow", list(actions)))
+        answer = self.person.call(operation, body)
+        self.assertNotEqual("AccessDeniedException", answer.code,
+                            answer.message)
+
+
+class Conditions(PermissionCase):
+    def check(self, row):
+        key, operator, operation, body, right, wrong = row
+        names = self.prepare()
+        for value, allowed in ((wrong, False), (right, True)):
+            self.person.may(
+                statement("Allow", "kms:*", Condition={
+                    operator: {key: fill(value, names)}}),
+                # what else the operation needs, for anybody
+                {"Effect": "Allow", "Resource": "*",
+                 "Action": ["kms:CreateKey"] * (operation == "ReplicateKey")
+                 or ["kms:GenerateRandom"]})
+            answer = self.person.call(operation, fill(body, names))
+            self.assertEqual(None if allowed else "AccessDeniedException",
+                             answer.code, (value, answer.message))
+
+
+class Duties(PermissionCase):
+    """One key, three people: who administers, who uses, who looks on."""
+
+    def setUp(self):
+        self.key = self.new_key()[0]
+        self.blob = self.server.call("Encrypt", {
+            "KeyId": self.key, "Plaintext": "eA=="}).json["CiphertextBlob"]
+
+    def named(self, name, *actions):
+        cls = Duties
+        if name not in cls.__dict__:
+            setattr(cls, name, Person(self.server, name))
+        person = getattr(cls, name)
+        person.may(statement("Allow", list(actions)))
+        return person
+
+    def outcome(self, person, operation, **more):
+        return person.call(operation, {"KeyId": self.key, **more}).code
+
+    def test_key_administrator_cannot_decrypt(self):
+        """duties-key-administrator-cannot-decrypt"""
+        person = self.named("keeper", "kms:Create*", "kms:Describe*",
+                            "kms:Enable*", "kms:List*", "kms:Put*",
+                            "kms:Update*", "kms:Revoke*", "kms:Disable*",
+                            "kms:Get*", "kms:Delete*", "kms:TagResource",
+                            "kms:UntagResource", "kms:ScheduleKeyDeletion",
+                            "kms:CancelKeyDeletion")
+        self.assertEqual("AccessDeniedException", self.outcome(
+            person, "Decrypt", CiphertextBlob=self.blob))
+        self.assertEqual("AccessDeniedException", self.outcome(
+            person, "GenerateDataKey", NumberOfBytes=64))
+        self.assertIsNone(self.outcome(person, "PutKeyPolicy",
+                                       Policy=ROOT_POLICY))
+        self.assertIsNone(self.outcome(person, "DisableKey"))
+
+    def test_operator_cannot_put_a_policy(self):
+        """duties-operator-cannot-put-a-key-policy"""
+        person = self.named("operator", "kms:Encrypt", "kms:Decrypt",
+                            "kms:ReEncrypt*", "kms:GenerateDataKey*",
+                            "kms:DescribeKey")
+        self.assertIsNone(self.outcome(person, "Decrypt",
+                                       CiphertextBlob=self.blob))
+        for operation, more in (
+                ("PutKeyPolicy", {"Policy": ROOT_POLICY}),
+                ("ScheduleKeyDeletion", {}), ("DisableKey", {}),
+                ("CreateGrant", {"GranteePrincipal": ADMIN,
+                                 "Operations": ["Decrypt"]})):
+            self.assertEqual("AccessDeniedException", self.outcome(
+                person, operation, **more), operation)
+
+    def test_auditor_only_reads(self):
+        """duties-auditor-only-reads"""
+        person = self.named("auditor", "kms:Describe*", "kms:Get*",
+                            "kms:List*")
+        for operation in ("DescribeKey", "GetKeyPolicy", "ListGrants",
+                          "ListResourceTags", "GetKeyRotationStatus"):
+            self.assertIsNone(self.outcome(person, operation), operation)
+        for operation, more in (
+                ("Decrypt", {"CiphertextBlob": self.blob}),
+                ("Encrypt", {"Plaintext": "eA=="}), ("EnableKey", {}),
+                ("TagResource", {"Tags": TAGS}),
+                ("PutKeyPolicy", {"Policy": ROOT_POLICY})):
+            self.assertEqual("AccessDeniedException", self.outcome(
+                person, operation, **more), operation)
+
+    def test_deny_in_the_key_policy_beats_all(self):
+        """duties-deny-in-the-key-policy-beats-identity-and-grant"""
+        person = self.named("denied", "kms:*")
+        self.kms.create_grant(KeyId=self.key, GranteePrincipal=person.arn,
+                              Operations=["Decrypt"])
+        self.assertIsNone(self.outcome(person, "Decrypt",
+                                       CiphertextBlob=self.blob))
+        policy = json.loads(ROOT_POLICY)
+        policy["Statement"].append(
+            {"Effect": "Deny", "Principal": {"AWS": person.arn},
+             "Action": "kms:Decrypt", "Resource": "*"})
+        self.kms.put_key_policy(KeyId=self.key, PolicyName="default",
+                                Policy=json.dumps(policy))
+        answer = person.call("Decrypt", {"CiphertextBlob": self.blob,
+                                         "KeyId": self.key})
+        self.assertEqual("AccessDeniedException", answer.code)
+        self.assertIn("explicit deny in a resource-based policy",
+                      answer.message)
+
+    def test_without_root_identity_policies_do_nothing(self):
+        """duties-without-root-in-the-key-policy-identity-policies-do-nothing"""
+        person = self.named("left", "kms:*")
+        self.kms.put_key_policy(
+            KeyId=self.key, PolicyName="default",
+            Policy=json.dumps({"Version": "2012-10-17", "Statement": [
+                {"Effect": "Allow", "Principal": {"AWS": ADMIN},
+                 "Action": "kms:*", "Resource": "*"}]}))
+        self.assertEqual("AccessDeniedException",
+                         self.outcome(person, "DescribeKey"))
+        self.kms.create_grant(KeyId=self.key, GranteePrincipal=person.arn,
+                              Operations=["DescribeKey"])
+        self.assertIsNone(self.outcome(person, "DescribeKey"))
+
+
+def add_tests():
+    """One test a row of each table, named by it."""
+    for i, (operation, body, *actions) in enumerate(NEEDS):
+        actions = [f"kms:{a}" for a in actions or [operation]]
+
+        def lacks(self, operation=operation, body=body, actions=actions):
+            self.check(operation, body, actions)
+        lacks.__doc__ = f"permissions-{operation}-needs-{'-'.join(actions)}"
+        setattr(Missing, f"test_{i:02}", lacks)
+    for i, row in enumerate(CONDITIONS):
+        def asks(self, row=row):
+            self.check(row)
+        asks.__doc__ = f"conditions-{row[0]}-{row[2]}-{row[4]}"
+        setattr(Conditions, f"test_{i:02}", asks)
+
+
+add_tests()
+
+if __name__ == "__main__":
+    tap.main()
