@@ -30,7 +30,7 @@ def verbs(program):
     """The verbs that --help lists, in a table or in lines of usage."""
     _, text = says(program, "--help")
     return (re.findall(r"^  ([a-z][a-z-]+) ", text, re.M)
-            + re.findall(rf"^(?:Usage:| +) {program} ([a-z]+)", text, re.M))
+            + re.findall(rf"^(?:Usage:| +) {program} ([a-z][a-z-]+)", text, re.M))
 
 
 def manual_of(program, folder):

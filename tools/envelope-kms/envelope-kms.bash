@@ -19,13 +19,14 @@ _envelope_kms()
 	esac
 	if [ "$COMP_CWORD" -eq 1 ]; then
 		words="init serve audit identity policy-lint --help --version"
-	elif [ "$verb" = identity ] && [ "$COMP_CWORD" -eq 2 ]; then
+	elif [ "$verb" = identity ] && [ "$COMP_CWORD" -eq 2 ] &&
+		[[ $cur != -* ]]; then
 		words="create-account list-accounts delete-account create-user
 			list-users delete-user create-role list-roles set-trust
 			delete-role create-access-key list-access-keys
 			deactivate-access-key activate-access-key
 			delete-access-key attach-policy put-policy get-policy
-			list-policies delete-policy --help"
+			list-policies delete-policy"
 	elif [[ $cur == -* ]]; then
 		case $verb in
 		init) words="--host --port --listen --region --account --test" ;;
