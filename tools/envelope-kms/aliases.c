@@ -109,8 +109,8 @@ int op_create_alias(struct call *c)
 	snprintf(alias.name, sizeof(alias.name), "%s", name);
 	strcpy(alias.key_id, key.key_id);
 	alias.updated_ms = alias.created_ms;
-	rc = store_alias_add(c->server->store, key.account, key.region,
-			     &alias);
+	rc = store_alias_add(c->server->store, c->who.user.account,
+			     c->who.region, &alias);
 	if (rc == -EEXIST) {
 		call_alias_arn(c, name, arn);
 		rc = call_fail(c, ERR_ALREADY_EXISTS,
@@ -161,8 +161,8 @@ int op_update_alias(struct call *c)
 		goto out;
 	strcpy(alias.key_id, key.key_id);
 	alias.updated_ms = server_now_ms();
-	rc = store_alias_set_key(c->server->store, key.account, key.region,
-				 &alias);
+	rc = store_alias_set_key(c->server->store, c->who.user.account,
+				 c->who.region, &alias);
 out:
 	key_row_free(&old);
 	key_row_free(&key);

@@ -138,7 +138,9 @@ static json_t *shown_structure(json_t *value)
 	json_t *member;
 
 	json_object_foreach(value, key, member) {
-		json_t *copy = shown(member);
+		/* members of the API begin so; others would hide them */
+		json_t *copy = isupper((unsigned char)key[0]) ?
+			       shown(member) : NULL;
 
 		snprintf(name, sizeof(name), "%s", key);
 		lower_first(name);

@@ -179,15 +179,15 @@ static int collect(struct call *c, const struct asked *a,
 static int denied(struct call *c, const struct facts *f, const char *arn,
 		  const struct verdicts *v, bool foreign)
 {
-	if (v->own & POLICY_DENIES)
-		return refuse(c, f, arn, "an identity-based", true);
-	if (v->session & POLICY_DENIES)
-		return refuse(c, f, arn, "a session", true);
-	if (!(v->key & POLICY_DENIES))
+	if (!((v->key | v->own | v->session) & POLICY_DENIES))
 		return 0;
 	/* Strangers must not tell this from a key that is not there. */
 	if (foreign && !(v->key & (POLICY_ALLOWS | POLICY_DELEGATES)))
 		return refuse(c, f, arn, "resource-based", false);
+	if (v->own & POLICY_DENIES)
+		return refuse(c, f, arn, "an identity-based", true);
+	if (v->session & POLICY_DENIES)
+		return refuse(c, f, arn, "a session", true);
 	return refuse(c, f, arn, "a resource-based", true);
 }
 
@@ -203,6 +203,23 @@ static const char *missing(const struct verdicts *v, bool foreign)
 	if (!(v->key & (POLICY_ALLOWS | POLICY_DELEGATES)))
 		return "resource-based";
 	return v->session & POLICY_ALLOWS ? NULL : "session";
+}
+
+/* What another account can be allowed at all; the rest is the owner's. */
+static bool is_for_strangers(const char *action)
+{
+	static const char *const actions[] = {
+		"CreateGrant", "Decrypt", "DescribeKey", "Encrypt",
+		"GenerateDataKey", "GenerateDataKeyWithoutPlaintext",
+		"GetKeyRotationStatus", "ListGrants", "ReEncryptFrom",
+		"ReEncryptTo", "RetireGrant", "RevokeGrant", NULL
+	};
+	size_t i;
+
+	for (i = 0; actions[i]; i++)
+		if (strcmp(action + strlen("kms:"), actions[i]) == 0)
+			return true;
+	return false;
 }
 
 int authorise(struct call *c, const struct facts *f,
@@ -223,6 +240,8 @@ int authorise(struct call *c, const struct facts *f,
 			 key->region, key->account, f->alias);
 	ask(c, f, key, arn, &a);
 	rc = collect(c, &a, key, &v);
+	if (rc == 0 && foreign && !is_for_strangers(f->action))
+		v.key &= POLICY_DENIES;
 	if (rc == 0)
 		rc = denied(c, f, shown, &v, foreign);
 	if (rc < 0)
@@ -237,6 +256,26 @@ int authorise(struct call *c, const struct facts *f,
 			return rc < 0 ? rc : 0;
 	}
 	return refuse(c, f, shown, why, false);
+}
+
+int authorise_granted(struct call *c, const struct facts *f,
+		      const struct key_row *key)
+{
+	bool foreign = strcmp(key->account, c->who.user.account) != 0;
+	char arn[CALL_ARN_BYTES];
+	struct verdicts v;
+	struct asked a;
+	int rc;
+
+	call_key_arn(key, arn);
+	ask(c, f, key, arn, &a);
+	rc = collect(c, &a, key, &v);
+	if (rc == 0)
+		rc = denied(c, f, arn, &v, foreign);
+	if (rc < 0)
+		return rc;
+	return v.session & POLICY_ALLOWS ? 0 :
+	       refuse(c, f, arn, "session", false);
 }
 
 int authorise_by_key_policy(struct call *c, const struct facts *f,

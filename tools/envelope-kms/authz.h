@@ -47,6 +47,13 @@ int authorise(struct call *c, const struct facts *f,
 	      const struct key_row *key);
 
 /*
+ * May the caller do what a grant on @key gives him by itself? No policy may
+ * deny it, and that of a session must allow it. Returns as authorise().
+ */
+int authorise_granted(struct call *c, const struct facts *f,
+		      const struct key_row *key);
+
+/*
  * Does the policy of @key alone allow that to the caller, or leave it to his
  * account? 1; 0; -ENOMEM; -EIO.
  */

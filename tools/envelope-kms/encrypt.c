@@ -223,7 +223,7 @@ struct destination {
 
 /* kms:ReEncryptOnSameKey, of both sides, before either is asked for. */
 static int note_same_key(struct call *c, struct source *s,
-			 struct destination *d)
+			 struct destination *d, bool *ret)
 {
 	static const char name[] = "kms:ReEncryptOnSameKey";
 	struct blob_key from;
@@ -236,6 +236,7 @@ static int note_same_key(struct call *c, struct source *s,
 	same = resolve_means(c, d->key_id, from.key_id);
 	if (same < 0)
 		return same;
+	*ret = same;
 	rc = facts_add_bool(&s->facts, name, same);
 	return rc < 0 ? rc : facts_add_bool(&d->facts, name, same);
 }
@@ -244,13 +245,17 @@ static int note_same_key(struct call *c, struct source *s,
 static int reencrypt(struct call *c, struct source *s, struct destination *d)
 {
 	struct secret *plaintext = NULL;
-	int rc = note_same_key(c, s, d);
+	bool same = false;
+	int rc = note_same_key(c, s, d, &same);
 
 	if (rc == 0)
 		rc = find_source(c, s);
 	if (rc == 0)
 		rc = resolve_key(c, d->key_id, RESOLVE_ALIAS_TOO, &d->facts,
 				 &d->key);
+	/* The alias has moved meanwhile: policies were asked of another. */
+	if (rc == 0 && same != (strcmp(s->key.key_id, d->key.key_id) == 0))
+		rc = -EAGAIN;
 	if (rc == 0)
 		rc = cipher_check_algorithm(c, d->algorithm, &d->key);
 	if (rc == 0)

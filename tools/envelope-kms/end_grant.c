@@ -40,8 +40,14 @@ static int may_retire(struct call *c, const struct grant_row *g)
 	key_arn(g, arn);
 	if (grant_is_caller(c, g->retiring, g->retiring_uid) ||
 	    (g->operations & grant_operation("RetireGrant") &&
-	     grant_is_caller(c, g->grantee, g->grantee_uid)))
-		return call_touches(c, arn);
+	     grant_is_caller(c, g->grantee, g->grantee_uid))) {
+		rc = store_key_get(c->server->store, g->region, g->key_id,
+				   &key);
+		if (rc == 0)
+			rc = authorise_granted(c, &f, &key);
+		key_row_free(&key);
+		return rc < 0 ? rc : call_touches(c, arn);
+	}
 	if (strcmp(g->issuer, c->who.user.account) != 0)
 		return call_fail(c, ERR_ACCESS_DENIED,
 				 "User: %s is not authorized to perform: kms:RetireGrant on resource: %s because no resource-based policy allows the kms:RetireGrant action",

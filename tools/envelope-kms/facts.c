@@ -287,6 +287,8 @@ static json_t *from_request(const struct fact_source *s, const char *name)
 	static const char pair[] = "kms:EncryptionContext:";
 	static const char tag[] = "aws:RequestTag/";
 	const struct facts *f = s->facts;
+	/* what an operation ignores must not please a policy */
+	bool tags = listed("CreateKey ReplicateKey TagResource", verb(f));
 
 	if (strncmp(name, pair, sizeof(pair) - 1) == 0)
 		return context_value(f->context, name + sizeof(pair) - 1);
@@ -297,11 +299,12 @@ static json_t *from_request(const struct fact_source *s, const char *name)
 	if (strcmp(name, "kms:GrantIsForAWSResource") == 0)
 		return listed("CreateGrant ListGrants RevokeGrant", verb(f)) ?
 		       json_string("false") : NULL;
-	if (strcmp(name, "kms:GrantConstraintType") == 0)
+	if (strcmp(name, "kms:GrantConstraintType") == 0 &&
+	    strcmp(verb(f), "CreateGrant") == 0)
 		return constraint_type(s->call);
-	if (strncmp(name, tag, sizeof(tag) - 1) == 0)
+	if (tags && strncmp(name, tag, sizeof(tag) - 1) == 0)
 		return request_tags(s->call, name + sizeof(tag) - 1);
-	if (strcmp(name, "aws:TagKeys") == 0)
+	if (tags && strcmp(name, "aws:TagKeys") == 0)
 		return request_tags(s->call, NULL);
 	if (s->key && strcmp(name, "kms:CallerAccount") == 0)
 		return json_string(s->call->who.user.account);

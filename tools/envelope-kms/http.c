@@ -135,14 +135,18 @@ static void peer_address(struct MHD_Connection *connection,
 		MHD_get_connection_info(connection,
 					MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	const struct sockaddr *sa = info ? info->client_addr : NULL;
+	const struct in6_addr *six = sa && sa->sa_family == AF_INET6 ?
+		&((const struct sockaddr_in6 *)sa)->sin6_addr : NULL;
 
 	strcpy(ret, "unknown");
 	if (sa && sa->sa_family == AF_INET)
 		inet_ntop(AF_INET, &((struct sockaddr_in *)sa)->sin_addr, ret,
 			  CALL_ADDRESS_BYTES);
-	else if (sa && sa->sa_family == AF_INET6)
-		inet_ntop(AF_INET6, &((struct sockaddr_in6 *)sa)->sin6_addr,
-			  ret, CALL_ADDRESS_BYTES);
+	else if (six && IN6_IS_ADDR_V4MAPPED(six))
+		/* a socket for both: policies know the address as IPv4 */
+		inet_ntop(AF_INET, &six->s6_addr[12], ret, CALL_ADDRESS_BYTES);
+	else if (six)
+		inet_ntop(AF_INET6, six, ret, CALL_ADDRESS_BYTES);
 }
 
 static enum MHD_Result take_header(void *arg, enum MHD_ValueKind kind,

@@ -398,6 +398,12 @@ int op_delete_imported_key_material(struct call *c)
 		rc = require_state(c, &key, STATE_CREATING | STATE_UPDATING);
 	if (rc < 0)
 		goto out;
+	/* the parameter's limits count characters, not bytes */
+	if (id && strlen(id) >= sizeof(material_id)) {
+		rc = call_fail(c, ERR_NOT_FOUND,
+			       "Key material '%s' does not exist", id);
+		goto out;
+	}
 	strcpy(material_id, id ? id : key.material_id);
 	if (material_id[0])
 		rc = delete_material(c, &key, material_id);

@@ -16,7 +16,9 @@ static int read_marker(struct call *c, const char *marker, struct page *p)
 {
 	uint8_t raw[MARKER_MAX];
 	size_t kind = strlen(p->kind);
-	long n = base64_decode(marker, strlen(marker), raw);
+	/* the parameter's limit counts characters, not bytes */
+	size_t bytes = strlen(marker);
+	long n = bytes <= sizeof(raw) ? base64_decode(marker, bytes, raw) : -1;
 
 	if (n <= (long)kind + 1 ||
 	    n - (long)kind - 1 >= (long)sizeof(p->after) ||

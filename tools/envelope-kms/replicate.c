@@ -113,11 +113,29 @@ static int read_replication(struct call *c, struct replication *r)
 static int may_replicate(struct call *c, const struct replication *r)
 {
 	struct facts f = { .action = "kms:CreateKey" };
-	int rc = authorise_other(c, &f, "*");
+	const struct {
+		const char *name, *value;
+	} made[] = {
+		{ "aws:RequestedRegion", r->region },
+		{ "kms:MultiRegion", "true" },
+		{ "kms:KeyOrigin", r->primary.origin },
+		{ "kms:KeySpec", r->primary.spec },
+		{ "kms:CustomerMasterKeySpec", r->primary.spec },
+		{ "kms:KeyUsage", r->primary.usage },
+		{ "kms:CustomerMasterKeyUsage", r->primary.usage },
+	};
+	size_t i;
+	int rc = 0;
 
+	/* What will be made, not what this request may claim. */
+	for (i = 0; rc == 0 && i < sizeof(made) / sizeof(made[0]); i++)
+		rc = facts_add(&f, made[i].name, made[i].value);
+	if (rc == 0)
+		rc = authorise_other(c, &f, "*");
 	f.action = "kms:TagResource";
 	if (rc == 0 && json_array_size(r->tags))
 		rc = authorise_other(c, &f, "*");
+	facts_free(&f);
 	return rc;
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "operations.h"
 #include "page.h"
@@ -105,8 +106,9 @@ int tags_check(struct call *c, const json_t *tags)
 		if (rc < 0)
 			return rc;
 		for (j = 0; j < i; j++)
-			if (strcmp(tag_key(json_array_get(tags, j)),
-				   tag_key(tag)) == 0)
+			/* policies do not tell them apart */
+			if (strcasecmp(tag_key(json_array_get(tags, j)),
+				       tag_key(tag)) == 0)
 				return call_fail(c, ERR_TAG,
 						 "Duplicate tag keys");
 	}
