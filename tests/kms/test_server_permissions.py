@@ -4,7 +4,7 @@
 import json
 
 from server_fixture import ACCOUNT, REGION, ServerCase
-from server_people import Person, missing, statement
+from server_people import Person, identity, missing, statement
 import tap
 
 OTHER = "eu-west-1"
@@ -309,6 +309,104 @@ class Duties(PermissionCase):
         self.kms.create_grant(KeyId=self.key, GranteePrincipal=person.arn,
                               Operations=["DescribeKey"])
         self.assertIsNone(self.outcome(person, "DescribeKey"))
+
+
+class Tricks(PermissionCase):
+    """Requests that are made to get around what is asked."""
+
+    def test_conditions_on_members_that_are_ignored(self):
+        """tricks-tags-sent-along-with-decrypt-please-nobody"""
+        names = self.prepare()
+        self.person.may(statement("Allow", "kms:*", Condition={
+            "StringEquals": {"aws:RequestTag/team": "red"}}))
+        answer = self.person.call("Decrypt", {
+            "KeyId": names["key"], "CiphertextBlob": names["blob"],
+            "Tags": TAGS})
+        self.assertEqual("AccessDeniedException", answer.code)
+
+    def test_tags_that_differ_in_case(self):
+        """tricks-tags-that-differ-in-case-are-duplicates"""
+        names = self.prepare()
+        answer = self.server.call("TagResource", {
+            "KeyId": names["key"], "Tags": [
+                {"TagKey": "stage", "TagValue": "test"},
+                {"TagKey": "Stage", "TagValue": "live"}]})
+        self.assertEqual(("TagException", "Duplicate tag keys"),
+                         (answer.code, answer.message))
+
+    def test_wide_characters_in_a_marker(self):
+        """tricks-a-marker-of-wide-characters-is-refused"""
+        for text in ("\U0001f600" * 1024,
+                     "\U0001f600" * 350 + "QUFB" * 160):
+            answer = self.server.call("ListKeys", {"Marker": text})
+            self.assertEqual("InvalidMarkerException", answer.code)
+
+    def test_wide_characters_in_a_material_id(self):
+        """tricks-a-material-id-of-wide-characters-is-refused"""
+        key, _ = self.new_key(Origin="EXTERNAL")
+        answer = self.server.call("DeleteImportedKeyMaterial", {
+            "KeyId": key, "KeyMaterialId": "\U0001f600" * 64})
+        self.assertEqual("NotFoundException", answer.code)
+
+    def test_grant_in_the_trail(self):
+        """tricks-the-trail-shows-the-members-that-count"""
+        names = self.prepare()
+        self.server.call("CreateGrant", {
+            **fill(GRANT, names), "Constraints": {
+                "EncryptionContextSubset": {"v": "1"},
+                "encryptionContextSubset": {"v": "2"}}})
+        shown = [r for r in self.server.audit()
+                 if r["eventName"] == "CreateGrant"][-1]
+        self.assertEqual(
+            {"encryptionContextSubset": {"v": "1"}},
+            shown["requestParameters"]["constraints"])
+
+
+class Strangers(PermissionCase):
+    """Another account, which the key policy allows everything."""
+
+    ID = "999988887777"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        identity(cls.server, "create-account", cls.ID)
+        cls.stranger = Person(cls.server, "stranger",
+                              statement("Allow", "kms:*"), account=cls.ID)
+        policy = json.loads(ROOT_POLICY)
+        policy["Statement"][0]["Principal"]["AWS"] = [
+            f"arn:aws:iam::{a}:root" for a in (ACCOUNT, cls.ID)]
+        cls.policy = json.dumps(policy)
+
+    def test_uses_but_does_not_administer(self):
+        """strangers-use-a-key-that-is-shared-and-administer-nothing"""
+        names = self.prepare()
+        self.kms.put_key_policy(KeyId=names["key"], PolicyName="default",
+                                Policy=self.policy)
+        arn = {"KeyId": names["arn"]}
+        self.assertIsNone(self.stranger.call("Encrypt", {
+            **arn, "Plaintext": "eA=="}).code)
+        for operation, more in (
+                ("DisableKey", {}), ("ScheduleKeyDeletion", {}),
+                ("PutKeyPolicy", {"Policy": ROOT_POLICY}),
+                ("TagResource", {"Tags": TAGS}), ("ListGrants", None)):
+            answer = self.stranger.call(operation, {**arn, **(more or {})})
+            self.assertEqual(
+                "AccessDeniedException" if more is not None else None,
+                answer.code, operation)
+
+    def test_aliases_stay_in_their_account(self):
+        """strangers-do-not-move-an-alias-of-the-owner"""
+        shared, mine = self.prepare(), self.prepare()
+        self.kms.put_key_policy(KeyId=shared["key"], PolicyName="default",
+                                Policy=self.policy)
+        own = self.stranger.call("CreateKey").json["KeyMetadata"]["KeyId"]
+        self.assertIsNone(self.stranger.call("CreateAlias", {
+            "AliasName": mine["alias"], "TargetKeyId": own}).code)
+        self.stranger.call("UpdateAlias", {
+            "AliasName": mine["alias"], "TargetKeyId": shared["arn"]})
+        self.assertEqual(mine["key"], self.kms.describe_key(
+            KeyId=mine["alias"])["KeyMetadata"]["KeyId"])
 
 
 def add_tests():
