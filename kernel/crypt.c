@@ -274,10 +274,13 @@ static void set_callback(struct envelope_crypt *crypt, bool backlog)
 int envelope_crypt_run(struct envelope_crypt *crypt, bool backlog)
 {
 	struct skcipher_request *req = request_of(crypt);
+	unsigned int left = crypt->src.bi_size;
+
+	left -= min_t(unsigned int, left, ENVELOPE_SECTION_MAX_BYTES);
 
 	skcipher_request_set_tfm(req, crypt->cipher->tfm);
 	set_callback(crypt, backlog);
 	crypt->sg_src[0] = (struct scatterlist){};
 	crypt->sg_dst = (struct scatterlist){};
-	return run_blocks(crypt, req, 0);
+	return run_blocks(crypt, req, left);
 }

@@ -36,6 +36,12 @@
  */
 #define ENVELOPE_SOFTIRQ_MAX_BYTES	16384
 
+/*
+ * Decrypted at most in one section: locking waits for its end, and others
+ * wait for the CPU.
+ */
+#define ENVELOPE_SECTION_MAX_BYTES	(1024 * 1024)
+
 /* pieces a block may be scattered over: 512-byte memory alignment, unaligned */
 #define ENVELOPE_SG_MAX			9
 
@@ -312,7 +318,7 @@ void envelope_cipher_scrub(struct envelope_cipher *cipher);
  * Encrypts or decrypts what is left of the run. 0: all done. -EINPROGRESS:
  * crypt->done() will be called, and may have been already: crypt is out of
  * bounds. -ENOSPC, also to crypt->done(): the cipher's queue is full, or what
- * is left is too much for a softirq; call again with backlog from process
+ * is left is too much for one go; call again with backlog from process
  * context. Else an error. backlog: let the cipher queue us when full;
  * process context only.
  */

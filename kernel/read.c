@@ -129,7 +129,8 @@ static void read_hook(struct envelope_io *io)
 	bio->bi_private = io;
 	bio_set_dev(bio, target->dev->bdev);
 	bio->bi_iter.bi_sector = target->start_sectors + io->offset_sectors;
-	bio->bi_opf &= ~REQ_POLLED;
+	/* dm's mark of what is polled, too: below it means something else */
+	bio->bi_opf &= ~(REQ_POLLED | REQ_DRV);
 }
 
 void envelope_read_submit(struct envelope_io *io)

@@ -12,6 +12,7 @@
 #include <linux/module.h>
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "compat.h"
@@ -244,6 +245,10 @@ static int envelope_map(struct dm_target *ti, struct bio *bio)
 		this_cpu_inc(target->stats->errors);
 		return DM_MAPIO_KILL;
 	}
+	/* sent again by a worker of dm: nobody is there to take an EAGAIN */
+	if (unlikely((bio->bi_opf & REQ_NOWAIT) &&
+		     (current->flags & PF_WQ_WORKER)))
+		bio->bi_opf &= ~REQ_NOWAIT;
 	/* EAGAIN can only be said here, before anything is submitted */
 	if ((bio->bi_opf & REQ_NOWAIT) && !bdev_nowait(bdev))
 		return envelope_wouldblock(bio);

@@ -37,7 +37,7 @@ static int bounce_fill(struct envelope_io *io, gfp_t gfp)
 
 	bounce = bio_alloc_bioset(target->dev->bdev,
 				  DIV_ROUND_UP(bytes, PAGE_SIZE),
-				  bio->bi_opf & ~REQ_POLLED, gfp,
+				  bio->bi_opf & ~(REQ_POLLED | REQ_DRV), gfp,
 				  &target->bios);
 	if (!bounce)
 		return -ENOMEM;
