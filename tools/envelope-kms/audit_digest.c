@@ -145,7 +145,8 @@ static int put_records(FILE *from, const char *region, struct log_file *f)
 			put_record(f, line, (size_t)n);
 	}
 	free(line);
-	return ferror(from) ? -EIO : 0;
+	/* also for want of memory, which is no error of the stream */
+	return feof(from) ? 0 : -EIO;
 }
 
 static json_t *describe(const struct log_file *f, const char *object,
@@ -179,7 +180,7 @@ static int write_log(struct audit_digest *d, FILE *from, const char *region,
 		if (rc == 0 && rename(fresh, path) < 0)
 			rc = -errno;
 		if (rc == 0)
-			*ret = describe(&f, object, hash);
+			rc = (*ret = describe(&f, object, hash)) ? 0 : -ENOMEM;
 		if (rc == 0)
 			*strrchr(path, '/') = '\0';
 		if (rc == 0)
@@ -303,10 +304,14 @@ static int add_regions_of(struct audit_digest *d, const char *name,
 	size_t room = 0;
 	int rc = from ? 0 : -errno;
 
-	while (from && getline(&line, &room, from) > 0)
+	while (rc == 0 && getline(&line, &room, from) > 0)
 		if (find_member(line, "\"awsRegion\":\"", region,
-				sizeof(region)))
-			region_append(regions, region);
+				sizeof(region))) {
+			rc = region_append(regions, region);
+			rc = rc == -EEXIST ? 0 : rc;
+		}
+	if (rc == 0 && !feof(from))
+		rc = -EIO;
 	free(line);
 	if (from)
 		fclose(from);

@@ -182,9 +182,13 @@ static int write_durably(struct audit_log *log, const char *data, size_t bytes)
 	if (rc == 0 && fdatasync(log->fd) < 0)
 		rc = -errno;
 	if (rc < 0 && S_ISREG(st.st_mode) &&
-	    ftruncate(log->fd, st.st_size) < 0)
+	    ftruncate(log->fd, st.st_size) < 0) {
 		log_error("%s: cannot take back a torn record: %s", log->path,
 			  strerror(errno));
+		/* Opening it again mends it, or refuses all calls. */
+		close(log->fd);
+		log->fd = -1;
+	}
 	return rc;
 }
 

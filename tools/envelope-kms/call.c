@@ -54,13 +54,17 @@ void call_alias_arn(const struct call *c, const char *name,
 
 int call_touches(struct call *c, const char *arn)
 {
+	const char *owner = arn; /* arn:aws:kms:region:account:... */
 	json_t *entry;
+	int colons;
 
+	for (colons = 0; *owner && colons < 4; owner++)
+		colons += *owner == ':';
 	if (!c->resources)
 		c->resources = json_array();
-	entry = json_pack("{s:s, s:s, s:s}", "accountId",
-			  c->server->account, "type", "AWS::KMS::Key", "ARN",
-			  arn);
+	entry = json_pack("{s:s#, s:s, s:s}", "accountId", owner,
+			  (int)strcspn(owner, ":"), "type", "AWS::KMS::Key",
+			  "ARN", arn);
 	if (!c->resources || !entry ||
 	    json_array_append_new(c->resources, entry) < 0)
 		return -ENOMEM;

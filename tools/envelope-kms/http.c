@@ -374,8 +374,11 @@ int http_start(struct server *s, int fd, const struct secret *certificate,
 {
 	struct http *h = calloc(1, sizeof(*h));
 
-	if (!h)
+	/* libmicrohttpd closes the socket also when it fails. */
+	if (!h) {
+		close(fd);
 		return -ENOMEM;
+	}
 	h->server = s;
 	harden_tls();
 	h->daemon = MHD_start_daemon(

@@ -59,12 +59,19 @@ static int survey_row(const struct material_row *row, void *arg)
 	return 0;
 }
 
+/* What waits for its rotation nobody needs yet. */
+static int count_needed(const struct material_row *row, void *arg)
+{
+	*(int64_t *)arg += strcmp(row->state, MATERIAL_PENDING) != 0;
+	return 0;
+}
+
 static int survey_key(struct store *s, const struct key_row *key,
 		      struct survey *v)
 {
 	struct related all = { .key = NULL };
 	struct key_row *primary;
-	int64_t own, first;
+	int64_t own = 0, first = 0;
 	int rc;
 
 	memset(v, 0, sizeof(*v));
@@ -76,9 +83,11 @@ static int survey_key(struct store *s, const struct key_row *key,
 	rc = related_get(s, key, &all);
 	primary = rc == 0 ? related_in(&all, key->primary_region) : NULL;
 	if (primary)
-		rc = store_material_count(s, primary, "", &first);
+		rc = store_material_list(s, primary, false, -1, -1,
+					 count_needed, &first);
 	if (rc == 0 && primary)
-		rc = store_material_count(s, key, "", &own);
+		rc = store_material_list(s, key, false, -1, -1,
+					 count_needed, &own);
 	if (rc == 0 && primary && own < first)
 		v->missing = true;
 	related_free(&all);

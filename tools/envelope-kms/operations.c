@@ -250,13 +250,20 @@ static void handle(struct call *c)
 void operation_run(struct call *c)
 {
 	struct store *store = c->server->store;
-	bool writes = c->operation && c->operation->writes;
+	/* Nobody who is refused anyway holds up the others. */
+	bool writes = c->operation && c->operation->writes &&
+		      c->operation->handle && c->params && !c->throttled;
 
 	if (writes && store_begin(store) < 0) {
 		withdraw(c);
 		writes = false;
 	} else {
 		handle(c);
+	}
+	/* What is refused waits for the disk together with others. */
+	if (writes && c->error != ERR_NONE) {
+		store_rollback(store);
+		writes = false;
 	}
 	/*
 	 * Record first, commit second: a change that is not in the trail must

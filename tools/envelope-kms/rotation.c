@@ -69,6 +69,10 @@ static int rotate_in(struct server *s, struct key_row *key,
 	strcpy(row.state, MATERIAL_CURRENT);
 	strcpy(row.rotation_type, type);
 	row.rotated_ms = server_now_ms();
+	/* Imported material may be the first of the key to expire. */
+	if (row.expires_ms &&
+	    (!key->expires_ms || row.expires_ms < key->expires_ms))
+		key->expires_ms = row.expires_ms;
 	rc = make_current(s, key, &row);
 	return rc < 0 ? rc :
 	       audit_service_event(s->audit, here ? "RotateKey" :
@@ -257,7 +261,8 @@ static int check_limits(struct call *c, const struct key_row *key)
 
 static int take_pending(const struct material_row *row, void *arg)
 {
-	if (row->present && strcmp(row->state, MATERIAL_PENDING) == 0)
+	if (row->present && strcmp(row->state, MATERIAL_PENDING) == 0 &&
+	    (!row->expires_ms || row->expires_ms > server_now_ms()))
 		strcpy(arg, row->material_id);
 	return 0;
 }

@@ -319,13 +319,10 @@ static void check_locked_memory(void)
 static int listen_http(struct serve *s)
 {
 	int fd = fcntl(s->listen_fd, F_DUPFD_CLOEXEC, 0);
-	int rc = fd < 0 ? -errno :
-		 http_start(&s->server, fd, s->certificate, s->tls_key,
-			    &s->http);
 
-	if (rc < 0 && fd >= 0)
-		close(fd);
-	return rc;
+	return fd < 0 ? -errno :
+	       http_start(&s->server, fd, s->certificate, s->tls_key,
+			  &s->http);
 }
 
 /*
