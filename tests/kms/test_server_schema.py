@@ -75,6 +75,36 @@ class Schema(unittest.TestCase):
         wait_for(lambda: not self.server.sql("SELECT * FROM material"),
                  "the material to go")
 
+    def test_copy_that_stays_keeps_the_material(self):
+        """kms-nothing-is-deleted-while-a-copy-of-it-stays"""
+        self.server.start_test_clock()
+        self.copy.unlink()
+        self.copy.mkdir()
+        kms = self.server.client()
+        kms.schedule_key_deletion(
+            KeyId=kms.describe_key(KeyId="alias/envelope")[
+                "KeyMetadata"]["KeyId"], PendingWindowInDays=7)
+        self.server.advance(8 * 86400)
+        wait_for(lambda: f"{self.copy}: Is a directory; nothing is deleted as long as this has it, remove it\n"
+                 in self.server.stderr(), "the refusal")
+        self.assertTrue(self.server.sql(
+            "SELECT * FROM material WHERE length(sealed) > 0"))
+        self.copy.rmdir()
+        wait_for(lambda: not self.server.sql("SELECT * FROM material"),
+                 "the material to go")
+
+    def test_only_the_server_brings_it_up_to_date(self):
+        """kms-database-is-brought-up-to-date-by-its-server-alone"""
+        for command in (("identity", "list-users", self.server.dir),
+                        ("policy-lint", "--key", "eu-central-1/x",
+                         self.server.dir)):
+            done = run(*command)
+            self.assertRegex(
+                done.stderr,
+                f"^envelope-kms: {self.server.dir}/kms.db: database version 1, this program needs [0-9]+; start this version's server, which brings it up to date\n$")
+            self.assertEqual((1, 1), (done.returncode, version(self.server)))
+            self.assertFalse(self.copy.exists())
+
 
 class Clock(unittest.TestCase):
     def test_clock_moves_for_what_is_kept(self):

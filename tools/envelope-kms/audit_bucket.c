@@ -57,17 +57,9 @@ char *audit_object_path(const char *bucket, const char *object)
 
 static int make_folder(const char *path)
 {
-	char *parent;
-	int rc = 0;
-
 	if (mkdir(path, 0700) < 0)
 		return errno == EEXIST ? 0 : -errno;
-	parent = strndup(path, (size_t)(strrchr(path, '/') - path));
-	if (!parent)
-		return -ENOMEM;
-	rc = dir_sync(parent);
-	free(parent);
-	return rc;
+	return parent_sync(path);
 }
 
 int audit_make_folders(const char *bucket, const char *object)

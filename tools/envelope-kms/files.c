@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +122,15 @@ int dir_sync(const char *dir)
 			  strerror(-rc));
 	if (fd >= 0)
 		close(fd);
+	return rc;
+}
+
+int parent_sync(const char *path)
+{
+	char *copy = strdup(path);
+	int rc = copy ? dir_sync(dirname(copy)) : -ENOMEM;
+
+	free(copy);
 	return rc;
 }
 

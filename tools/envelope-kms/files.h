@@ -44,6 +44,8 @@ char *file_path(const char *dir, const char *name);
 
 /* Makes the entries of @dir durable. -errno with a message printed. */
 int dir_sync(const char *dir);
+/* The same of the directory that @path is in. */
+int parent_sync(const char *path);
 
 /* Removes @dir with all its files, as far as that goes. */
 void dir_remove(const char *dir);

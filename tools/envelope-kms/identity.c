@@ -185,7 +185,7 @@ static int open_run(struct identity_run *r)
 {
 	char *path = file_path(r->options->dir, FILE_DATABASE), *own = NULL;
 	const char *account = r->options->account;
-	int rc = path ? store_open(path, &r->store) : -ENOMEM;
+	int rc = path ? store_open(path, false, &r->store) : -ENOMEM;
 
 	free(path);
 	if (rc == 0 && !account) {

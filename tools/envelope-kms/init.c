@@ -324,7 +324,6 @@ static int fill(struct init *in)
 /* The one step by which the directory comes into being. */
 static int publish(struct init *in)
 {
-	char *copy;
 	int rc;
 
 	if (rename(in->work, in->dir) < 0) {
@@ -335,10 +334,7 @@ static int publish(struct init *in)
 	}
 	free(in->work);
 	in->work = NULL;
-	copy = strdup(in->dir);
-	rc = copy ? dir_sync(dirname(copy)) : -ENOMEM;
-	free(copy);
-	return rc;
+	return parent_sync(in->dir);
 }
 
 int cmd_init(const struct init_options *o)

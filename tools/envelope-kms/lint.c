@@ -102,7 +102,7 @@ static int lint_key(const char *dir, const char *name)
 	struct key_row key = { .policy = NULL };
 	struct store *store = NULL;
 	char region[REGION_BYTES];
-	int rc = path ? store_open(path, &store) : -ENOMEM;
+	int rc = path ? store_open(path, false, &store) : -ENOMEM;
 
 	snprintf(region, sizeof(region), "%.*s",
 		 slash ? (int)(slash - name) : 0, name);

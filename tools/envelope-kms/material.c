@@ -176,7 +176,8 @@ int material_erase(struct store *s, const struct key_row *key,
 {
 	int rc = store_shred_note(s, key, material_id);
 
-	store_forget_copies(s);
+	if (rc == 0)
+		rc = store_forget_copies(s);
 	if (rc < 0)
 		return rc;
 	return forget ? store_material_delete(s, key, material_id) :

@@ -191,7 +191,7 @@ static int set_clock(struct serve *s)
 static int open_store(struct serve *s)
 {
 	char *path = file_path(s->dir, FILE_DATABASE);
-	int rc = path ? store_open(path, &s->server.store) : -ENOMEM;
+	int rc = path ? store_open(path, true, &s->server.store) : -ENOMEM;
 
 	free(path);
 	if (rc == 0)

@@ -3,7 +3,6 @@
 #include "store.h"
 
 #include <errno.h>
-#include <libgen.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -51,15 +50,11 @@ static int check_subkeys(struct store *s, const char *path)
 
 static int make_subkeys(struct store *s, const char *path)
 {
-	char *copy = strdup(path);
-	int rc = copy ? store_execute(store_subkeys(s), subkey_schema) : -ENOMEM;
+	int rc = store_execute(store_subkeys(s), subkey_schema);
 
 	if (rc == 0)
-		rc = dir_sync(dirname(copy));
-	if (rc == 0)
-		rc = store_set(s, "subkeys", "1");
-	free(copy);
-	return rc;
+		rc = parent_sync(path);
+	return rc == 0 ? store_set(s, "subkeys", "1") : rc;
 }
 
 static int open_subkeys(struct store *s)
@@ -97,14 +92,14 @@ int store_create(const char *path, struct store **ret)
 	return 0;
 }
 
-int store_open(const char *path, struct store **ret)
+int store_open(const char *path, bool update, struct store **ret)
 {
 	struct store *s = NULL;
 	int rc = store_connect(path, 0, &s);
 
 	if (rc < 0)
 		return rc;
-	rc = store_schema_update(s, path);
+	rc = store_schema_check(s, path, update);
 	if (rc == 0)
 		rc = open_subkeys(s);
 	if (rc < 0) {
@@ -115,9 +110,9 @@ int store_open(const char *path, struct store **ret)
 	return 0;
 }
 
-void store_forget_copies(struct store *s)
+int store_forget_copies(struct store *s)
 {
-	store_schema_forget_copies(store_path(s));
+	return store_schema_forget_copies(store_path(s));
 }
 
 int store_begin(struct store *s)

@@ -26,11 +26,12 @@
 struct store;
 
 /*
- * store_create(): the file must not exist. store_open(): it must, and is
- * brought to this program's version of the tables.
+ * store_create(): the file must not exist. store_open(): it must. @update
+ * brings it to this program's version of the tables, which only who holds the
+ * lock of the directory may; without, an older one is -EIO with a message.
  */
 int store_create(const char *path, struct store **ret);
-int store_open(const char *path, struct store **ret);
+int store_open(const char *path, bool update, struct store **ret);
 /* NULL is accepted. */
 void store_close(struct store *s);
 
@@ -116,9 +117,11 @@ int store_key_due(struct store *s, int64_t now_ms, struct key_row *ret);
 
 /*
  * Removes the copies that were made before updates of the tables. Call it
- * where key material is deleted: they still have it.
+ * where key material is deleted, inside the transaction, which must fail if
+ * this does: they still have it. Other errors than -ENOMEM are an errno and
+ * have been logged.
  */
-void store_forget_copies(struct store *s);
+int store_forget_copies(struct store *s);
 
 /* Removes the key, all its material and all its aliases. */
 int store_key_purge(struct store *s, const struct key_row *key);

@@ -174,7 +174,8 @@ int store_key_purge(struct store *s, const struct key_row *key)
 	size_t i;
 	int rc = store_shred_note(s, key, "");
 
-	store_forget_copies(s);
+	if (rc == 0)
+		rc = store_forget_copies(s);
 	for (i = 0; rc == 0 && i < sizeof(sql) / sizeof(sql[0]); i++)
 		rc = store_run(s, sql[i], "tt", key->region, key->key_id);
 	return rc;

@@ -4,6 +4,7 @@
 #define KMS_STORE_PRIVATE_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -75,13 +76,14 @@ int store_execute(struct store *s, const char *sql);
 int store_schema_create(struct store *s);
 
 /*
- * Brings the database at @path to the version of this program, in one
- * transaction, after a copy of it to PATH.vN, N its version. -ENOENT: no
- * version in it; -EIO: a newer one, a message is printed.
+ * Is the database at @path of the version of this program? With @update, it
+ * is brought there in one transaction, after a copy of it to PATH.vN, N its
+ * version. -ENOENT: no version in it; -EIO: a newer one, or an older one
+ * without @update, a message is printed.
  */
-int store_schema_update(struct store *s, const char *path);
+int store_schema_check(struct store *s, const char *path, bool update);
 
-/* Removes those copies: they hold what has been deleted since. */
-void store_schema_forget_copies(const char *path);
+/* As store_forget_copies(). */
+int store_schema_forget_copies(const char *path);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "log.h"
 #include "store_private.h"
 
@@ -156,18 +157,30 @@ static char *copy_path(const char *path, int version)
 	return asprintf(&copy, "%s.v%d", path, version) < 0 ? NULL : copy;
 }
 
-void store_schema_forget_copies(const char *path)
+static int forget_copy(const char *path, int version)
 {
-	int version;
+	char *copy = copy_path(path, version);
+	int rc = copy ? 0 : -ENOMEM;
 
-	for (version = 1; version < VERSION; version++) {
-		char *copy = copy_path(path, version);
-
-		if (copy && unlink(copy) == 0)
-			log_info("%s: removed, as it held what is deleted now",
-				 copy);
-		free(copy);
+	if (copy && unlink(copy) == 0) {
+		log_info("%s: removed, as it held what is deleted now", copy);
+	} else if (copy && errno != ENOENT) {
+		rc = -errno;
+		log_error("%s: %s; nothing is deleted as long as this has it, remove it",
+			  copy, strerror(-rc));
 	}
+	free(copy);
+	return rc;
+}
+
+int store_schema_forget_copies(const char *path)
+{
+	int version, rc = 0;
+
+	for (version = 1; rc == 0 && version < VERSION; version++)
+		rc = forget_copy(path, version);
+	/* Even if none was there: an attempt that failed may have removed it. */
+	return rc < 0 ? rc : parent_sync(path);
 }
 
 static int sync_file(const char *path)
@@ -192,6 +205,8 @@ static int make_copy(struct store *s, const char *path, int version)
 	rc = store_run(s, "VACUUM INTO ?", "t", copy);
 	if (rc == 0)
 		rc = sync_file(copy);
+	if (rc == 0)
+		rc = parent_sync(copy);
 	if (rc == 0)
 		log_info("%s: bringing version %d to %d; as it was: %s", path,
 			 version, VERSION, copy);
@@ -228,7 +243,19 @@ int store_schema_create(struct store *s)
 	return run_transaction(s, 0);
 }
 
-int store_schema_update(struct store *s, const char *path)
+static int update_from(struct store *s, const char *path, int version)
+{
+	int rc = make_copy(s, path, version);
+
+	if (rc == 0)
+		rc = run_transaction(s, version);
+	if (rc < 0)
+		log_error("%s: cannot bring version %d to %d; it is unchanged",
+			  path, version, VERSION);
+	return rc;
+}
+
+int store_schema_check(struct store *s, const char *path, bool update)
 {
 	char *text = NULL;
 	int version, rc = store_get(s, "schema", &text);
@@ -240,15 +267,12 @@ int store_schema_update(struct store *s, const char *path)
 		log_error("%s: database version %s, this program knows %d; use the envelope-kms that wrote it, or a newer one",
 			  path, text, VERSION);
 		rc = -EIO;
+	} else if (version < VERSION && !update) {
+		log_error("%s: database version %s, this program needs %d; start this version's server, which brings it up to date",
+			  path, text, VERSION);
+		rc = -EIO;
 	}
 	free(text);
-	if (rc < 0 || version == VERSION)
-		return rc;
-	rc = make_copy(s, path, version);
-	if (rc == 0)
-		rc = run_transaction(s, version);
-	if (rc < 0)
-		log_error("%s: cannot bring version %d to %d; it is unchanged",
-			  path, version, VERSION);
-	return rc;
+	return rc < 0 || version == VERSION ? rc :
+	       update_from(s, path, version);
 }
