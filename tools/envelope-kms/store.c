@@ -220,6 +220,81 @@ int store_run(struct store *s, const char *sql, const char *types, ...)
 	return rc;
 }
 
+static int each_args(struct store *s, store_read_fn *read, void *arg,
+		     const char *sql, const char *types, va_list args)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc;
+
+	store_lock(s);
+	rc = query_args(s, &stmt, sql, types, args);
+	while (rc == 0 && (rc = store_step(s, stmt)) > 0)
+		rc = read(stmt, arg);
+	store_finish(stmt);
+	store_unlock(s);
+	return rc;
+}
+
+int store_each(struct store *s, store_read_fn *read, void *arg,
+	       const char *sql, const char *types, ...)
+{
+	va_list args;
+	int rc;
+
+	va_start(args, types);
+	rc = each_args(s, read, arg, sql, types, args);
+	va_end(args);
+	return rc;
+}
+
+struct first {
+	store_read_fn *read; /* NULL: the row need only be there */
+	void *ret;
+};
+
+static int read_first(sqlite3_stmt *stmt, void *arg)
+{
+	const struct first *first = arg;
+	int rc = first->read ? first->read(stmt, first->ret) : 0;
+
+	return rc < 0 ? rc : 1;
+}
+
+int store_first(struct store *s, store_read_fn *read, void *ret,
+		const char *sql, const char *types, ...)
+{
+	struct first first = { read, ret };
+	va_list args;
+	int rc;
+
+	va_start(args, types);
+	rc = each_args(s, read_first, &first, sql, types, args);
+	va_end(args);
+	return rc < 0 ? rc : rc > 0 ? 0 : -ENOENT;
+}
+
+static int read_number(sqlite3_stmt *stmt, void *ret)
+{
+	*(int64_t *)ret = sqlite3_column_int64(stmt, 0);
+	return 1;
+}
+
+int store_number(struct store *s, int64_t *ret, const char *sql,
+		 const char *types, ...)
+{
+	int64_t number = 0;
+	va_list args;
+	int rc;
+
+	va_start(args, types);
+	rc = each_args(s, read_number, &number, sql, types, args);
+	va_end(args);
+	if (rc < 0)
+		return rc;
+	*ret = number;
+	return 0;
+}
+
 void store_text(sqlite3_stmt *stmt, int i, char *ret, size_t bytes)
 {
 	const char *text = (const char *)sqlite3_column_text(stmt, i);
@@ -254,24 +329,30 @@ int store_set_blob(struct store *s, const char *name, const uint8_t *data,
 			 "tb", name, data, bytes);
 }
 
+struct blob {
+	uint8_t *data; /* malloc(3)ed */
+	size_t bytes;
+};
+
+static int read_blob(sqlite3_stmt *stmt, void *arg)
+{
+	struct blob *blob = arg;
+
+	return store_bytes(stmt, 0, &blob->data, &blob->bytes);
+}
+
 int store_get_blob(struct store *s, const char *name, uint8_t **ret,
 		   size_t *bytes_ret)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc;
+	struct blob blob = { NULL, 0 };
+	int rc = store_first(s, read_blob, &blob, "SELECT value FROM setting"
+			     " WHERE name = ?", "t", name);
 
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT value FROM setting WHERE name = ?",
-			 "t", name);
-	if (rc == 0)
-		rc = store_step(s, stmt);
-	if (rc == 0)
-		rc = -ENOENT;
-	if (rc > 0)
-		rc = store_bytes(stmt, 0, ret, bytes_ret);
-	store_finish(stmt);
-	store_unlock(s);
-	return rc;
+	if (rc < 0)
+		return rc;
+	*ret = blob.data;
+	*bytes_ret = blob.bytes;
+	return 0;
 }
 
 int store_set(struct store *s, const char *name, const char *value)

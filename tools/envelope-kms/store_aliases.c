@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Rows of aliases. */
-#include <errno.h>
-
 #include "store.h"
 #include "store_private.h"
 
@@ -13,36 +11,24 @@ int store_alias_add(struct store *s, const char *account, const char *region,
 			 alias->key_id, alias->created_ms, alias->updated_ms);
 }
 
-static void read_alias(sqlite3_stmt *stmt, struct alias_row *ret)
+static int read_alias(sqlite3_stmt *stmt, void *arg)
 {
+	struct alias_row *ret = arg;
+
 	store_text(stmt, 0, ret->name, sizeof(ret->name));
 	store_text(stmt, 1, ret->key_id, sizeof(ret->key_id));
 	ret->created_ms = sqlite3_column_int64(stmt, 2);
 	ret->updated_ms = sqlite3_column_int64(stmt, 3);
+	return 0;
 }
 
 int store_alias_get(struct store *s, const char *account, const char *region,
 		    const char *name, struct alias_row *ret)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc;
-
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT name, key_id, created_ms,"
-			 " updated_ms FROM alias"
-			 " WHERE account = ? AND region = ? AND name = ?",
-			 "ttt", account, region, name);
-	if (rc == 0)
-		rc = store_step(s, stmt);
-	if (rc == 0)
-		rc = -ENOENT;
-	if (rc > 0) {
-		read_alias(stmt, ret);
-		rc = 0;
-	}
-	store_finish(stmt);
-	store_unlock(s);
-	return rc;
+	return store_first(s, read_alias, ret, "SELECT name, key_id,"
+			   " created_ms, updated_ms FROM alias"
+			   " WHERE account = ? AND region = ? AND name = ?",
+			   "ttt", account, region, name);
 }
 
 int store_alias_set_key(struct store *s, const char *account,
@@ -65,45 +51,36 @@ int store_alias_delete(struct store *s, const char *account,
 int store_alias_count(struct store *s, const char *account,
 		      const char *region, const char *key_id, int64_t *ret)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc;
+	return store_number(s, ret, "SELECT count(*) FROM alias"
+			    " WHERE account = ? AND region = ?"
+			    " AND key_id = ?", "ttt", account, region, key_id);
+}
 
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT count(*) FROM alias"
-			 " WHERE account = ? AND region = ? AND key_id = ?",
-			 "ttt", account, region, key_id);
-	if (rc == 0)
-		rc = store_step(s, stmt);
-	if (rc > 0) {
-		*ret = sqlite3_column_int64(stmt, 0);
-		rc = 0;
-	}
-	store_finish(stmt);
-	store_unlock(s);
-	return rc;
+struct walk {
+	store_alias_fn *fn;
+	void *arg;
+};
+
+static int hand_over(sqlite3_stmt *stmt, void *arg)
+{
+	const struct walk *walk = arg;
+	struct alias_row alias;
+
+	read_alias(stmt, &alias);
+	return walk->fn(&alias, walk->arg);
 }
 
 int store_alias_list(struct store *s, const char *account, const char *region,
 		     const char *key_id, const char *after, int limit,
 		     store_alias_fn *fn, void *arg)
 {
-	sqlite3_stmt *stmt = NULL;
-	struct alias_row alias;
-	int rc;
+	struct walk walk = { fn, arg };
 
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT name, key_id, created_ms,"
-			 " updated_ms FROM alias"
-			 " WHERE account = ? AND region = ? AND name > ?"
-			 " AND (? = '' OR key_id = ?) ORDER BY name LIMIT ?",
-			 "ttttti", account, region, after,
-			 key_id ? key_id : "", key_id ? key_id : "",
-			 (int64_t)limit);
-	while (rc == 0 && (rc = store_step(s, stmt)) > 0) {
-		read_alias(stmt, &alias);
-		rc = fn(&alias, arg);
-	}
-	store_finish(stmt);
-	store_unlock(s);
-	return rc;
+	return store_each(s, hand_over, &walk, "SELECT name, key_id,"
+			  " created_ms, updated_ms FROM alias"
+			  " WHERE account = ? AND region = ? AND name > ?"
+			  " AND (? = '' OR key_id = ?) ORDER BY name LIMIT ?",
+			  "ttttti", account, region, after,
+			  key_id ? key_id : "", key_id ? key_id : "",
+			  (int64_t)limit);
 }

@@ -18,7 +18,7 @@ void grant_row_free(struct grant_row *g)
 	g->pairs = NULL;
 }
 
-static int read_grant(sqlite3_stmt *stmt, struct grant_row *ret)
+static int read_grant(sqlite3_stmt *stmt, void *ret)
 {
 	struct grant_row g = { .pairs = NULL };
 	const char *pairs = (const char *)sqlite3_column_text(stmt, 12);
@@ -40,7 +40,7 @@ static int read_grant(sqlite3_stmt *stmt, struct grant_row *ret)
 	store_text(stmt, 14, g.retiring_uid, sizeof(g.retiring_uid));
 	if (!g.pairs)
 		return -ENOMEM;
-	*ret = g;
+	*(struct grant_row *)ret = g;
 	return 0;
 }
 
@@ -58,53 +58,31 @@ int store_grant_add(struct store *s, const struct grant_row *g)
 int store_grant_get(struct store *s, const char *region, const char *key_id,
 		    const char *grant_id, struct grant_row *ret)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc;
+	return store_first(s, read_grant, ret, "SELECT " COLUMNS
+			   " FROM kms_grant WHERE region = ? AND key_id = ?"
+			   " AND grant_id = ?", "ttt", region, key_id,
+			   grant_id);
+}
 
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT " COLUMNS " FROM kms_grant"
-			 " WHERE region = ? AND key_id = ? AND grant_id = ?",
-			 "ttt", region, key_id, grant_id);
-	if (rc == 0)
-		rc = store_step(s, stmt);
-	if (rc == 0)
-		rc = -ENOENT;
-	if (rc > 0)
-		rc = read_grant(stmt, ret);
-	store_finish(stmt);
-	store_unlock(s);
-	return rc;
+static int read_grant_id(sqlite3_stmt *stmt, void *ret)
+{
+	store_text(stmt, 0, ret, GRANT_ID_BYTES);
+	return 0;
 }
 
 int store_grant_same(struct store *s, const struct grant_row *g,
 		     char ret[static GRANT_ID_BYTES])
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc;
-
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT grant_id FROM kms_grant"
-			 " INDEXED BY kms_grant_use WHERE region = ? AND"
-			 " key_id = ? AND grantee = ? AND anchor = ? AND"
-			 " grantee_uid = ? AND name = ? AND retiring = ? AND"
-			 " retiring_uid = ? AND issuer = ? AND operations = ?"
-			 " AND constraint_kind = ? AND pairs = ?",
-			 "tttttttttiit",
-			 g->region, g->key_id, g->grantee, g->anchor,
-			 g->grantee_uid, g->name, g->retiring,
-			 g->retiring_uid, g->issuer, g->operations,
-			 (int64_t)g->constraint, g->pairs);
-	if (rc == 0)
-		rc = store_step(s, stmt);
-	if (rc == 0)
-		rc = -ENOENT;
-	if (rc > 0) {
-		store_text(stmt, 0, ret, GRANT_ID_BYTES);
-		rc = 0;
-	}
-	store_finish(stmt);
-	store_unlock(s);
-	return rc;
+	return store_first(s, read_grant_id, ret, "SELECT grant_id FROM"
+			   " kms_grant INDEXED BY kms_grant_use WHERE"
+			   " region = ? AND key_id = ? AND grantee = ? AND"
+			   " anchor = ? AND grantee_uid = ? AND name = ? AND"
+			   " retiring = ? AND retiring_uid = ? AND issuer = ?"
+			   " AND operations = ? AND constraint_kind = ? AND"
+			   " pairs = ?", "tttttttttiit", g->region, g->key_id,
+			   g->grantee, g->anchor, g->grantee_uid, g->name,
+			   g->retiring, g->retiring_uid, g->issuer,
+			   g->operations, (int64_t)g->constraint, g->pairs);
 }
 
 int store_grant_delete(struct store *s, const struct grant_row *g)
@@ -117,38 +95,25 @@ int store_grant_delete(struct store *s, const struct grant_row *g)
 int store_grant_count(struct store *s, const struct key_row *key,
 		      int64_t *ret)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc;
-
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT grants FROM kms_grant_count"
-			 " WHERE region = ? AND key_id = ?", "tt",
-			 key->region, key->key_id);
-	if (rc == 0)
-		rc = store_step(s, stmt);
-	if (rc >= 0) {
-		*ret = rc ? sqlite3_column_int64(stmt, 0) : 0;
-		rc = 0;
-	}
-	store_finish(stmt);
-	store_unlock(s);
-	return rc;
+	return store_number(s, ret, "SELECT grants FROM kms_grant_count"
+			    " WHERE region = ? AND key_id = ?", "tt",
+			    key->region, key->key_id);
 }
 
-/* Hands each row of a prepared query of COLUMNS to @fn; ends the query. */
-static int walk(struct store *s, sqlite3_stmt *stmt, int rc,
-		store_grant_fn *fn, void *arg)
-{
-	struct grant_row g;
+struct walk {
+	store_grant_fn *fn;
+	void *arg;
+};
 
-	while (rc == 0 && (rc = store_step(s, stmt)) > 0) {
-		rc = read_grant(stmt, &g);
-		if (rc < 0)
-			break;
-		rc = fn(&g, arg);
-		grant_row_free(&g);
-	}
-	store_finish(stmt);
+static int hand_over(sqlite3_stmt *stmt, void *arg)
+{
+	const struct walk *walk = arg;
+	struct grant_row g = { .pairs = NULL };
+	int rc = read_grant(stmt, &g);
+
+	if (rc == 0)
+		rc = walk->fn(&g, walk->arg);
+	grant_row_free(&g);
 	return rc;
 }
 
@@ -156,71 +121,49 @@ int store_grant_find(struct store *s, const struct key_row *key,
 		     const char *grantees, const char *anchors,
 		     store_grant_fn *fn, void *arg)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc;
+	static const char any[] = "SELECT " COLUMNS
+		" FROM kms_grant INDEXED BY kms_grant_use"
+		" WHERE region = ? AND key_id = ? AND grantee"
+		" IN (SELECT value FROM json_each(?))";
+	static const char anchored[] = "SELECT " COLUMNS
+		" FROM kms_grant INDEXED BY kms_grant_use"
+		" WHERE region = ? AND key_id = ? AND grantee"
+		" IN (SELECT value FROM json_each(?)) AND"
+		" anchor IN (SELECT value FROM json_each(?))";
+	struct walk walk = { fn, arg };
 
-	store_lock(s);
-	if (anchors)
-		rc = store_query(s, &stmt, "SELECT " COLUMNS
-				 " FROM kms_grant INDEXED BY kms_grant_use"
-				 " WHERE region = ? AND key_id = ? AND grantee"
-				 " IN (SELECT value FROM json_each(?)) AND"
-				 " anchor IN (SELECT value FROM json_each(?))",
-				 "tttt", key->region, key->key_id, grantees,
-				 anchors);
-	else
-		rc = store_query(s, &stmt, "SELECT " COLUMNS
-				 " FROM kms_grant INDEXED BY kms_grant_use"
-				 " WHERE region = ? AND key_id = ? AND grantee"
-				 " IN (SELECT value FROM json_each(?))", "ttt",
-				 key->region, key->key_id, grantees);
-	rc = walk(s, stmt, rc, fn, arg);
-	store_unlock(s);
-	return rc;
+	return store_each(s, hand_over, &walk, anchors ? anchored : any,
+			  anchors ? "tttt" : "ttt", key->region, key->key_id,
+			  grantees, anchors);
 }
 
 int store_grant_list(struct store *s, const struct key_row *key,
 		     const char *grantee, const char *after, int limit,
 		     store_grant_fn *fn, void *arg)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc;
+	static const char one[] = "SELECT " COLUMNS
+		" FROM kms_grant INDEXED BY kms_grant_grantee"
+		" WHERE region = ?1 AND key_id = ?2 AND grant_id > ?3"
+		" AND grantee = ?5 ORDER BY grant_id LIMIT ?4";
+	static const char all[] = "SELECT " COLUMNS
+		" FROM kms_grant WHERE region = ? AND key_id = ?"
+		" AND grant_id > ? ORDER BY grant_id LIMIT ?";
+	struct walk walk = { fn, arg };
 
-	store_lock(s);
-	if (grantee)
-		rc = store_query(s, &stmt, "SELECT " COLUMNS
-				 " FROM kms_grant INDEXED BY kms_grant_grantee"
-				 " WHERE region = ? AND key_id = ? AND"
-				 " grantee = ? AND grant_id > ?"
-				 " ORDER BY grant_id LIMIT ?", "tttti",
-				 key->region, key->key_id, grantee, after,
-				 (int64_t)limit);
-	else
-		rc = store_query(s, &stmt, "SELECT " COLUMNS
-				 " FROM kms_grant WHERE region = ? AND"
-				 " key_id = ? AND grant_id > ?"
-				 " ORDER BY grant_id LIMIT ?", "ttti",
-				 key->region, key->key_id, after,
-				 (int64_t)limit);
-	rc = walk(s, stmt, rc, fn, arg);
-	store_unlock(s);
-	return rc;
+	return store_each(s, hand_over, &walk, grantee ? one : all,
+			  grantee ? "tttit" : "ttti", key->region,
+			  key->key_id, after, (int64_t)limit, grantee);
 }
 
 int store_grant_retirable(struct store *s, const char *region,
 			  const char *retiring, const char *after, int limit,
 			  store_grant_fn *fn, void *arg)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc;
+	struct walk walk = { fn, arg };
 
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT " COLUMNS " FROM kms_grant"
-			 " INDEXED BY kms_grant_retiring WHERE region = ?"
-			 " AND retiring = ? AND grant_id > ?"
-			 " ORDER BY grant_id LIMIT ?", "ttti", region,
-			 retiring, after, (int64_t)limit);
-	rc = walk(s, stmt, rc, fn, arg);
-	store_unlock(s);
-	return rc;
+	return store_each(s, hand_over, &walk, "SELECT " COLUMNS
+			  " FROM kms_grant INDEXED BY kms_grant_retiring"
+			  " WHERE region = ? AND retiring = ?"
+			  " AND grant_id > ? ORDER BY grant_id LIMIT ?",
+			  "ttti", region, retiring, after, (int64_t)limit);
 }

@@ -15,7 +15,7 @@ void key_row_free(struct key_row *key)
 	key->policy = NULL;
 }
 
-int store_read_key(sqlite3_stmt *stmt, struct key_row *ret)
+int store_read_key(sqlite3_stmt *stmt, void *ret)
 {
 	struct key_row key = { .description = NULL };
 	const unsigned char *description = sqlite3_column_text(stmt, 9);
@@ -42,20 +42,8 @@ int store_read_key(sqlite3_stmt *stmt, struct key_row *ret)
 		key_row_free(&key);
 		return -ENOMEM;
 	}
-	*ret = key;
+	*(struct key_row *)ret = key;
 	return 0;
-}
-
-int store_first_key(struct store *s, sqlite3_stmt *stmt, struct key_row *ret)
-{
-	int rc = store_step(s, stmt);
-
-	if (rc == 0)
-		rc = -ENOENT;
-	if (rc > 0)
-		rc = store_read_key(stmt, ret);
-	store_finish(stmt);
-	return rc;
 }
 
 int store_key_add(struct store *s, const struct key_row *key)
@@ -74,17 +62,9 @@ int store_key_add(struct store *s, const struct key_row *key)
 int store_key_get(struct store *s, const char *region, const char *key_id,
 		  struct key_row *ret)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc;
-
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT " STORE_KEY_COLUMNS " FROM kms_key"
-			 " WHERE region = ? AND key_id = ?", "tt", region,
-			 key_id);
-	if (rc == 0)
-		rc = store_first_key(s, stmt, ret);
-	store_unlock(s);
-	return rc;
+	return store_first(s, store_read_key, ret, "SELECT " STORE_KEY_COLUMNS
+			   " FROM kms_key WHERE region = ? AND key_id = ?",
+			   "tt", region, key_id);
 }
 
 int store_key_set_state(struct store *s, const struct key_row *key)
@@ -105,60 +85,44 @@ int store_key_set_policy(struct store *s, const struct key_row *key)
 int store_key_count(struct store *s, const char *account, const char *region,
 		    int64_t *ret)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc;
+	return store_number(s, ret, "SELECT count(*) FROM kms_key"
+			    " WHERE account = ? AND region = ?", "tt", account,
+			    region);
+}
 
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT count(*) FROM kms_key"
-			 " WHERE account = ? AND region = ?", "tt", account,
-			 region);
-	if (rc == 0)
-		rc = store_step(s, stmt);
-	if (rc > 0) {
-		*ret = sqlite3_column_int64(stmt, 0);
-		rc = 0;
-	}
-	store_finish(stmt);
-	store_unlock(s);
-	return rc;
+struct walk {
+	struct key_row key; /* what all of them have in common */
+	store_key_fn *fn;
+	void *arg;
+};
+
+static int hand_over(sqlite3_stmt *stmt, void *arg)
+{
+	struct walk *walk = arg;
+
+	store_text(stmt, 0, walk->key.key_id, sizeof(walk->key.key_id));
+	return walk->fn(&walk->key, walk->arg);
 }
 
 int store_key_list(struct store *s, const char *account, const char *region,
 		   const char *after, int limit, store_key_fn *fn, void *arg)
 {
-	struct key_row key = { .description = NULL };
-	sqlite3_stmt *stmt = NULL;
-	int rc;
+	struct walk walk = { .fn = fn, .arg = arg };
 
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT key_id FROM kms_key"
-			 " WHERE account = ? AND region = ? AND key_id > ?"
-			 " ORDER BY key_id LIMIT ?", "ttti", account, region,
-			 after, (int64_t)limit);
-	strncat(key.account, account, sizeof(key.account) - 1);
-	strncat(key.region, region, sizeof(key.region) - 1);
-	while (rc == 0 && (rc = store_step(s, stmt)) > 0) {
-		store_text(stmt, 0, key.key_id, sizeof(key.key_id));
-		rc = fn(&key, arg);
-	}
-	store_finish(stmt);
-	store_unlock(s);
-	return rc;
+	strncat(walk.key.account, account, sizeof(walk.key.account) - 1);
+	strncat(walk.key.region, region, sizeof(walk.key.region) - 1);
+	return store_each(s, hand_over, &walk, "SELECT key_id FROM kms_key"
+			  " WHERE account = ? AND region = ? AND key_id > ?"
+			  " ORDER BY key_id LIMIT ?", "ttti", account, region,
+			  after, (int64_t)limit);
 }
 
 int store_key_due(struct store *s, int64_t now_ms, struct key_row *ret)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc;
-
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT " STORE_KEY_COLUMNS " FROM kms_key"
-			 " WHERE deletion_ms > 0 AND deletion_ms <= ?"
-			 " ORDER BY deletion_ms LIMIT 1", "i", now_ms);
-	if (rc == 0)
-		rc = store_first_key(s, stmt, ret);
-	store_unlock(s);
-	return rc;
+	return store_first(s, store_read_key, ret, "SELECT " STORE_KEY_COLUMNS
+			   " FROM kms_key WHERE deletion_ms > 0"
+			   " AND deletion_ms <= ? ORDER BY deletion_ms LIMIT 1",
+			   "i", now_ms);
 }
 
 int store_key_purge(struct store *s, const struct key_row *key)

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Rows of sealed key material. */
-#include <errno.h>
-
 #include "store.h"
 #include "store_private.h"
 
@@ -10,8 +8,10 @@
 	"length(sealed) > 0, subkeyed"
 #define PLACE " WHERE region = ? AND key_id = ? AND material_id = ?"
 
-static void read_row(sqlite3_stmt *stmt, struct material_row *ret)
+static int read_row(sqlite3_stmt *stmt, void *arg)
 {
+	struct material_row *ret = arg;
+
 	store_text(stmt, 0, ret->material_id, sizeof(ret->material_id));
 	store_text(stmt, 1, ret->state, sizeof(ret->state));
 	store_text(stmt, 2, ret->rotation_type, sizeof(ret->rotation_type));
@@ -23,6 +23,7 @@ static void read_row(sqlite3_stmt *stmt, struct material_row *ret)
 	ret->imported = sqlite3_column_int64(stmt, 8);
 	ret->present = sqlite3_column_int64(stmt, 9);
 	ret->subkeyed = sqlite3_column_int64(stmt, 10);
+	return 0;
 }
 
 int store_material_put(struct store *s, const struct key_row *key,
@@ -66,93 +67,77 @@ int store_material_delete(struct store *s, const struct key_row *key,
 			 key->key_id, material_id);
 }
 
+struct sealed_row {
+	struct material_row *row;
+	uint8_t *sealed; /* malloc(3)ed */
+	size_t bytes;
+};
+
+static int read_sealed(sqlite3_stmt *stmt, void *arg)
+{
+	struct sealed_row *ret = arg;
+
+	read_row(stmt, ret->row);
+	return store_bytes(stmt, 11, &ret->sealed, &ret->bytes);
+}
+
 int store_material_get(struct store *s, const struct key_row *key,
 		       const char *material_id, struct material_row *row_ret,
 		       uint8_t **ret, size_t *bytes_ret)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc;
+	struct sealed_row found = { .row = row_ret };
+	int rc = store_first(s, read_sealed, &found, "SELECT " COLUMNS
+			     ", sealed FROM material" PLACE
+			     " AND length(sealed) > 0", "ttt", key->region,
+			     key->key_id, material_id);
 
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT " COLUMNS ", sealed FROM material"
-			 PLACE " AND length(sealed) > 0", "ttt", key->region,
-			 key->key_id, material_id);
-	if (rc == 0)
-		rc = store_step(s, stmt);
-	if (rc == 0)
-		rc = -ENOENT;
-	if (rc > 0) {
-		read_row(stmt, row_ret);
-		rc = store_bytes(stmt, 11, ret, bytes_ret);
-	}
-	store_finish(stmt);
-	store_unlock(s);
-	return rc;
+	if (rc < 0)
+		return rc;
+	*ret = found.sealed;
+	*bytes_ret = found.bytes;
+	return 0;
 }
 
 int store_material_find(struct store *s, const struct key_row *key,
 			const char *material_id, struct material_row *ret)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc;
+	return store_first(s, read_row, ret, "SELECT " COLUMNS
+			   " FROM material" PLACE, "ttt", key->region,
+			   key->key_id, material_id);
+}
 
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT " COLUMNS " FROM material" PLACE,
-			 "ttt", key->region, key->key_id, material_id);
-	if (rc == 0)
-		rc = store_step(s, stmt);
-	if (rc == 0)
-		rc = -ENOENT;
-	if (rc > 0) {
-		read_row(stmt, ret);
-		rc = 0;
-	}
-	store_finish(stmt);
-	store_unlock(s);
-	return rc;
+struct walk {
+	store_material_fn *fn;
+	void *arg;
+};
+
+static int hand_over(sqlite3_stmt *stmt, void *arg)
+{
+	const struct walk *walk = arg;
+	struct material_row row;
+
+	read_row(stmt, &row);
+	return walk->fn(&row, walk->arg);
 }
 
 int store_material_list(struct store *s, const struct key_row *key,
 			bool rotated, int64_t after, int limit,
 			store_material_fn *fn, void *arg)
 {
-	struct material_row row;
-	sqlite3_stmt *stmt = NULL;
-	int rc;
+	struct walk walk = { fn, arg };
 
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT " COLUMNS " FROM material"
-			 " WHERE region = ? AND key_id = ? AND seq > ?"
-			 " AND rotated_ms >= ? ORDER BY seq LIMIT ?", "ttiii",
-			 key->region, key->key_id, after, (int64_t)rotated,
-			 (int64_t)limit);
-	while (rc == 0 && (rc = store_step(s, stmt)) > 0) {
-		read_row(stmt, &row);
-		rc = fn(&row, arg);
-	}
-	store_finish(stmt);
-	store_unlock(s);
-	return rc;
+	return store_each(s, hand_over, &walk, "SELECT " COLUMNS
+			  " FROM material WHERE region = ? AND key_id = ?"
+			  " AND seq > ? AND rotated_ms >= ? ORDER BY seq"
+			  " LIMIT ?", "ttiii", key->region, key->key_id,
+			  after, (int64_t)rotated, (int64_t)limit);
 }
 
 int store_material_count(struct store *s, const struct key_row *key,
 			 const char *type, int64_t *ret)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc;
-
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT count(*) FROM material"
-			 " WHERE region = ? AND key_id = ?"
-			 " AND (? = '' OR rotation_type = ?)", "tttt",
-			 key->region, key->key_id, type, type);
-	if (rc == 0)
-		rc = store_step(s, stmt);
-	if (rc > 0) {
-		*ret = sqlite3_column_int64(stmt, 0);
-		rc = 0;
-	}
-	store_finish(stmt);
-	store_unlock(s);
-	return rc;
+	return store_number(s, ret, "SELECT count(*) FROM material"
+			    " WHERE region = ? AND key_id = ?"
+			    " AND (? = '' OR rotation_type = ?)", "tttt",
+			    key->region, key->key_id, type, type);
 }

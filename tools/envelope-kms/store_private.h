@@ -51,6 +51,25 @@ void store_finish(sqlite3_stmt *stmt);
 /* A statement without rows: lock, run, unlock. Arguments as store_query(). */
 int store_run(struct store *s, const char *sql, const char *types, ...);
 
+/*
+ * What a row is read by: 0 goes on to the next one, positive ends the walk
+ * and is returned, as is a negative errno.
+ */
+typedef int store_read_fn(sqlite3_stmt *stmt, void *arg);
+
+/*
+ * A query: lock, each of its rows to @read, unlock. store_first(): the first
+ * row alone, -ENOENT without one; @read NULL: whether there is one.
+ * store_number(): its first column, 0 without a row. Arguments as
+ * store_query().
+ */
+int store_each(struct store *s, store_read_fn *read, void *arg,
+	       const char *sql, const char *types, ...);
+int store_first(struct store *s, store_read_fn *read, void *ret,
+		const char *sql, const char *types, ...);
+int store_number(struct store *s, int64_t *ret, const char *sql,
+		 const char *types, ...);
+
 /* Column @i as text, cut to @bytes with its NUL; NULL reads as "". */
 void store_text(sqlite3_stmt *stmt, int i, char *ret, size_t bytes);
 
@@ -63,11 +82,13 @@ int store_bytes(sqlite3_stmt *stmt, int i, uint8_t **ret, size_t *bytes_ret);
 	"deletion_ms, primary_region, rotation_days, rotation_ms, " \
 	"window_days, expires_ms, policy"
 
-/* The row that the query stands on; key_row_free() is owed. 0; -ENOMEM. */
-int store_read_key(sqlite3_stmt *stmt, struct key_row *ret);
+/* Into a struct key_row; key_row_free() is owed. 0; -ENOMEM. */
+int store_read_key(sqlite3_stmt *stmt, void *ret);
 
-/* Its first row, and ends the query. -ENOENT. */
-int store_first_key(struct store *s, sqlite3_stmt *stmt, struct key_row *ret);
+/* What store_read_user() reads, in this order, into a struct user_row. */
+#define STORE_USER_COLUMNS "account, name, user_id, arn, created_ms"
+
+int store_read_user(sqlite3_stmt *stmt, void *ret);
 
 /* Statements without arguments or rows, separated by semicolons. */
 int store_execute(struct store *s, const char *sql);

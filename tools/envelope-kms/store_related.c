@@ -1,31 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Keys that are in several regions, and what is due on a key by its date. */
-#include <errno.h>
-
 #include "store.h"
 #include "store_private.h"
+
+struct walk {
+	store_key_fn *fn;
+	void *arg;
+};
+
+static int hand_over(sqlite3_stmt *stmt, void *arg)
+{
+	const struct walk *walk = arg;
+	struct key_row row = { .description = NULL };
+	int rc = store_read_key(stmt, &row);
+
+	if (rc == 0)
+		rc = walk->fn(&row, walk->arg);
+	key_row_free(&row);
+	return rc;
+}
 
 int store_key_related(struct store *s, const struct key_row *key,
 		      store_key_fn *fn, void *arg)
 {
-	struct key_row row = { .description = NULL };
-	sqlite3_stmt *stmt = NULL;
-	int rc;
+	struct walk walk = { fn, arg };
 
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT " STORE_KEY_COLUMNS " FROM kms_key"
-			 " WHERE key_id = ? AND account = ?"
-			 " AND primary_region <> '' ORDER BY region", "tt",
-			 key->key_id, key->account);
-	while (rc == 0 && (rc = store_step(s, stmt)) > 0) {
-		rc = store_read_key(stmt, &row);
-		if (rc == 0)
-			rc = fn(&row, arg);
-		key_row_free(&row);
-	}
-	store_finish(stmt);
-	store_unlock(s);
-	return rc;
+	return store_each(s, hand_over, &walk, "SELECT " STORE_KEY_COLUMNS
+			  " FROM kms_key WHERE key_id = ? AND account = ?"
+			  " AND primary_region <> '' ORDER BY region", "tt",
+			  key->key_id, key->account);
 }
 
 int store_key_set_primary(struct store *s, const struct key_row *key,
@@ -56,47 +59,28 @@ int store_key_set_material(struct store *s, const struct key_row *key)
 
 int store_key_unsubkeyed(struct store *s, struct key_row *ret)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc;
-
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT " STORE_KEY_COLUMNS " FROM kms_key"
-			 " WHERE (region, key_id) IN (SELECT region, key_id"
-			 " FROM material WHERE subkeyed = 0"
-			 " AND length(sealed) > 0 LIMIT 1)", "");
-	if (rc == 0)
-		rc = store_first_key(s, stmt, ret);
-	store_unlock(s);
-	return rc;
-}
-
-static int due(struct store *s, const char *sql, int64_t now_ms,
-	       struct key_row *ret)
-{
-	sqlite3_stmt *stmt = NULL;
-	int rc;
-
-	store_lock(s);
-	rc = store_query(s, &stmt, sql, "i", now_ms);
-	if (rc == 0)
-		rc = store_first_key(s, stmt, ret);
-	store_unlock(s);
-	return rc;
+	return store_first(s, store_read_key, ret, "SELECT " STORE_KEY_COLUMNS
+			   " FROM kms_key WHERE (region, key_id) IN"
+			   " (SELECT region, key_id FROM material"
+			   " WHERE subkeyed = 0 AND length(sealed) > 0"
+			   " LIMIT 1)", "");
 }
 
 int store_key_rotation_due(struct store *s, int64_t now_ms,
 			   struct key_row *ret)
 {
-	return due(s, "SELECT " STORE_KEY_COLUMNS " FROM kms_key"
-		   " WHERE rotation_ms > 0 AND rotation_ms <= ?"
-		   " AND state = 'Enabled' AND primary_region IN ('', region)"
-		   " ORDER BY rotation_ms LIMIT 1", now_ms, ret);
+	return store_first(s, store_read_key, ret, "SELECT " STORE_KEY_COLUMNS
+			   " FROM kms_key WHERE rotation_ms > 0"
+			   " AND rotation_ms <= ? AND state = 'Enabled'"
+			   " AND primary_region IN ('', region)"
+			   " ORDER BY rotation_ms LIMIT 1", "i", now_ms);
 }
 
 int store_key_expired(struct store *s, int64_t now_ms, struct key_row *ret)
 {
-	return due(s, "SELECT " STORE_KEY_COLUMNS " FROM kms_key"
-		   " WHERE (region, key_id) IN (SELECT region, key_id"
-		   " FROM material WHERE expires_ms > 0"
-		   " AND expires_ms <= ? LIMIT 1)", now_ms, ret);
+	return store_first(s, store_read_key, ret, "SELECT " STORE_KEY_COLUMNS
+			   " FROM kms_key WHERE (region, key_id) IN"
+			   " (SELECT region, key_id FROM material"
+			   " WHERE expires_ms > 0 AND expires_ms <= ? LIMIT 1)",
+			   "i", now_ms);
 }

@@ -22,68 +22,57 @@ int store_tag_delete(struct store *s, const struct key_row *key,
 			 "ttt", key->region, key->key_id, name);
 }
 
+static int read_value(sqlite3_stmt *stmt, void *ret)
+{
+	char *value = strdup((const char *)sqlite3_column_text(stmt, 0));
+
+	if (!value)
+		return -ENOMEM;
+	*(char **)ret = value;
+	return 0;
+}
+
 int store_tag_get(struct store *s, const struct key_row *key,
 		  const char *name, char **ret)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc;
-
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT value FROM tag WHERE region = ?"
-			 " AND key_id = ? AND name = ? COLLATE NOCASE"
-			 " ORDER BY name = ? DESC, name LIMIT 1", "tttt",
-			 key->region, key->key_id, name, name);
-	if (rc == 0)
-		rc = store_step(s, stmt);
-	if (rc == 0)
-		rc = -ENOENT;
-	if (rc > 0) {
-		*ret = strdup((const char *)sqlite3_column_text(stmt, 0));
-		rc = *ret ? 0 : -ENOMEM;
-	}
-	store_finish(stmt);
-	store_unlock(s);
-	return rc;
+	return store_first(s, read_value, ret, "SELECT value FROM tag"
+			   " WHERE region = ? AND key_id = ?"
+			   " AND name = ? COLLATE NOCASE"
+			   " ORDER BY name = ? DESC, name LIMIT 1", "tttt",
+			   key->region, key->key_id, name, name);
 }
 
 int store_tag_count(struct store *s, const struct key_row *key,
 		    int64_t *ret)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc;
+	return store_number(s, ret, "SELECT count(*) FROM tag"
+			    " WHERE region = ? AND key_id = ?", "tt",
+			    key->region, key->key_id);
+}
 
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT count(*) FROM tag"
-			 " WHERE region = ? AND key_id = ?", "tt",
-			 key->region, key->key_id);
-	if (rc == 0)
-		rc = store_step(s, stmt);
-	if (rc > 0) {
-		*ret = sqlite3_column_int64(stmt, 0);
-		rc = 0;
-	}
-	store_finish(stmt);
-	store_unlock(s);
-	return rc;
+struct walk {
+	store_tag_fn *fn;
+	void *arg;
+};
+
+static int hand_over(sqlite3_stmt *stmt, void *arg)
+{
+	const struct walk *walk = arg;
+
+	return walk->fn((const char *)sqlite3_column_text(stmt, 0),
+			(const char *)sqlite3_column_text(stmt, 1),
+			walk->arg);
 }
 
 int store_tag_list(struct store *s, const struct key_row *key,
 		   const char *after, int limit, store_tag_fn *fn, void *arg)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc;
+	struct walk walk = { fn, arg };
 
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT name, value FROM tag"
-			 " WHERE region = ? AND key_id = ? AND name > ?"
-			 " ORDER BY name LIMIT ?", "ttti", key->region,
-			 key->key_id, after, (int64_t)limit);
-	while (rc == 0 && (rc = store_step(s, stmt)) > 0)
-		rc = fn((const char *)sqlite3_column_text(stmt, 0),
-			(const char *)sqlite3_column_text(stmt, 1), arg);
-	store_finish(stmt);
-	store_unlock(s);
-	return rc;
+	return store_each(s, hand_over, &walk, "SELECT name, value FROM tag"
+			  " WHERE region = ? AND key_id = ? AND name > ?"
+			  " ORDER BY name LIMIT ?", "ttti", key->region,
+			  key->key_id, after, (int64_t)limit);
 }
 
 int store_key_set_description(struct store *s, const struct key_row *key,

@@ -1,9 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Rows of users and their access keys. */
-#include <errno.h>
-
 #include "store.h"
 #include "store_private.h"
+
+int store_read_user(sqlite3_stmt *stmt, void *arg)
+{
+	struct user_row *ret = arg;
+
+	store_text(stmt, 0, ret->account, sizeof(ret->account));
+	store_text(stmt, 1, ret->name, sizeof(ret->name));
+	store_text(stmt, 2, ret->user_id, sizeof(ret->user_id));
+	store_text(stmt, 3, ret->arn, sizeof(ret->arn));
+	ret->created_ms = sqlite3_column_int64(stmt, 4);
+	return 0;
+}
 
 int store_user_add(struct store *s, const struct user_row *user)
 {
@@ -16,27 +26,10 @@ int store_user_add(struct store *s, const struct user_row *user)
 int store_user_by_arn(struct store *s, const char *account, const char *arn,
 		      struct user_row *ret)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc;
-
-	store_lock(s);
-	rc = store_query(s, &stmt, "SELECT account, name, user_id, arn"
-			 " FROM user WHERE account = ? AND arn = ?", "tt",
-			 account, arn);
-	if (rc == 0)
-		rc = store_step(s, stmt);
-	if (rc == 0)
-		rc = -ENOENT;
-	if (rc > 0) {
-		store_text(stmt, 0, ret->account, sizeof(ret->account));
-		store_text(stmt, 1, ret->name, sizeof(ret->name));
-		store_text(stmt, 2, ret->user_id, sizeof(ret->user_id));
-		store_text(stmt, 3, ret->arn, sizeof(ret->arn));
-		rc = 0;
-	}
-	store_finish(stmt);
-	store_unlock(s);
-	return rc;
+	return store_first(s, store_read_user, ret, "SELECT "
+			   STORE_USER_COLUMNS " FROM user"
+			   " WHERE account = ? AND arn = ?", "tt", account,
+			   arn);
 }
 
 int store_access_key_add(struct store *s, const struct user_row *user,
@@ -50,34 +43,36 @@ int store_access_key_add(struct store *s, const struct user_row *user,
 			 created_ms);
 }
 
+struct sealed_key {
+	struct user_row *user;
+	uint8_t *sealed; /* malloc(3)ed */
+	size_t bytes;
+};
+
+static int read_key(sqlite3_stmt *stmt, void *arg)
+{
+	struct sealed_key *ret = arg;
+
+	store_read_user(stmt, ret->user);
+	return store_bytes(stmt, 5, &ret->sealed, &ret->bytes);
+}
+
 int store_access_key_get(struct store *s, const char *access_key_id,
 			 struct user_row *ret, uint8_t **sealed_ret,
 			 size_t *sealed_bytes_ret)
 {
-	static const char sql[] =
-		"SELECT u.account, u.name, u.user_id, u.arn, a.sealed,"
-		" u.created_ms"
-		" FROM access_key a JOIN user u"
-		" ON u.account = a.account AND u.name = a.user_name"
-		" WHERE a.access_key_id = ? AND a.active";
-	sqlite3_stmt *stmt = NULL;
-	int rc;
+	struct sealed_key found = { .user = ret };
+	int rc = store_first(s, read_key, &found, "SELECT "
+			     STORE_USER_COLUMNS ", sealed FROM (SELECT"
+			     " u.*, a.sealed FROM access_key a JOIN user u"
+			     " ON u.account = a.account"
+			     " AND u.name = a.user_name"
+			     " WHERE a.access_key_id = ? AND a.active)", "t",
+			     access_key_id);
 
-	store_lock(s);
-	rc = store_query(s, &stmt, sql, "t", access_key_id);
-	if (rc == 0)
-		rc = store_step(s, stmt);
-	if (rc == 0)
-		rc = -ENOENT;
-	if (rc > 0) {
-		store_text(stmt, 0, ret->account, sizeof(ret->account));
-		store_text(stmt, 1, ret->name, sizeof(ret->name));
-		store_text(stmt, 2, ret->user_id, sizeof(ret->user_id));
-		store_text(stmt, 3, ret->arn, sizeof(ret->arn));
-		ret->created_ms = sqlite3_column_int64(stmt, 5);
-		rc = store_bytes(stmt, 4, sealed_ret, sealed_bytes_ret);
-	}
-	store_finish(stmt);
-	store_unlock(s);
-	return rc;
+	if (rc < 0)
+		return rc;
+	*sealed_ret = found.sealed;
+	*sealed_bytes_ret = found.bytes;
+	return 0;
 }
