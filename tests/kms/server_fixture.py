@@ -183,12 +183,12 @@ class Server:
         import boto3
         import botocore.config
         access, secret = self.credentials()
-        return boto3.client(
-            "kms", region_name=region, endpoint_url=self.endpoint,
-            verify=str(self.dir / "ca.pem"), aws_access_key_id=access,
-            aws_secret_access_key=secret,
-            config=botocore.config.Config(
-                retries={"total_max_attempts": 1}), **options)
+        return boto3.client("kms", **{
+            "region_name": region, "endpoint_url": self.endpoint,
+            "verify": str(self.dir / "ca.pem"), "aws_access_key_id": access,
+            "aws_secret_access_key": secret,
+            "config": botocore.config.Config(
+                retries={"total_max_attempts": 1}), **options})
 
     def connection(self, **options):
         """A TLS connection that trusts this server's CA and no other."""

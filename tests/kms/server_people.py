@@ -47,6 +47,10 @@ class Person:
     def keys(self):
         return {"access": self.access, "secret": self.secret}
 
+    def boto(self):
+        return {"aws_access_key_id": self.access,
+                "aws_secret_access_key": self.secret}
+
     def call(self, operation, body=None, **more):
         return self.server.call(operation, body, **self.keys(), **more)
 

@@ -1,12 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The life of a key through boto3, each part as its users write it."""
+import datetime
 import json
+import os
 
-from server_fixture import ACCOUNT, REGION, ServerCase
+from server_clients import (ADMIN, MODELS, OTHER, ClientCase, make_material,
+                            wrap_material)
+from server_fixture import ACCOUNT, REGION
+from server_people import denied, missing
 import tap
 
-ADMIN = f"arn:aws:iam::{ACCOUNT}:user/administrator"
+os.environ["AWS_DATA_PATH"] = MODELS
 POLICY = {"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Action": "kms:*", "Resource": "*",
      "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}},
@@ -17,12 +22,7 @@ POLICY = {"Version": "2012-10-17", "Statement": [
 CONTEXT = {"envelope:volume-id": "vol-1", "ключ": "🔑"}
 
 
-OTHER = "eu-west-1"
-
-
-class Boto3(ServerCase):
-    options = ("--region", REGION, "--region", OTHER)
-
+class Boto3(ClientCase):
     def test_regions(self):
         """boto3-replicate-and-decrypt-across-regions"""
         key, arn = self.new_key(MultiRegion=True)
@@ -109,22 +109,69 @@ class Boto3(ServerCase):
         for i in range(3):
             blobs.append(self.kms.encrypt(
                 KeyId=key, Plaintext=b"%d" % i)["CiphertextBlob"])
-            # This boto3 is older than RotateKeyOnDemand.
-            self.assertEqual(200, self.server.call(
-                "RotateKeyOnDemand", {"KeyId": key}).status)
+            self.assertEqual(key, self.kms.rotate_key_on_demand(
+                KeyId=key)["KeyId"])
         self.assertEqual([b"0", b"1", b"2"], [
             self.kms.decrypt(CiphertextBlob=b, KeyId=arn)["Plaintext"]
             for b in blobs])
         self.kms.disable_key_rotation(KeyId=key)
 
+    def bring(self, key, material, **options):
+        got = self.kms.get_parameters_for_import(
+            KeyId=key, WrappingAlgorithm="RSAES_OAEP_SHA_256",
+            WrappingKeySpec="RSA_2048")
+        return self.kms.import_key_material(
+            KeyId=key, ImportToken=got["ImportToken"],
+            EncryptedKeyMaterial=wrap_material(material, got["PublicKey"],
+                                               self.server.folder),
+            **{"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE", **options})
+
+    def test_import(self):
+        """boto3-import-of-material-made-by-openssl"""
+        key, arn = self.new_key(Origin="EXTERNAL")
+        material = make_material()
+        until = datetime.datetime.now(datetime.timezone.utc).replace(
+            microsecond=0) + datetime.timedelta(days=self.days + 20)
+        self.bring(key, material, ValidTo=until,
+                   ExpirationModel="KEY_MATERIAL_EXPIRES")
+        m = self.kms.describe_key(KeyId=key)["KeyMetadata"]
+        self.assertEqual(("Enabled", until), (m["KeyState"], m["ValidTo"]))
+        blob = self.kms.encrypt(KeyId=key, Plaintext=b"x",
+                                EncryptionContext=CONTEXT)["CiphertextBlob"]
+        ask = {"CiphertextBlob": blob, "EncryptionContext": CONTEXT}
+        self.pass_days(21)
+        self.refused("KMSInvalidStateException", f"{arn} is pending import.",
+                     self.kms.decrypt, **ask)
+        with self.assertRaises(
+                self.kms.exceptions.IncorrectKeyMaterialException):
+            self.bring(key, make_material())
+        self.bring(key, material)
+        self.bring(key, make_material(), ImportType="NEW_KEY_MATERIAL")
+        self.kms.rotate_key_on_demand(KeyId=key)
+        self.assertEqual(b"x", self.kms.decrypt(**ask)["Plaintext"])
+
     def test_grants(self):
         """boto3-grants-with-constraints"""
-        key, _ = self.new_key()
+        key, arn = self.new_key()
         made = [self.kms.create_grant(
-            KeyId=key, GranteePrincipal=ADMIN, RetiringPrincipal=ADMIN,
-            Operations=["Decrypt"], Constraints={kind: CONTEXT})
-            for kind in ("EncryptionContextSubset",
-                         "EncryptionContextEquals")]
+            KeyId=key, GranteePrincipal=self.friend.arn,
+            RetiringPrincipal=ADMIN, Operations=[operation],
+            Constraints={kind: CONTEXT}) for operation, kind in (
+                ("Decrypt", "EncryptionContextSubset"),
+                ("Encrypt", "EncryptionContextEquals"))]
+        friend = self.server.client(**self.friend.boto())
+        more = {**CONTEXT, "more": "1"}
+        self.assertEqual(b"x", friend.decrypt(
+            CiphertextBlob=self.kms.encrypt(
+                KeyId=key, Plaintext=b"x",
+                EncryptionContext=more)["CiphertextBlob"],
+            EncryptionContext=more,
+            GrantTokens=[made[0]["GrantToken"]])["Plaintext"])
+        friend.encrypt(KeyId=arn, Plaintext=b"x", EncryptionContext=CONTEXT)
+        self.refused("AccessDeniedException", denied(
+            self.friend.arn, "kms:Encrypt", arn,
+            missing("identity", "kms:Encrypt")), friend.encrypt, KeyId=arn,
+            Plaintext=b"x", EncryptionContext=more)
         for name, more in (("list_grants", {"KeyId": key}),
                            ("list_retirable_grants",
                             {"RetiringPrincipal": ADMIN})):
@@ -143,6 +190,9 @@ class Boto3(ServerCase):
                 found)
         self.kms.revoke_grant(KeyId=key, GrantId=made[0]["GrantId"])
         self.kms.retire_grant(GrantToken=made[1]["GrantToken"])
+        with self.assertRaises(self.kms.exceptions.ClientError):
+            friend.encrypt(KeyId=arn, Plaintext=b"x",
+                           EncryptionContext=CONTEXT)
         with self.assertRaises(
                 self.kms.exceptions.InvalidGrantTokenException):
             self.kms.describe_key(KeyId=key,
@@ -166,7 +216,7 @@ class Boto3(ServerCase):
             KeyId=key)["KeyMetadata"]["Description"])
 
     def test_deletion(self):
-        """boto3-deletion-and-cancelling-it"""
+        """boto3-deletion-cancelled-and-then-not"""
         key, arn = self.new_key()
         self.kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
         with self.assertRaises(
@@ -177,7 +227,13 @@ class Boto3(ServerCase):
         with self.assertRaises(self.kms.exceptions.DisabledException):
             self.kms.encrypt(KeyId=key, Plaintext=b"x")
         self.kms.enable_key(KeyId=key)
-        self.kms.encrypt(KeyId=key, Plaintext=b"x")
+        blob = self.kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
+        self.kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+        self.pass_days(8)
+        self.refused("NotFoundException", f"Key '{arn}' does not exist",
+                     self.kms.describe_key, KeyId=key)
+        self.refused("AccessDeniedException", "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.",
+                     self.kms.decrypt, CiphertextBlob=blob)
 
 
 if __name__ == "__main__":
