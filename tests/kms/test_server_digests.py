@@ -365,6 +365,31 @@ class Crashes(unittest.TestCase):
         done = run("audit", "verify", server.dir)
         self.assertEqual(0, done.returncode, done.stdout)
 
+    def test_regions_that_were(self):
+        """kms-audit-digests-of-a-region-that-was-stay-in-order"""
+        server = Server("--test", start=False)
+        self.addCleanup(server.close)
+        server.advance(3 * HOUR)
+        server.start_test_clock("--digest-seconds", "1")
+        server.call("ListKeys")
+        wait_for(lambda: Digests.logs(server.dir), "a log file")
+        server.stop()
+        count = len(Digests.digests(server.dir))
+        # Its last records, under a clock that was set back meanwhile.
+        trail = server.dir / "audit/audit.log"
+        record = {"eventID": "late", "awsRegion": REGION,
+                  "eventTime": "2026-01-01T00:00:00Z"}
+        trail.write_text(json.dumps(record, separators=(",", ":")) + "\n")
+        server.advance(HOUR)
+        server.start_test_clock("--region", "eu-central-1",
+                                "--digest-seconds", "1")
+        wait_for(lambda: len(Digests.digests(server.dir)) > count + 2,
+                 "digests of both")
+        server.stop()
+        self.assertIn("late", {r["eventID"] for r in server.audit()})
+        done = run("audit", "verify", server.dir)
+        self.assertEqual(0, done.returncode, done.stdout)
+
 
 if __name__ == "__main__":
     tap.main()

@@ -324,12 +324,14 @@ static int is_chain(const struct dirent *entry)
 	return strncmp(entry->d_name, AUDIT_CHAIN, strlen(AUDIT_CHAIN)) == 0;
 }
 
-static void add_chains(struct audit_digest *d,
-		       char regions[static REGIONS_BYTES])
+/* Those that the server is, and those that it was and has a chain of. */
+static void all_regions(struct audit_digest *d,
+			char regions[static REGIONS_BYTES])
 {
 	struct dirent **chains = NULL;
 	int i, count = scandir(d->bucket, &chains, is_chain, alphasort);
 
+	snprintf(regions, REGIONS_BYTES, "%s", d->options.regions);
 	for (i = 0; i < count; i++) {
 		region_append(regions, chains[i]->d_name +
 			      strlen(AUDIT_CHAIN));
@@ -355,9 +357,7 @@ static int digest_all(struct audit_digest *d)
 	const char *rest = regions;
 	int count, i, rc = put_away(d);
 
-	snprintf(regions, sizeof(regions), "%s", d->options.regions);
-	add_chains(d, regions);
-
+	all_regions(d, regions);
 	count = rc < 0 ? 0 : scandir(d->bucket, &pending, is_pending,
 				     alphasort);
 	if (rc == 0 && count < 0)
@@ -423,12 +423,14 @@ static void *run(void *arg)
 /* The newest stamp of all chains and of what waits for a digest. */
 static int find_last(struct audit_digest *d)
 {
-	const char *rest = d->options.regions;
-	struct dirent **pending = NULL;
 	char region[REGION_BYTES], stamp[AUDIT_STAMP_BYTES];
+	char regions[REGIONS_BYTES];
+	struct dirent **pending = NULL;
+	const char *rest = regions;
 	struct audit_chain chain;
 	int i, count, rc = 0;
 
+	all_regions(d, regions);
 	while (rc == 0 && region_next(&rest, region)) {
 		rc = audit_chain_read(d->bucket, region, &chain);
 		if (rc < 0)

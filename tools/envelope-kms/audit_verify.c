@@ -16,9 +16,10 @@
 #include "log.h"
 
 #define NAMES_MAX 1000000
+#define STAMP_TAIL strlen("yyyymmddThhmmssZ.json.gz")
 
 struct names {
-	char **name; /* objects, sorted */
+	char **name; /* objects, oldest first */
 	size_t count;
 };
 
@@ -45,9 +46,21 @@ static int add_name(struct names *n, const char *name)
 	return n->name[n->count++] ? 0 : -ENOMEM;
 }
 
-static int by_name(const void *a, const void *b)
+/*
+ * Below or above 0: @a is older or newer. The moment ends the name; what stands
+ * before it has the trail's region, which may have changed.
+ */
+static int compare_age(const char *a, const char *b)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	size_t a_bytes = strlen(a), b_bytes = strlen(b);
+
+	return strcmp(a + (a_bytes > STAMP_TAIL ? a_bytes - STAMP_TAIL : 0),
+		      b + (b_bytes > STAMP_TAIL ? b_bytes - STAMP_TAIL : 0));
+}
+
+static int by_age(const void *a, const void *b)
+{
+	return compare_age(*(char *const *)a, *(char *const *)b);
 }
 
 static int take_file(const char *path, const struct stat *st, int type,
@@ -76,7 +89,7 @@ static int list_bucket(struct verify *v)
 	free(path);
 	if (v->digests.count)
 		qsort(v->digests.name, v->digests.count, sizeof(char *),
-		      by_name);
+		      by_age);
 	return rc;
 }
 
@@ -210,9 +223,27 @@ static const char *find_before(const struct verify *v, const char *region,
 	snprintf(mark, sizeof(mark), "/CloudTrail-Digest/%s/", region);
 	while (i-- > 0)
 		if (strstr(v->digests.name[i], mark) &&
-		    (!*before || strcmp(v->digests.name[i], before) < 0))
+		    (!*before || compare_age(v->digests.name[i], before) < 0))
 			return v->digests.name[i];
 	return "";
+}
+
+/* Where to go on from @object: where it says, or to the one before. */
+static void go_back(struct verify *v, const char *region, const char *object,
+		    char previous[static AUDIT_OBJECT_BYTES],
+		    char expected[static AUDIT_HASH_HEX])
+{
+	const char *before = find_before(v, region, object);
+
+	/* Never forward, or this would not end. */
+	if (previous[0] && compare_age(previous, object) < 0)
+		return;
+	if (previous[0])
+		bad_digest(v, object, "names a newer one as the one before");
+	else if (*before)
+		printf("digest %s: the chain begins anew here\n", object);
+	snprintf(previous, AUDIT_OBJECT_BYTES, "%s", before);
+	expected[0] = '\0';
 }
 
 static void verify_region(struct verify *v, const char *region)
@@ -221,25 +252,18 @@ static void verify_region(struct verify *v, const char *region)
 	char previous[AUDIT_OBJECT_BYTES];
 	struct audit_chain chain = { "", "", "", "" };
 	const char *newest = find_before(v, region, "");
+	bool late;
 
 	if (audit_chain_read(v->bucket, region, &chain) < 0)
 		bad_digest(v, region, "the end of its chain cannot be read");
 	/* The end of the chain tells a tail that was cut from a quiet hour. */
-	snprintf(object, sizeof(object), "%s",
-		 strcmp(newest, chain.object) > 0 ? newest : chain.object);
-	snprintf(expected, sizeof(expected), "%s",
-		 strcmp(newest, chain.object) > 0 ? "" : chain.hash);
+	late = !chain.object[0] || compare_age(newest, chain.object) > 0;
+	snprintf(object, sizeof(object), "%s", late ? newest : chain.object);
+	snprintf(expected, sizeof(expected), "%s", late ? "" : chain.hash);
 	while (object[0]) {
 		previous[0] = '\0';
 		if (visit(v, object, expected, previous, expected)) {
-			if (!previous[0] &&
-			    *find_before(v, region, object)) {
-				printf("digest %s: the chain begins anew here\n",
-				       object);
-				snprintf(previous, sizeof(previous), "%s",
-					 find_before(v, region, object));
-				expected[0] = '\0';
-			}
+			go_back(v, region, object, previous, expected);
 		} else {
 			snprintf(previous, sizeof(previous), "%s",
 				 find_before(v, region, object));
