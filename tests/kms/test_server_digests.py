@@ -317,6 +317,30 @@ class Digests(unittest.TestCase):
         self.assertIn("1 records since the last digest, which nothing proves yet\n1 lines there are no records: INVALID\n",
                       done.stdout)
 
+    def test_json(self):
+        """kms-audit-verify-answers-in-json"""
+        good = {"valid": True, "digests": {"valid": 5, "total": 5},
+                "log_files": {"valid": 4, "total": 4},
+                "undigested_records": 0, "torn_lines": 0,
+                "chain_begins_anew": [], "findings": []}
+        done = self.verify("--json")
+        self.assertEqual((0, good, ""), (
+            done.returncode, json.loads(done.stdout), done.stderr))
+        log, digest = self.logs(self.dir)[-1], self.digests(self.dir)[2]
+        log.unlink()
+        digest.unlink()
+        (self.dir / "audit/audit.log").write_text("{}\nx\n")
+        done = self.verify("--json")
+        self.assertEqual((1, {
+            **good, "valid": False, "digests": {"valid": 4, "total": 5},
+            "log_files": {"valid": 3, "total": 4}, "undigested_records": 1,
+            "torn_lines": 1, "findings": [
+                {"kind": "log", "object": self.object(log),
+                 "problem": "not found"},
+                {"kind": "digest", "object": self.object(digest),
+                 "problem": "not found"}]}, ""), (
+            done.returncode, json.loads(done.stdout), done.stderr))
+
     def test_usage(self):
         for args in (("audit",), ("audit", "verify"),
                      ("audit", "verify", "a", "b"), ("audit", "mend", "a")):

@@ -10,16 +10,18 @@
 
 static const struct option options[] = {
 	{ "key", required_argument, NULL, 'k' },
+	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
 
 static const char help[] =
-	"Usage: envelope-kms audit verify DIR [--key FILE]\n"
+	"Usage: envelope-kms audit verify DIR [--key FILE] [--json]\n"
 	"\n"
 	"Checks every digest and log file of the audit trail in DIR.\n"
 	"  --key FILE      the public key that was kept elsewhere, in place of\n"
 	"                  DIR/audit.pem\n"
+	"  --json          one JSON object in place of lines of text\n"
 	"\n"
 	"The exit status is 1 when anything is wrong.\n";
 
@@ -33,9 +35,12 @@ static int parse(int argc, char **argv, struct audit_verify_options *o)
 			fputs(help, stdout);
 			return 1;
 		}
-		if (c != 'k')
+		if (c == 'k')
+			o->key = optarg;
+		else if (c == 'j')
+			o->json = true;
+		else
 			return -EINVAL;
-		o->key = optarg;
 	}
 	if (argc - optind != 2 || strcmp(argv[optind], "verify") != 0) {
 		log_error("audit: give verify and a directory; see envelope-kms audit --help");
@@ -47,7 +52,7 @@ static int parse(int argc, char **argv, struct audit_verify_options *o)
 
 int cmd_audit(int argc, char **argv, bool *usage_ret)
 {
-	struct audit_verify_options o = { NULL, NULL };
+	struct audit_verify_options o = { .dir = NULL };
 	int rc = parse(argc, argv, &o);
 
 	*usage_ret = rc < 0;

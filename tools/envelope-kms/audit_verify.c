@@ -31,6 +31,8 @@ struct verify {
 	json_t *seen;         /* objects that a good digest has named */
 	size_t good_digests, bad_digests, good_logs, bad_logs;
 	size_t tail, torn;    /* records that no digest has yet */
+	json_t *findings;     /* NULL: they are printed as they come */
+	json_t *beginnings;   /* digests without one before; beside findings */
 };
 
 static struct verify *walking; /* nftw(3) has no argument for it */
@@ -100,10 +102,36 @@ static const char *text_of(json_t *json, const char *name)
 	return text ? text : "";
 }
 
+static void bad(struct verify *v, const char *kind, const char *object,
+		const char *why)
+{
+	if (v->findings)
+		json_array_append_new(v->findings,
+				      json_pack("{s:s, s:s, s:s}", "kind",
+						kind, "object", object,
+						"problem", why));
+	else
+		printf("%s %s: INVALID: %s\n", kind, object, why);
+}
+
 static void bad_digest(struct verify *v, const char *object, const char *why)
 {
-	printf("digest %s: INVALID: %s\n", object, why);
+	bad(v, "digest", object, why);
 	v->bad_digests++;
+}
+
+static void bad_log(struct verify *v, const char *object, const char *why)
+{
+	bad(v, "log", object, why);
+	v->bad_logs++;
+}
+
+static void begins_anew(struct verify *v, const char *object)
+{
+	if (v->findings)
+		json_array_append_new(v->beginnings, json_string(object));
+	else
+		printf("digest %s: the chain begins anew here\n", object);
 }
 
 static void check_log(struct verify *v, json_t *entry)
@@ -120,12 +148,10 @@ static void check_log(struct verify *v, json_t *entry)
 		why = "invalid format";
 	else if (strcmp(hash, text_of(entry, "hashValue")) != 0)
 		why = "hash value doesn't match";
-	if (why) {
-		printf("log %s: INVALID: %s\n", object, why);
-		v->bad_logs++;
-	} else {
+	if (why)
+		bad_log(v, object, why);
+	else
 		v->good_logs++;
-	}
 	free(path);
 }
 
@@ -241,7 +267,7 @@ static void go_back(struct verify *v, const char *region, const char *object,
 	if (previous[0])
 		bad_digest(v, object, "names a newer one as the one before");
 	else if (*before)
-		printf("digest %s: the chain begins anew here\n", object);
+		begins_anew(v, object);
 	snprintf(previous, AUDIT_OBJECT_BYTES, "%s", before);
 	expected[0] = '\0';
 }
@@ -308,13 +334,9 @@ static void find_strangers(struct verify *v)
 {
 	size_t i;
 
-	for (i = 0; i < v->logs.count; i++) {
-		if (json_object_get(v->seen, v->logs.name[i]))
-			continue;
-		printf("log %s: INVALID: not in any digest\n",
-		       v->logs.name[i]);
-		v->bad_logs++;
-	}
+	for (i = 0; i < v->logs.count; i++)
+		if (!json_object_get(v->seen, v->logs.name[i]))
+			bad_log(v, v->logs.name[i], "not in any digest");
 }
 
 static void count_tail(struct verify *v, const char *name)
@@ -359,7 +381,7 @@ static void count_tails(struct verify *v)
 	free(entries);
 }
 
-static int report(const struct verify *v)
+static void print_text(const struct verify *v)
 {
 	printf("%zu of %zu digests valid, %zu of %zu log files valid\n",
 	       v->good_digests, v->good_digests + v->bad_digests,
@@ -368,7 +390,39 @@ static int report(const struct verify *v)
 	       v->tail);
 	if (v->torn)
 		printf("%zu lines there are no records: INVALID\n", v->torn);
-	return v->bad_digests || v->bad_logs || v->torn ? -EBADMSG : 0;
+}
+
+static int print_json(const struct verify *v, bool valid)
+{
+	json_t *json = json_pack(
+		"{s:b, s:{s:I, s:I}, s:{s:I, s:I}, s:I, s:I, s:O, s:O}",
+		"valid", valid, "digests", "valid",
+		(json_int_t)v->good_digests, "total",
+		(json_int_t)(v->good_digests + v->bad_digests), "log_files",
+		"valid", (json_int_t)v->good_logs, "total",
+		(json_int_t)(v->good_logs + v->bad_logs),
+		"undigested_records", (json_int_t)v->tail, "torn_lines",
+		(json_int_t)v->torn, "chain_begins_anew", v->beginnings,
+		"findings", v->findings);
+	int rc = json && json_dumpf(json, stdout, JSON_INDENT(2)) == 0 ?
+		 0 : -ENOMEM;
+
+	if (rc == 0)
+		putchar('\n');
+	json_decref(json);
+	return rc;
+}
+
+static int report(const struct verify *v)
+{
+	bool valid = !v->bad_digests && !v->bad_logs && !v->torn;
+	int rc = 0;
+
+	if (v->findings)
+		rc = print_json(v, valid);
+	else
+		print_text(v);
+	return rc == 0 && !valid ? -EBADMSG : rc;
 }
 
 static void free_names(struct names *n)
@@ -386,7 +440,12 @@ int cmd_audit_verify(const struct audit_verify_options *o)
 	int rc = -ENOMEM;
 
 	v.bucket = file_path(o->dir, FILE_AUDIT_DIR);
-	if (!v.seen || !v.bucket || !key)
+	if (o->json) {
+		v.findings = json_array();
+		v.beginnings = json_array();
+	}
+	if (!v.seen || !v.bucket || !key ||
+	    (o->json && (!v.findings || !v.beginnings)))
 		goto out;
 	rc = audit_key_read_public(key, &v.key);
 	if (rc == 0)
@@ -404,6 +463,8 @@ out:
 	free_names(&v.logs);
 	audit_key_free(v.key);
 	json_decref(v.seen);
+	json_decref(v.findings);
+	json_decref(v.beginnings);
 	free(v.bucket);
 	free(key);
 	return rc;

@@ -38,6 +38,7 @@ struct serve_options {
 struct audit_verify_options {
 	const char *dir;
 	const char *key;              /* public, in PEM; NULL: the one in dir */
+	bool json;                    /* one object in place of lines */
 };
 
 /*

@@ -32,7 +32,7 @@ _envelope_kms()
 		init) words="--host --port --listen --region --account --test" ;;
 		identity) words="--account --user --role --trust --max-session --json --help" ;;
 		policy-lint) words="--key --help" ;;
-		audit) words="--key" ;;
+		audit) words="--key --json --help" ;;
 		serve) words="--digest-seconds --rate --listen --port --region --on-demand-rotations --test-clock-file" ;;
 		esac
 	else

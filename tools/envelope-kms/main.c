@@ -24,7 +24,7 @@ static const char help[] =
 	"                             [--region NAME]... [--on-demand-rotations N]\n"
 	"                             [--test-clock-file FILE]\n"
 	"                             [--digest-seconds N] [--rate N]\n"
-	"       envelope-kms audit verify DIR [--key FILE]\n"
+	"       envelope-kms audit verify DIR [--key FILE] [--json]\n"
 	"       envelope-kms identity VERB DIR [ARGUMENT]...\n"
 	"       envelope-kms policy-lint FILE\n"
 	"       envelope-kms --help | --version\n"
