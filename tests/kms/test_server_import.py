@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Imported key material: wrapped by clients, checked, expired, shredded."""
+import concurrent.futures
 import os
 import time
 import unittest
@@ -126,6 +127,24 @@ class Import(ServerCase, Importer):
         self.assertEqual(
             "3 validation errors detected: Value null at 'wrappingAlgorithm' failed to satisfy constraint: Member must not be null; Value null at 'wrappingKeySpec' failed to satisfy constraint: Member must not be null; Value null at 'keyId' failed to satisfy constraint: Member must not be null",
             self.server.call("GetParametersForImport", {}).message)
+
+    def test_one_wrapping_key_at_a_time(self):
+        """kms-import-wrapping-keys-are-made-one-at-a-time"""
+        key = self.external()
+        body = {"KeyId": key, "WrappingAlgorithm": OAEP,
+                "WrappingKeySpec": "RSA_4096"}
+        answers = []
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            for _ in range(3):
+                answers += pool.map(lambda _: self.server.call(
+                    "GetParametersForImport", body), range(8))
+        self.assertEqual(
+            {(200, None, ""), (400, "ThrottlingException", "Rate exceeded")},
+            {(a.status, a.code, a.message) for a in answers})
+        self.parameters(key)
+        self.assertIn("ThrottlingException", {
+            r.get("errorCode") for r in self.server.audit()
+            if r["eventName"] == "GetParametersForImport"})
 
     def test_keys_of_our_own(self):
         key, arn = self.new_key()

@@ -2,6 +2,7 @@
 /* GetParametersForImport, whose token is all that the server remembers. */
 #include <endian.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,12 @@ static const char *const algorithms[] = {
 static const char *const specs[] = {
 	"RSA_2048", "RSA_3072", "RSA_4096", "SM2", NULL
 };
+
+/*
+ * Making an RSA key takes a processor for up to seconds, and who may ask for
+ * one may ask again and again: never more than one at a time.
+ */
+static atomic_flag making_key = ATOMIC_FLAG_INIT;
 
 struct parameters {
 	const char *algorithm, *spec;
@@ -129,6 +136,18 @@ static json_t *base64_json(const uint8_t *data, size_t bytes)
 	return json;
 }
 
+static int new_key(struct call *c, unsigned int bits, struct secret **der_ret,
+		   uint8_t **public_ret, size_t *bytes_ret)
+{
+	int rc;
+
+	if (atomic_flag_test_and_set(&making_key))
+		return call_fail(c, ERR_THROTTLING, "Rate exceeded");
+	rc = wrap_new_key(bits, der_ret, public_ret, bytes_ret);
+	atomic_flag_clear(&making_key);
+	return rc;
+}
+
 static int answer_parameters(struct call *c, const struct key_row *key,
 			     const struct parameters *p)
 {
@@ -136,7 +155,7 @@ static int answer_parameters(struct call *c, const struct key_row *key,
 	uint8_t *public = NULL, *token = NULL;
 	size_t public_bytes = 0, token_bytes = 0;
 	char arn[CALL_ARN_BYTES];
-	int rc = wrap_new_key(p->bits, &der, &public, &public_bytes);
+	int rc = new_key(c, p->bits, &der, &public, &public_bytes);
 
 	if (rc == 0)
 		rc = seal_token(c, key, p, der, &token, &token_bytes);

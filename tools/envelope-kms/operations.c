@@ -92,7 +92,8 @@
  *   MalformedPolicyDocumentException.
  * UpdatePrimaryRegion: KeyId (primary key), PrimaryRegion. NF, DIS, ST, UNS.
  * GetParametersForImport: KeyId (key), WrappingAlgorithm, WrappingKeySpec ->
- *   KeyId, ImportToken, PublicKey, ParametersValidTo. NF, ST, UNS.
+ *   KeyId, ImportToken, PublicKey, ParametersValidTo. NF, ST, UNS,
+ *   ThrottlingException (another one's RSA key is being made).
  * ImportKeyMaterial: KeyId (key), ImportToken, EncryptedKeyMaterial, ValidTo?,
  *   ExpirationModel?, ImportType?, KeyMaterialDescription?, KeyMaterialId? ->
  *   KeyId, KeyMaterialId. NF, ST, UNS, ICT, IncorrectKeyMaterialException,
