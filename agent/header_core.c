@@ -30,8 +30,7 @@ static bool name_known(const char *name)
 	return false;
 }
 
-__attribute__((format(printf, 2, 3)))
-static int refuse(char why[static HEADER_WHY_BYTES], const char *fmt, ...)
+int header_refuse(char why[static HEADER_WHY_BYTES], const char *fmt, ...)
 {
 	va_list args;
 
@@ -58,16 +57,16 @@ static int check_geometry(const struct header_core *core,
 	uint64_t offset = core->data_offset_bytes;
 
 	if (sector < 512 || sector > 4096 || (sector & (sector - 1)))
-		return refuse(why, "core: sector_size is not 512, 1024, 2048 or 4096");
+		return header_refuse(why, "core: sector_size is not 512, 1024, 2048 or 4096");
 	if (core->size_bytes == 0 || core->size_bytes > HEADER_MAX_BYTES ||
 	    core->size_bytes % sector)
-		return refuse(why, "core: size is out of range or not a multiple of sector_size");
+		return header_refuse(why, "core: size is out of range or not a multiple of sector_size");
 	if (core->detached && offset != 0)
-		return refuse(why, "core: data_offset of a detached header is not 0");
+		return header_refuse(why, "core: data_offset of a detached header is not 0");
 	if (!core->detached &&
 	    (offset < HEADER_DATA_OFFSET_BYTES || offset > HEADER_MAX_BYTES ||
 	     offset % 4096))
-		return refuse(why, "core: data_offset is out of range");
+		return header_refuse(why, "core: data_offset is out of range");
 	return 0;
 }
 
@@ -75,24 +74,24 @@ int header_core_check(const struct header_core *core,
 		      char why[static HEADER_WHY_BYTES])
 {
 	if (!header_volume_id_valid(core->volume_id))
-		return refuse(why, "core: volume_id is not vol- and 17 hexadecimal digits");
+		return header_refuse(why, "core: volume_id is not vol- and 17 hexadecimal digits");
 	if (core->revision < 1 || core->revision > HEADER_MAX_REVISION)
-		return refuse(why, "core: revision is out of range");
+		return header_refuse(why, "core: revision is out of range");
 	if (core->generation < 1 || core->generation > HEADER_MAX_GENERATION)
-		return refuse(why, "core: generation is out of range");
+		return header_refuse(why, "core: generation is out of range");
 	if (!header_time_valid(core->created))
-		return refuse(why, "core: created is not a time");
+		return header_refuse(why, "core: created is not a time");
 	if (core->lineage[0] && !header_hex_valid(core->lineage, 64))
-		return refuse(why, "core: lineage is not 64 hexadecimal digits");
+		return header_refuse(why, "core: lineage is not 64 hexadecimal digits");
 	if (core->origin[0] && (strncmp(core->origin, "snap-", 5) != 0 ||
 				!header_hex_valid(core->origin + 5, 17)))
-		return refuse(why, "core: origin is not a snapshot id");
+		return header_refuse(why, "core: origin is not a snapshot id");
 	if (core->detached && (core->device.size_bytes == 0 ||
 			       core->device.size_bytes > HEADER_MAX_BYTES))
-		return refuse(why, "core: device.size is out of range");
+		return header_refuse(why, "core: device.size is out of range");
 	if (!device_name_valid(core->device.wwn) ||
 	    !device_name_valid(core->device.partuuid))
-		return refuse(why, "core: device has a name that is not plain text");
+		return header_refuse(why, "core: device has a name that is not plain text");
 	return check_geometry(core, why);
 }
 
@@ -107,9 +106,9 @@ static int take_string(const json_t *o, const char *name, bool optional,
 	if (r == -ENOENT && optional)
 		return 0;
 	if (r < 0)
-		return refuse(why, "core: %s is not there or not a text", name);
+		return header_refuse(why, "core: %s is not there or not a text", name);
 	if (strlen(text) >= room)
-		return refuse(why, "core: %s is too long", name);
+		return header_refuse(why, "core: %s is too long", name);
 	strcpy(ret, text);
 	return 0;
 }
@@ -119,8 +118,8 @@ static int take_u64(const json_t *o, const char *name, uint64_t min,
 		    char why[static HEADER_WHY_BYTES])
 {
 	if (json_get_u64(o, name, min, max, ret) < 0)
-		return refuse(why, "core: %s is not a number in its range",
-			      name);
+		return header_refuse(why, "core: %s is not a number in its range",
+				     name);
 	return 0;
 }
 
@@ -158,10 +157,10 @@ static int parse_names(const json_t *json, struct header_core *core,
 	size_t i;
 
 	if (!json_is_array(critical) || !json_is_array(flags))
-		return refuse(why, "core: critical or flags is not an array");
+		return header_refuse(why, "core: critical or flags is not an array");
 	json_array_foreach(flags, i, name) {
 		if (!json_is_string(name))
-			return refuse(why, "core: a flag is not a text");
+			return header_refuse(why, "core: a flag is not a text");
 		if (strcmp(json_string_value(name), "holes") == 0)
 			core->holes = true;
 		if (strcmp(json_string_value(name), "iv_large_sectors") == 0)
@@ -169,11 +168,11 @@ static int parse_names(const json_t *json, struct header_core *core,
 	}
 	json_array_foreach(critical, i, name) {
 		if (!json_is_string(name))
-			return refuse(why, "core: a critical name is not a text");
+			return header_refuse(why, "core: a critical name is not a text");
 		if (name_known(json_string_value(name)))
 			continue;
-		refuse(why, "the volume needs '%.64s', which this program does not know: use a newer dm-envelope",
-		       json_string_value(name));
+		header_refuse(why, "the volume needs '%.64s', which this program does not know: use a newer dm-envelope",
+			      json_string_value(name));
 		return -EOPNOTSUPP;
 	}
 	return 0;
@@ -184,10 +183,10 @@ static int parse_cipher(const json_t *json, char why[static HEADER_WHY_BYTES])
 	const char *cipher;
 
 	if (json_get_string(json, "cipher", &cipher) < 0)
-		return refuse(why, "core: cipher is not there or not a text");
+		return header_refuse(why, "core: cipher is not there or not a text");
 	if (strcmp(cipher, CIPHER_NAME) == 0)
 		return 0;
-	refuse(why, "cipher '%.64s', this program knows " CIPHER_NAME, cipher);
+	header_refuse(why, "cipher '%.64s', this program knows " CIPHER_NAME, cipher);
 	return -EOPNOTSUPP;
 }
 
@@ -200,7 +199,7 @@ static int parse_objects(const json_t *json, struct header_core *core,
 
 	if ((origin && !json_is_object(origin)) ||
 	    (device && !json_is_object(device)))
-		return refuse(why, "core: origin or device is not an object");
+		return header_refuse(why, "core: origin or device is not an object");
 	if (origin)
 		r = take_string(origin, "snapshot_id", false, core->origin,
 				sizeof(core->origin), why);
@@ -239,7 +238,7 @@ int header_core_parse(const json_t *json, struct header_core *ret,
 		r = take_string(json, "lineage", false, core.lineage,
 				sizeof(core.lineage), why);
 	if (r == 0 && !core.lineage[0])
-		r = refuse(why, "core: lineage is empty");
+		r = header_refuse(why, "core: lineage is empty");
 	if (r == 0)
 		r = parse_numbers(json, &core, why);
 	if (r == 0)

@@ -75,6 +75,10 @@ void header_pack_superblock(const struct header *h,
 uint32_t header_le32(const uint8_t *p);
 
 /* header_core.c: core as JSON */
+
+/* Writes the sentence into @why, cut to fit. Always -EBADMSG. */
+int header_refuse(char why[static HEADER_WHY_BYTES], const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 int header_core_check(const struct header_core *core,
 		      char why[static HEADER_WHY_BYTES]);
 int header_core_parse(const json_t *json, struct header_core *core,

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,17 +14,6 @@
 
 #define RESERVED_PREFIX "envelope:"
 #define BASE64_CHARS(n) (((n) + 2) / 3 * 4)
-
-__attribute__((format(printf, 2, 3)))
-static int refuse(char why[static HEADER_WHY_BYTES], const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(why, HEADER_WHY_BYTES, fmt, args);
-	va_end(args);
-	return -EBADMSG;
-}
 
 /* Strict: no line breaks, no missing padding, no bits that say nothing. */
 static int base64_decode(const char *text, uint8_t **ret, size_t *n_ret)
@@ -63,13 +51,13 @@ static int check_context(const json_t *context,
 	json_t *value;
 
 	if (!json_is_object(context))
-		return refuse(why, "context is not an object");
+		return header_refuse(why, "context is not an object");
 	json_object_foreach((json_t *)context, name, value) {
 		if (strncmp(name, RESERVED_PREFIX,
 			    strlen(RESERVED_PREFIX)) == 0)
-			return refuse(why, "context names that begin with " RESERVED_PREFIX " are reserved");
+			return header_refuse(why, "context names that begin with " RESERVED_PREFIX " are reserved");
 		if (!json_is_string(value) || !name[0])
-			return refuse(why, "context is not made of names and texts");
+			return header_refuse(why, "context is not made of names and texts");
 	}
 	return 0;
 }
@@ -78,10 +66,10 @@ static int check_key(const char *provider, const char *key_id,
 		     char why[static HEADER_WHY_BYTES])
 {
 	if (!header_provider_valid(provider))
-		return refuse(why, "provider is not a name");
+		return header_refuse(why, "provider is not a name");
 	if (strcmp(provider, HEADER_PROVIDER_AWS) == 0 &&
 	    !arn_is_key(key_id))
-		return refuse(why, "key_id is not the full ARN of a KMS key");
+		return header_refuse(why, "key_id is not the full ARN of a KMS key");
 	return 0;
 }
 
@@ -95,9 +83,9 @@ static int check_slot(const json_t *slot, uint8_t **wrapped_ret, size_t *n_ret,
 	    json_get_string(slot, "key_id", &key_id) < 0 ||
 	    json_get_string(slot, "ciphertext", &ciphertext) < 0 ||
 	    json_get_string(slot, "created", &created) < 0)
-		return refuse(why, "a member is missing or not a text");
+		return header_refuse(why, "a member is missing or not a text");
 	if (!header_time_valid(created))
-		return refuse(why, "created is not a time");
+		return header_refuse(why, "created is not a time");
 	r = check_key(provider, key_id, why);
 	if (r == 0)
 		r = check_context(json_object_get(slot, "context"), why);
@@ -105,8 +93,8 @@ static int check_slot(const json_t *slot, uint8_t **wrapped_ret, size_t *n_ret,
 		return r;
 	r = base64_decode(ciphertext, wrapped_ret, n_ret);
 	if (r == -EBADMSG)
-		refuse(why, "ciphertext is not base64 of 1 to %d bytes",
-		       HEADER_MAX_WRAPPED_BYTES);
+		header_refuse(why, "ciphertext is not base64 of 1 to %d bytes",
+			      HEADER_MAX_WRAPPED_BYTES);
 	return r;
 }
 
@@ -117,8 +105,8 @@ int header_slots_parse(struct header *h, char why[static HEADER_WHY_BYTES])
 	char slot_why[HEADER_WHY_BYTES];
 
 	if (!json_is_array(array) || count < 1 || count > HEADER_MAX_SLOTS)
-		return refuse(why, "slots: not an array of 1 to %d slots",
-			      HEADER_MAX_SLOTS);
+		return header_refuse(why, "slots: not an array of 1 to %d slots",
+				     HEADER_MAX_SLOTS);
 	for (i = 0; i < count; i++) {
 		const json_t *slot = json_array_get(array, i);
 		int r = -EBADMSG;
@@ -128,7 +116,7 @@ int header_slots_parse(struct header *h, char why[static HEADER_WHY_BYTES])
 			r = check_slot(slot, &h->wrapped[i].bytes,
 				       &h->wrapped[i].n, slot_why);
 		if (r == -EBADMSG)
-			refuse(why, "slot %zu: %.160s", i, slot_why);
+			header_refuse(why, "slot %zu: %.160s", i, slot_why);
 		if (r < 0)
 			return r;
 		h->slot_count = i + 1;

@@ -175,7 +175,7 @@ static int collect(struct call *c, const struct asked *a,
 	return v->session < 0 ? v->session : 0;
 }
 
-/* 1: denied in so many words, and told; 0: not; negative. */
+/* 0: nothing denies it; else the refusal, worded by who denies. */
 static int denied(struct call *c, const struct facts *f, const char *arn,
 		  const struct verdicts *v, bool foreign)
 {
@@ -222,60 +222,72 @@ static bool is_for_strangers(const char *action)
 	return false;
 }
 
-int authorise(struct call *c, const struct facts *f,
-	      const struct key_row *key)
-{
-	bool foreign = strcmp(key->account, c->who.user.account) != 0;
-	char arn[CALL_ARN_BYTES], shown[CALL_ARN_BYTES];
+/* What there is to say about a request to a key. */
+struct check {
+	char shown[CALL_ARN_BYTES]; /* the key, in messages */
 	struct verdicts v;
+	bool foreign;               /* the caller's account is not the key's */
+};
+
+/* 0: no policy denies it. */
+static int check_denials(struct call *c, const struct facts *f,
+			 const struct key_row *key, struct check *ret)
+{
+	struct check k = {
+		.foreign = strcmp(key->account, c->who.user.account) != 0,
+	};
+	char arn[CALL_ARN_BYTES];
 	struct asked a;
-	const char *why;
 	int rc;
 
 	call_key_arn(key, arn);
-	strcpy(shown, arn);
+	strcpy(k.shown, arn);
 	/* The id behind a foreign alias is none of the caller's business. */
-	if (foreign && f->alias[0])
-		snprintf(shown, sizeof(shown), "arn:aws:kms:%s:%s:%s",
+	if (k.foreign && f->alias[0])
+		snprintf(k.shown, sizeof(k.shown), "arn:aws:kms:%s:%s:%s",
 			 key->region, key->account, f->alias);
 	ask(c, f, key, arn, &a);
-	rc = collect(c, &a, key, &v);
-	if (rc == 0 && foreign && !is_for_strangers(f->action))
-		v.key &= POLICY_DENIES;
+	rc = collect(c, &a, key, &k.v);
+	if (rc == 0 && k.foreign && !is_for_strangers(f->action))
+		k.v.key &= POLICY_DENIES;
 	if (rc == 0)
-		rc = denied(c, f, shown, &v, foreign);
+		rc = denied(c, f, k.shown, &k.v, k.foreign);
+	if (rc == 0)
+		*ret = k;
+	return rc;
+}
+
+int authorise(struct call *c, const struct facts *f,
+	      const struct key_row *key)
+{
+	struct check k;
+	const char *why;
+	int rc = check_denials(c, f, key, &k);
+
 	if (rc < 0)
 		return rc;
-	why = missing(&v, foreign);
+	why = missing(&k.v, k.foreign);
 	if (!why)
 		return 0;
 	/* A grant needs no policy, but a session stays within its own. */
-	if (v.session & POLICY_ALLOWS) {
-		rc = grant_allows(c, key, f, v.own & POLICY_ALLOWS);
+	if (k.v.session & POLICY_ALLOWS) {
+		rc = grant_allows(c, key, f, k.v.own & POLICY_ALLOWS);
 		if (rc != 0)
 			return rc < 0 ? rc : 0;
 	}
-	return refuse(c, f, shown, why, false);
+	return refuse(c, f, k.shown, why, false);
 }
 
 int authorise_granted(struct call *c, const struct facts *f,
 		      const struct key_row *key)
 {
-	bool foreign = strcmp(key->account, c->who.user.account) != 0;
-	char arn[CALL_ARN_BYTES];
-	struct verdicts v;
-	struct asked a;
-	int rc;
+	struct check k;
+	int rc = check_denials(c, f, key, &k);
 
-	call_key_arn(key, arn);
-	ask(c, f, key, arn, &a);
-	rc = collect(c, &a, key, &v);
-	if (rc == 0)
-		rc = denied(c, f, arn, &v, foreign);
 	if (rc < 0)
 		return rc;
-	return v.session & POLICY_ALLOWS ? 0 :
-	       refuse(c, f, arn, "session", false);
+	return k.v.session & POLICY_ALLOWS ? 0 :
+	       refuse(c, f, k.shown, "session", false);
 }
 
 int authorise_by_key_policy(struct call *c, const struct facts *f,

@@ -157,52 +157,68 @@ static const char *split_arn(const char *arn, char *region,
 	return part[5];
 }
 
+enum id_form { ID_INVALID, ID_ELSEWHERE, ID_KEY, ID_ALIAS };
+
+/* A key id taken apart: the account and region it is said to be in. */
+struct parsed_id {
+	char region[REGION_BYTES], account[ACCOUNT_BYTES];
+	const char *name; /* a key id, or an alias with its "alias/" */
+};
+
+static enum id_form parse_id(const struct call *c, const char *id,
+			     struct parsed_id *ret)
+{
+	bool is_arn = strncmp(id, "arn:", 4) == 0;
+
+	strcpy(ret->account, c->who.user.account);
+	ret->name = is_arn ? split_arn(id, ret->region, sizeof(ret->region),
+				       ret->account) : id;
+	if (!ret->name)
+		return ID_INVALID;
+	if (is_arn && strcmp(ret->region, c->who.region) != 0)
+		return ID_ELSEWHERE;
+	if (strncmp(ret->name, "alias/", 6) == 0)
+		return ID_ALIAS;
+	if (is_arn && strncmp(ret->name, "key/", 4) != 0)
+		return ID_INVALID;
+	ret->name += is_arn ? 4 : 0;
+	return ID_KEY;
+}
+
 int resolve_key(struct call *c, const char *id, enum resolve_forms forms,
 		struct facts *f, struct key_row *ret)
 {
-	char region[REGION_BYTES], account[ACCOUNT_BYTES];
-	const char *rest = id;
+	struct parsed_id p;
 
-	strcpy(account, c->who.user.account);
-	if (strncmp(id, "arn:", 4) == 0) {
-		rest = split_arn(id, region, sizeof(region), account);
-		if (!rest)
-			return invalid_id(c, id);
-		if (strcmp(region, c->who.region) != 0)
-			return call_fail(c, ERR_NOT_FOUND, "Invalid arn %s",
-					 region);
-		if (strncmp(rest, "key/", 4) == 0)
-			return by_key_id(c, account, rest + 4, f, ret);
-		if (strncmp(rest, "alias/", 6) != 0)
-			return invalid_id(c, id);
+	switch (parse_id(c, id, &p)) {
+	case ID_KEY:
+		return by_key_id(c, p.account, p.name, f, ret);
+	case ID_ALIAS:
+		if (forms == RESOLVE_ALIAS_TOO)
+			return by_alias(c, p.account, p.name, f, ret);
+		break;
+	case ID_ELSEWHERE:
+		return call_fail(c, ERR_NOT_FOUND, "Invalid arn %s",
+				 p.region);
+	case ID_INVALID:
+		break;
 	}
-	if (strncmp(rest, "alias/", 6) != 0)
-		return by_key_id(c, account, rest, f, ret);
-	if (forms == RESOLVE_KEY_ONLY)
-		return invalid_id(c, id);
-	return by_alias(c, account, rest, f, ret);
+	return invalid_id(c, id);
 }
 
 int resolve_means(struct call *c, const char *id, const char *key_id)
 {
-	char region[REGION_BYTES], account[ACCOUNT_BYTES];
 	struct alias_row alias;
+	struct parsed_id p;
+	enum id_form form = parse_id(c, id, &p);
 	int rc;
 
-	strcpy(account, c->who.user.account);
-	if (strncmp(id, "arn:", 4) == 0) {
-		id = split_arn(id, region, sizeof(region), account);
-		if (!id || strcmp(region, c->who.region) != 0)
-			return 0;
-		if (strncmp(id, "key/", 4) == 0)
-			id += 4;
-	}
-	if (strncmp(id, "alias/", 6) != 0)
-		return strcmp(id, key_id) == 0;
-	if (strlen(id) >= sizeof(alias.name))
+	if (form == ID_KEY)
+		return strcmp(p.name, key_id) == 0;
+	if (form != ID_ALIAS || strlen(p.name) >= sizeof(alias.name))
 		return 0;
-	rc = store_alias_get(c->server->store, account, c->who.region, id,
-			     &alias);
+	rc = store_alias_get(c->server->store, p.account, c->who.region,
+			     p.name, &alias);
 	if (rc == -ENOENT)
 		return 0;
 	return rc < 0 ? rc : strcmp(alias.key_id, key_id) == 0;
