@@ -174,6 +174,101 @@ class Sts(StsCase):
                  "brief")
         self.error("UnrecognizedClientException", kms.list_keys, says="The security token included in the request is invalid.")
 
+    def began(self, name):
+        """A user who may assume roles, and a session he began."""
+        person = Person(self.server, name,
+                        statement("Allow", "sts:AssumeRole"))
+        keys = self.assume(person)
+        self.client("kms", *keys).describe_key(KeyId="alias/envelope")
+        return person, keys
+
+    def ended(self, keys):
+        for service, code in (("kms", "UnrecognizedClientException"),
+                              ("sts", "InvalidClientTokenId")):
+            client = self.client(service, *keys)
+            call = client.list_keys if service == "kms" else \
+                client.get_caller_identity
+            self.error(code, call, says="The security token included in the request is invalid.")
+
+    def test_session_ends_with_its_user(self):
+        """security-31-user-reevaluated"""
+        _, keys = self.began("dan")
+        identity(self.server, "delete-user", "dan")
+        self.ended(keys)
+        Person(self.server, "dan", statement("Allow", "sts:AssumeRole"))
+        self.ended(keys)
+
+    def test_session_ends_with_the_access_key(self):
+        """security-31-access-key-reevaluated"""
+        person, keys = self.began("eva")
+        kms = self.client("kms", *keys)
+        identity(self.server, "create-access-key", "eva")
+        identity(self.server, "deactivate-access-key", "eva", person.access)
+        self.ended(keys)
+        identity(self.server, "activate-access-key", "eva", person.access)
+        kms.describe_key(KeyId="alias/envelope")
+        identity(self.server, "delete-access-key", "eva", person.access)
+        self.ended(keys)
+
+    def test_chained_session_ends_with_all_before(self):
+        """security-31-chain-of-roles-reevaluated"""
+        first, second = "first", "second"
+        arn = {n: ROLE.replace("host", n) for n in (first, second)}
+        for name in arn:
+            identity(self.server, "create-role", name, "--trust", "-",
+                     text=trust(ACCOUNT))
+            identity(self.server, "put-policy", "any", "-", "--role", name,
+                     text=document(statement("Allow", "*")))
+
+        def chained(person):
+            keys = self.assume(person, arn[first])
+            made = self.client("sts", *keys).assume_role(
+                RoleArn=arn[second], RoleSessionName="i-2")["Credentials"]
+            keys = (made["AccessKeyId"], made["SecretAccessKey"],
+                    made["SessionToken"])
+            self.client("kms", *keys).list_keys()
+            return keys
+
+        person = Person(self.server, "fay",
+                        statement("Allow", "sts:AssumeRole"))
+        keys = chained(person)
+        identity(self.server, "deactivate-access-key", "fay", person.access)
+        self.ended(keys)
+        identity(self.server, "activate-access-key", "fay", person.access)
+        self.client("kms", *keys).list_keys()
+        identity(self.server, "delete-role", first)
+        self.ended(keys)
+        identity(self.server, "create-role", first, "--trust", "-",
+                 text=trust(ACCOUNT))
+        self.ended(keys)
+
+    def test_chains_of_roles_end(self):
+        """kms-chain-of-roles-is-bounded"""
+        name = "n" * 64
+        role = ROLE.replace("host", name)
+        identity(self.server, "create-role", name, "--trust", "-",
+                 text=trust(ACCOUNT))
+        identity(self.server, "put-policy", "any", "-", "--role", name,
+                 text=document(statement("Allow", "*")))
+        keys = self.assume(None, role)
+        for _ in range(10):
+            made = self.client("sts", *keys).assume_role(
+                RoleArn=role, RoleSessionName="i-1")["Credentials"]
+            keys = (made["AccessKeyId"], made["SecretAccessKey"],
+                    made["SessionToken"])
+        self.client("kms", *keys).list_keys()
+        self.error("ValidationError", self.client("sts", *keys).assume_role,
+                   says="The chain of assumed roles is too long.",
+                   RoleArn=role, RoleSessionName="i-1")
+
+    def test_withdrawn_permission_ends_no_session(self):
+        """kms-withdrawn-assume-role-leaves-sessions-begun"""
+        person, keys = self.began("gus")
+        person.may(statement("Deny", "*"))
+        self.error("AccessDenied", self.assume, person,
+                   **self.no_assume(person.arn))
+        self.client("kms", *keys).describe_key(KeyId="alias/envelope")
+
     def test_tokens_bind_their_key(self):
         """security-31-token-of-another-session-refused"""
         one, two = self.assume(), self.assume()

@@ -35,20 +35,63 @@ static enum error unrecognised(char *why)
 	return ERR_UNRECOGNIZED_CLIENT;
 }
 
-/* The role behind @session must still be the one that was assumed. */
+/* 0: the role is there, and the one it was; -ENOENT. */
+static int role_lives(const struct server *s, const char *account,
+		      const char *name, const char *role_id)
+{
+	struct role_row role = { .trust = NULL };
+	int rc = store_role_get(s->store, account, name, &role);
+
+	if (rc < 0)
+		return rc;
+	if (strcmp(role.role_id, role_id) != 0)
+		rc = -ENOENT;
+	role_row_free(&role);
+	return rc;
+}
+
+/* 0: the access key is there and active, and so its user; -ENOENT. */
+static int key_lives(const struct server *s, const char *access_key_id)
+{
+	uint8_t *sealed = NULL;
+	struct user_row user;
+	size_t bytes;
+	int rc = store_access_key_get(s->store, access_key_id, &user, &sealed,
+				      &bytes);
+
+	free(sealed);
+	return rc;
+}
+
+/*
+ * A session ends with whatever it came from: its role, the user's access key
+ * that began it, and each role that was assumed on the way.
+ */
+static int session_lives(const struct server *s, const struct session *session)
+{
+	char account[ACCOUNT_BYTES], name[IDENTITY_NAME_BYTES], role_id[65];
+	const char *p = session->chain;
+	int n, rc = role_lives(s, session->account, session->role,
+			       session->role_id);
+
+	if (rc == 0)
+		rc = key_lives(s, session->began_by);
+	for (; rc == 0 && *p; p += n) {
+		n = 0;
+		if (sscanf(p, "%12s %64s %64s%*1[\n]%n", account, name,
+			   role_id, &n) != 3 || !n)
+			return -ENOENT;
+		rc = role_lives(s, account, name, role_id);
+	}
+	return rc;
+}
+
 static int session_identity(const struct server *s,
 			    const struct session *session,
 			    struct identity *who)
 {
-	struct role_row role = { .trust = NULL };
-	int rc = store_role_get(s->store, session->account, session->role,
-				&role);
+	int rc = session_lives(s, session);
 
-	if (rc < 0)
-		return rc;
-	if (strcmp(role.role_id, session->role_id) != 0)
-		rc = -ENOENT;
-	role_row_free(&role);
 	if (rc < 0)
 		return rc;
 	strcpy(who->user.account, session->account);
@@ -62,6 +105,12 @@ static int session_identity(const struct server *s,
 	snprintf(who->user.user_id, sizeof(who->user.user_id), "%.30s:%s",
 		 session->role_id, session->name);
 	who->issued_ms = session->issued_seconds * 1000;
+	strcpy(who->began_by, session->began_by);
+	if (asprintf(&who->chain, "%s%s %s %s\n", session->chain,
+		     session->account, session->role, session->role_id) < 0) {
+		who->chain = NULL;
+		return -ENOMEM;
+	}
 	if (session->policy[0]) {
 		who->session_policy = strdup(session->policy);
 		rc = who->session_policy ? 0 : -ENOMEM;

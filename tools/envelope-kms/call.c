@@ -14,6 +14,8 @@ void identity_free(struct identity *who)
 {
 	free(who->session_policy);
 	who->session_policy = NULL;
+	free(who->chain);
+	who->chain = NULL;
 }
 
 void call_free(struct call *c)

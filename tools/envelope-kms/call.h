@@ -28,6 +28,8 @@ struct identity {
 	char role_arn[256];        /* "": a user */
 	char role_id[65];          /* AROA… */
 	char *session_policy;      /* NULL: none; identity_free() */
+	char *chain;               /* of session.h, with this role; the same */
+	char began_by[ACCESS_KEY_BYTES]; /* of session.h; "": a user */
 	int64_t issued_ms;         /* of the session */
 	char access_key_id[ACCESS_KEY_BYTES];
 	char region[REGION_BYTES]; /* that the request is signed for */

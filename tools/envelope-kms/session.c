@@ -11,9 +11,9 @@
 #include "base64.h"
 #include "seal.h"
 
-#define VERSION 1
+#define VERSION 2
 #define HEAD_BYTES (1 + 8 + 8 + SECRET_KEY_CHARS)
-#define TEXTS 5
+#define TEXTS 7
 #define TOKEN_CHARS_MAX 8192
 
 struct field {
@@ -29,6 +29,8 @@ static void fields_of(struct session *s, struct field ret[static TEXTS])
 		{ s->role_id, sizeof(s->role_id) },
 		{ s->name, sizeof(s->name) },
 		{ s->policy, sizeof(s->policy) },
+		{ s->began_by, sizeof(s->began_by) },
+		{ s->chain, sizeof(s->chain) },
 	};
 
 	memcpy(ret, fields, sizeof(fields));

@@ -136,6 +136,22 @@ static int answer_session(struct call *c, const struct session *s,
 	return c->answer && c->response_elements ? 0 : -ENOMEM;
 }
 
+/* Where the session came from, which it does not outlive. */
+static int set_origin(struct call *c, struct session *s)
+{
+	const struct identity *who = &c->who;
+
+	strcpy(s->began_by, who->role_arn[0] ? who->began_by :
+					       who->access_key_id);
+	if (!who->chain)
+		return 0;
+	if (strlen(who->chain) >= sizeof(s->chain))
+		return call_fail(c, ERR_VALIDATION,
+				 "The chain of assumed roles is too long.");
+	strcpy(s->chain, who->chain);
+	return 0;
+}
+
 static int make_session(struct call *c, const struct assume *a,
 			const struct role_row *role)
 {
@@ -150,6 +166,8 @@ static int make_session(struct call *c, const struct assume *a,
 	snprintf(s.name, sizeof(s.name), "%s", a->name);
 	snprintf(s.policy, sizeof(s.policy), "%s", a->policy ? a->policy : "");
 	s.expiry_seconds = s.issued_seconds + a->seconds;
+	if (rc == 0)
+		rc = set_origin(c, &s);
 	if (rc == 0)
 		rc = secret_key_new(&key);
 	if (rc == 0)
