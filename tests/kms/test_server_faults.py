@@ -177,34 +177,61 @@ class Strangers(unittest.TestCase):
         self.addCleanup(server.end)
         return server.start()
 
-    def hold(self, server):
+    def hold(self, server, headers=()):
         """A connection that sends most of a large body, and waits."""
         connection = server.connection()
         self.addCleanup(connection.close)
-        connection.putrequest("POST", "/")
+        connection.putrequest("POST", "/", skip_host=bool(headers))
+        for name, value in headers:
+            connection.putheader(name, value)
         connection.putheader("Content-Length", str(96 * 1024))
         connection.endheaders(b"x" * 90000)
         return connection
 
+    def call_from(self, server, address, body):
+        connection = server.connection(source_address=(address, 0))
+        connection.request("POST", "/", body, dict(
+            Signer(server).headers("ListKeys", body)))
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    LARGE = b'{"Whatever":"' + b"x" * 90000 + b'"}'
+
     def test_large_bodies(self):
-        """kms-large-bodies-of-strangers-leave-room-for-calls"""
+        """kms-large-bodies-of-strangers-take-no-room"""
         server = self.server(4 << 20)
-        body = b'{"Whatever":"' + b"x" * 90000 + b'"}'
+        unknown = Signer(server, access="AKIAIOSFODNN7EXAMPLE")
+        for n in range(50):
+            self.hold(server, unknown.headers("ListKeys", b"") if n % 2
+                      else ())
+        for _ in range(5):
+            self.assertEqual(200, server.call("ListKeys",
+                                              self.LARGE).status)
+
+    def test_large_bodies_of_one_address(self):
+        """kms-large-bodies-from-one-address-leave-room-for-others"""
+        server = self.server(4 << 20)
+        # Who knows a key's id, though not its secret.
+        forged = Signer(server, secret="x" * 40)
         held = []
-        reply = server.call("ListKeys", body)
-        while reply.status == 200 and len(held) < 60:
-            held.append(self.hold(server))
-            reply = server.call("ListKeys", body)
+        reply = server.call("ListKeys", self.LARGE)
+        while reply.status == 200 and len(held) < 20:
+            held.append(self.hold(server, forged.headers("ListKeys", b"")))
+            reply = server.call("ListKeys", self.LARGE)
         self.assertEqual((400, "ThrottlingException",
                           "Too many large requests at once."),
                          (reply.status, reply.code, reply.message))
         for _ in range(150):
             self.assertEqual("ThrottlingException",
-                             server.call("ListKeys", body).code)
+                             server.call("ListKeys", self.LARGE).code)
         self.assertEqual(200, server.call("ListKeys").status)
+        for address in ("127.0.0.2", "127.0.0.3"):
+            self.assertEqual(200, self.call_from(server, address,
+                                                 self.LARGE))
         for connection in held:
             connection.close()
-        wait_for(lambda: server.call("ListKeys", body).status == 200,
+        wait_for(lambda: server.call("ListKeys", self.LARGE).status == 200,
                  "the room for large bodies")
 
     def test_connections_of_one_address(self):

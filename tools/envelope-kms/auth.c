@@ -164,13 +164,36 @@ static enum error check(const struct server *s, const struct sigv4_request *r,
 	return e;
 }
 
-enum error authenticate(const struct server *s, const struct sigv4_request *r,
-			struct identity *ret, char why[static SIGV4_WHY_BYTES])
+static struct sigv4_rules rules_for(const struct server *s,
+				    const struct sigv4_request *r)
 {
-	struct sigv4_rules rules = {
+	return (struct sigv4_rules){
 		s->regions, sts_is_request(r) ? "sts" : "kms",
 		server_wall_ms() / 1000
 	};
+}
+
+bool auth_known(const struct server *s, const struct sigv4_request *r)
+{
+	struct sigv4_rules rules = rules_for(s, r);
+	struct identity who = { .access_key_id = "" };
+	char why[SIGV4_WHY_BYTES];
+	struct secret *key = NULL;
+	struct sigv4_claim claim;
+	int64_t expiry;
+	bool known;
+
+	known = sigv4_read(r, &rules, &claim, why) == ERR_NONE &&
+		find_identity(s, r, &claim, &who, &expiry, &key) == 0;
+	secret_free(key);
+	identity_free(&who);
+	return known;
+}
+
+enum error authenticate(const struct server *s, const struct sigv4_request *r,
+			struct identity *ret, char why[static SIGV4_WHY_BYTES])
+{
+	struct sigv4_rules rules = rules_for(s, r);
 	struct identity who = { .access_key_id = "" };
 	struct sigv4_claim claim;
 	enum error e = sigv4_read(r, &rules, &claim, why);

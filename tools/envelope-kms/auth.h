@@ -3,6 +3,8 @@
 #ifndef KMS_AUTH_H
 #define KMS_AUTH_H
 
+#include <stdbool.h>
+
 #include "call.h"
 #include "sigv4.h"
 
@@ -12,5 +14,11 @@
  */
 enum error authenticate(const struct server *s, const struct sigv4_request *r,
 			struct identity *ret, char why[static SIGV4_WHY_BYTES]);
+
+/*
+ * Whether the head of @r has all that can be asked for before its body, which
+ * the signature covers, is there: the form, the time, and a key that exists.
+ */
+bool auth_known(const struct server *s, const struct sigv4_request *r);
 
 #endif

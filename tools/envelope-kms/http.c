@@ -2,11 +2,9 @@
 /* Takes requests off the wire and puts the answers on it. */
 #include "http.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <gnutls/gnutls.h>
 #include <microhttpd.h>
-#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,6 +18,7 @@
 #include "json.h"
 #include "log.h"
 #include "operations.h"
+#include "peer.h"
 #include "process.h"
 #include "reply.h"
 #include "sigv4.h"
@@ -41,8 +40,10 @@ struct http {
 /* One request while it arrives. */
 struct request {
 	char *uri;              /* raw, with its query; NULL: no memory */
-	bool begun;
-	int body_rc;            /* of body_append(); negative: refused */
+	struct peer peer;
+	bool begun, known;      /* known: may send a large body */
+	int body_rc;            /* of take_body(); negative: refused */
+	size_t received;        /* bytes of body, with what is refused */
 	struct body body;
 	int64_t begin_ms;
 };
@@ -78,15 +79,6 @@ static void request_end(void *arg, struct MHD_Connection *connection,
 	free(r->uri);
 	free(r);
 	*slot = NULL;
-}
-
-static void take_body(struct request *r, const char *data, size_t bytes)
-{
-	if (r->body_rc == 0)
-		r->body_rc = body_append(&r->body, data, bytes);
-	/* The rest of what is refused is read, but nothing of it kept. */
-	if (r->body_rc < 0)
-		body_clear(&r->body);
 }
 
 /* libmicrohttpd's callback when the last byte of a body is sent. */
@@ -128,27 +120,6 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection,
 	return ok;
 }
 
-static void peer_address(struct MHD_Connection *connection,
-			 char ret[static CALL_ADDRESS_BYTES])
-{
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(connection,
-					MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	const struct sockaddr *sa = info ? info->client_addr : NULL;
-	const struct in6_addr *six = sa && sa->sa_family == AF_INET6 ?
-		&((const struct sockaddr_in6 *)sa)->sin6_addr : NULL;
-
-	strcpy(ret, "unknown");
-	if (sa && sa->sa_family == AF_INET)
-		inet_ntop(AF_INET, &((struct sockaddr_in *)sa)->sin_addr, ret,
-			  CALL_ADDRESS_BYTES);
-	else if (six && IN6_IS_ADDR_V4MAPPED(six))
-		/* a socket for both: policies know the address as IPv4 */
-		inet_ntop(AF_INET, &six->s6_addr[12], ret, CALL_ADDRESS_BYTES);
-	else if (six)
-		inet_ntop(AF_INET6, six, ret, CALL_ADDRESS_BYTES);
-}
-
 static enum MHD_Result take_header(void *arg, enum MHD_ValueKind kind,
 				   const char *name, const char *value)
 {
@@ -161,6 +132,46 @@ static enum MHD_Result take_header(void *arg, enum MHD_ValueKind kind,
 	}
 	r->header_count++;
 	return MHD_YES;
+}
+
+static void take_headers(struct MHD_Connection *connection,
+			 struct sigv4_request *r)
+{
+	MHD_get_connection_values(connection, MHD_HEADER_KIND, take_header,
+				  r);
+}
+
+/*
+ * Room for large bodies is scarce, and the signature is only known to hold
+ * once a body has come: at least its head must name a key that exists.
+ */
+static bool may_be_large(const struct http *h,
+			 struct MHD_Connection *connection, struct request *r,
+			 const char *method)
+{
+	struct sigv4_request head = { .method = method };
+
+	if (r->known)
+		return true;
+	take_headers(connection, &head);
+	r->known = head.header_count <= SIGV4_HEADERS_MAX &&
+		   auth_known(h->server, &head);
+	return r->known;
+}
+
+static int take_body(const struct http *h, struct MHD_Connection *connection,
+		     struct request *r, const char *method, const char *data,
+		     size_t bytes)
+{
+	r->received += bytes;
+	if (r->received > BODY_MAX_BYTES)
+		return -EFBIG;
+	if (r->body_rc < 0)
+		return r->body_rc;
+	if (r->received > BODY_SMALL_BYTES &&
+	    !may_be_large(h, connection, r, method))
+		return -EACCES;
+	return body_append(&r->body, data, bytes);
 }
 
 /* The path of every operation is "/"; a query could only carry a signature. */
@@ -207,7 +218,13 @@ static enum error identify(const struct server *s, struct request *r,
 	if (crypto_sha256(body_bytes(&r->body), r->body.used,
 			  signature->body_sha256) < 0)
 		return ERR_INTERNAL;
-	return authenticate(s, signature, ret, why);
+	e = authenticate(s, signature, ret, why);
+	/* Its head was nobody's when its body was thrown away. */
+	if (e == ERR_NONE && r->body_rc == -EACCES) {
+		identity_free(ret);
+		e = ERR_THROTTLING;
+	}
+	return e;
 }
 
 /* An operation name fit for the trail; others are "Unknown". */
@@ -309,14 +326,13 @@ static enum MHD_Result answer(struct http *h, struct MHD_Connection *connection,
 		free(c);
 		return MHD_NO;
 	}
-	peer_address(connection, c->source_address);
-	MHD_get_connection_values(connection, MHD_HEADER_KIND, take_header,
-				  &signature);
+	strcpy(c->source_address, r->peer.address);
+	take_headers(connection, &signature);
 	e = identify(h->server, r, &signature, &c->who, why);
 	if (e == ERR_NONE) {
 		run_call(h->server, r, &signature, c, &reply);
 	} else if (e == ERR_INTERNAL || e == ERR_THROTTLING ||
-		   throttle_failure(h->server->throttle, c->source_address,
+		   throttle_failure(h->server->throttle, r->peer.source,
 				    server_wall_ms())) {
 		refuse(&signature, c, e, why, &reply);
 	} else {
@@ -341,6 +357,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 		return MHD_NO;
 	if (!r->begun) {
 		r->begun = true;
+		peer_of(connection, &r->peer);
+		r->body.source = body_source(r->peer.source);
 		return MHD_YES;
 	}
 	if (*bytes == 0 && r->uri && strcmp(r->uri, "/health") == 0 &&
@@ -351,7 +369,10 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 	/* Slower than this is not a client but a siege. */
 	if (server_wall_ms() - r->begin_ms > HTTP_REQUEST_MS)
 		return MHD_NO;
-	take_body(r, data, *bytes);
+	r->body_rc = take_body(arg, connection, r, method, data, *bytes);
+	/* The rest of what is refused is read, but nothing of it kept. */
+	if (r->body_rc < 0)
+		body_clear(&r->body);
 	*bytes = 0;
 	return MHD_YES;
 }
