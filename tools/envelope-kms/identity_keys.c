@@ -7,11 +7,9 @@
 #include <unistd.h>
 
 #include "access_key.h"
-#include "crypto.h"
-#include "files.h"
 #include "identity.h"
 #include "log.h"
-#include "seal.h"
+#include "root_key.h"
 #include "server.h"
 
 #define KEYS_PER_USER 2 /* as IAM has it: one in use, one to come */
@@ -19,35 +17,16 @@
 /* The root key of the directory, if it is that of its database. */
 static int read_root(struct identity_run *r, struct secret **ret)
 {
-	struct seal_place place = { SEAL_CHECK, "", "", "", "" };
-	struct secret *file = NULL, *root = NULL, *known = NULL;
-	uint8_t *sealed = NULL;
-	size_t bytes;
-	int rc = file_read(r->options->dir, FILE_ROOT_KEY, 1, &file);
+	int rc = root_key_read(r->options->dir, ret);
 
 	if (rc < 0)
 		return rc;
-	root = secret_new(CRYPTO_KEY_BYTES);
-	rc = root ? -EBADMSG : -ENOMEM;
-	if (root && secret_len(file) == CRYPTO_KEY_BYTES + 1) {
-		memcpy(secret_bytes(root), secret_cbytes(file),
-		       CRYPTO_KEY_BYTES);
-		rc = store_get_blob(r->store, "root-check", &sealed, &bytes);
-	}
-	if (rc == 0)
-		rc = seal_open(root, &place, sealed, bytes, &known);
-	if (rc == -EBADMSG)
-		log_error("%s/" FILE_ROOT_KEY ": not the root key of this database; put the one back that init made",
-			  r->options->dir);
-	secret_free(known);
-	free(sealed);
-	secret_free(file);
+	rc = root_key_check(r->options->dir, *ret, r->store);
 	if (rc < 0) {
-		secret_free(root);
-		return rc;
+		secret_free(*ret);
+		*ret = NULL;
 	}
-	*ret = root;
-	return 0;
+	return rc;
 }
 
 /* Past stdio, whose buffers nobody wipes. */

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* `envelope-kms init`: a complete KMS directory, or none at all. */
-#include <dirent.h>
 #include <errno.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "access_key.h"
 #include "builtin.h"
@@ -15,6 +12,7 @@
 #include "commands.h"
 #include "crypto.h"
 #include "files.h"
+#include "fresh.h"
 #include "guide.h"
 #include "log.h"
 #include "material.h"
@@ -28,8 +26,7 @@
 /* Everything that is being made, in a directory of another name. */
 struct init {
 	const struct init_options *options;
-	char *dir;   /* what the user named, absolute; need not exist */
-	char *work;  /* the unfinished one, beside it; NULL: none */
+	struct fresh fresh;
 	struct secret *root;
 	struct store *store;
 	struct guide guide;
@@ -46,7 +43,7 @@ static int make_root_key(struct init *in)
 	rc = crypto_random(secret_bytes(in->root), CRYPTO_KEY_BYTES);
 	if (rc < 0)
 		return rc;
-	return file_write(in->work, FILE_ROOT_KEY, 0600,
+	return file_write(in->fresh.work, FILE_ROOT_KEY, 0600,
 			  secret_cbytes(in->root), CRYPTO_KEY_BYTES);
 }
 
@@ -109,7 +106,7 @@ static int write_credentials(struct init *in, const char *id,
 		     "aws_secret_access_key = %.*s\n",
 		     id, SECRET_KEY_CHARS, (const char *)secret_cbytes(key),
 		     id, SECRET_KEY_CHARS, (const char *)secret_cbytes(key));
-	rc = file_write(in->work, FILE_CREDENTIALS, 0600,
+	rc = file_write(in->fresh.work, FILE_CREDENTIALS, 0600,
 			secret_cbytes(text), (size_t)n);
 	secret_free(text);
 	return rc;
@@ -180,7 +177,7 @@ static int make_default_keys(struct init *in)
 
 static int make_database(struct init *in)
 {
-	char *path = file_path(in->work, FILE_DATABASE);
+	char *path = file_path(in->fresh.work, FILE_DATABASE);
 	int rc = -ENOMEM;
 
 	if (!path)
@@ -209,13 +206,13 @@ out:
 
 static int make_audit(struct init *in)
 {
-	char *dir = file_path(in->work, FILE_AUDIT_DIR);
+	char *dir = file_path(in->fresh.work, FILE_AUDIT_DIR);
 	int rc = -ENOMEM;
 
 	if (dir)
 		rc = mkdir(dir, 0700) < 0 ? -errno : 0;
 	if (rc == 0)
-		rc = file_write(in->work, FILE_AUDIT, 0600, "", 0);
+		rc = file_write(in->fresh.work, FILE_AUDIT, 0600, "", 0);
 	if (rc == 0)
 		rc = dir_sync(dir);
 	free(dir);
@@ -225,84 +222,32 @@ static int make_audit(struct init *in)
 static int write_conf(struct init *in)
 {
 	char *text = guide_conf(&in->guide);
-	int rc = text ? file_write(in->work, FILE_CONF, 0644, text,
+	int rc = text ? file_write(in->fresh.work, FILE_CONF, 0644, text,
 				   strlen(text)) : -ENOMEM;
 
 	free(text);
 	return rc;
 }
 
-/* @dir made absolute; its parent must exist, it need not. */
-static char *absolute(const char *dir)
-{
-	char *copy = strdup(dir), *copy2 = strdup(dir);
-	char *parent = copy ? realpath(dirname(copy), NULL) : NULL;
-	const char *name = copy2 ? basename(copy2) : "";
-	char *path = realpath(dir, NULL);
-
-	if (!path && parent && *name && asprintf(&path, "%s/%s",
-		     strcmp(parent, "/") == 0 ? "" : parent, name) < 0)
-		path = NULL;
-	free(parent);
-	free(copy);
-	free(copy2);
-	return path;
-}
-
-/* An early answer; publish() is what really keeps a full directory safe. */
-static int check_target(const char *dir)
-{
-	DIR *d = opendir(dir);
-	int entries = 0;
-
-	if (!d && errno == ENOENT)
-		return 0;
-	while (d && readdir(d))
-		entries++;
-	if (d)
-		closedir(d);
-	if (d && entries == 2) /* "." and ".." */
-		return 0;
-	log_error("%s: %s; name a directory that is empty or does not exist",
-		  dir, d ? "not empty" : strerror(errno));
-	return -EEXIST;
-}
-
 static int begin(struct init *in)
 {
 	const struct init_options *o = in->options;
 	const char *host = o->host_count ? o->hosts[0] : o->listen;
+	int rc = fresh_find(o->dir, &in->fresh);
 
-	in->dir = absolute(o->dir);
-	if (!in->dir || asprintf(&in->endpoint, "https://%s%s%s:%d",
-				 strchr(host, ':') ? "[" : "", host,
-				 strchr(host, ':') ? "]" : "", o->port) < 0) {
-		log_error("%s: %s", o->dir, strerror(errno));
-		return -EINVAL;
+	if (rc < 0)
+		return rc;
+	if (asprintf(&in->endpoint, "https://%s%s%s:%d",
+		     strchr(host, ':') ? "[" : "", host,
+		     strchr(host, ':') ? "]" : "", o->port) < 0) {
+		in->endpoint = NULL;
+		return -ENOMEM;
 	}
-	in->guide.dir = in->dir;
+	in->guide.dir = in->fresh.dir;
 	in->guide.endpoint = in->endpoint;
 	in->guide.regions = o->regions;
 	in->guide.account = o->account;
-	return check_target(in->dir);
-}
-
-static int make_work(struct init *in)
-{
-	if (asprintf(&in->work, "%s.init-XXXXXX", in->dir) < 0) {
-		in->work = NULL;
-		return -ENOMEM;
-	}
-	if (!mkdtemp(in->work)) {
-		int rc = -errno;
-
-		log_error("%s: cannot make a directory: %s", in->work,
-			  strerror(-rc));
-		free(in->work);
-		in->work = NULL;
-		return rc;
-	}
-	return 0;
+	return fresh_begin(&in->fresh, "init");
 }
 
 static int fill(struct init *in)
@@ -310,7 +255,7 @@ static int fill(struct init *in)
 	int rc = make_root_key(in);
 
 	if (rc == 0)
-		rc = certs_make(in->work, in->options->hosts,
+		rc = certs_make(in->fresh.work, in->options->hosts,
 				in->options->host_count);
 	if (rc == 0)
 		rc = make_database(in);
@@ -318,23 +263,7 @@ static int fill(struct init *in)
 		rc = make_audit(in);
 	if (rc == 0)
 		rc = write_conf(in);
-	return rc == 0 ? dir_sync(in->work) : rc;
-}
-
-/* The one step by which the directory comes into being. */
-static int publish(struct init *in)
-{
-	int rc;
-
-	if (rename(in->work, in->dir) < 0) {
-		rc = -errno;
-		log_error("%s: %s; name a directory that is empty or does not exist",
-			  in->dir, strerror(-rc));
-		return rc;
-	}
-	free(in->work);
-	in->work = NULL;
-	return parent_sync(in->dir);
+	return rc == 0 ? dir_sync(in->fresh.work) : rc;
 }
 
 int cmd_init(const struct init_options *o)
@@ -344,25 +273,17 @@ int cmd_init(const struct init_options *o)
 
 	umask(0077);
 	rc = begin(&in);
+	if (rc == 0)
+		rc = fill(&in);
+	if (rc == 0)
+		rc = fresh_publish(&in.fresh);
 	if (rc < 0)
 		goto out;
-	rc = make_work(&in);
-	if (rc < 0)
-		goto out;
-	rc = fill(&in);
-	if (rc < 0)
-		goto out;
-	rc = publish(&in);
-	if (rc < 0)
-		goto out;
-	printf("Made a KMS in %s.\n\n", in.dir);
+	printf("Made a KMS in %s.\n\n", in.fresh.dir);
 	guide_print(&in.guide, false);
 out:
-	if (in.work)
-		dir_remove(in.work);
 	secret_free(in.root);
 	free(in.endpoint);
-	free(in.work);
-	free(in.dir);
+	fresh_end(&in.fresh);
 	return rc;
 }

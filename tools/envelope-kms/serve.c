@@ -19,7 +19,6 @@
 #include "below.h"
 #include "clock.h"
 #include "commands.h"
-#include "crypto.h"
 #include "files.h"
 #include "guide.h"
 #include "http.h"
@@ -28,7 +27,7 @@
 #include "material.h"
 #include "policy_cache.h"
 #include "reaper.h"
-#include "seal.h"
+#include "root_key.h"
 #include "server.h"
 #include "throttle.h"
 
@@ -77,46 +76,6 @@ static void withdraw_endpoint(const struct serve *s)
 	if (path)
 		unlink(path);
 	free(path);
-}
-
-static int read_root_key(struct serve *s)
-{
-	struct secret *file = NULL;
-	int rc = file_read(s->dir, FILE_ROOT_KEY, 1, &file);
-
-	if (rc < 0)
-		return rc;
-	if (secret_len(file) != CRYPTO_KEY_BYTES + 1) {
-		log_error("%s/" FILE_ROOT_KEY ": not a root key: it has %zu bytes, not %d",
-			  s->dir, secret_len(file) - 1, CRYPTO_KEY_BYTES);
-		secret_free(file);
-		return -EINVAL;
-	}
-	s->server.root = secret_new(CRYPTO_KEY_BYTES);
-	if (s->server.root)
-		memcpy(secret_bytes(s->server.root), secret_cbytes(file),
-		       CRYPTO_KEY_BYTES);
-	secret_free(file);
-	return s->server.root ? 0 : -ENOMEM;
-}
-
-static int check_root_key(struct serve *s)
-{
-	struct seal_place place = { SEAL_CHECK, "", "", "", "" };
-	struct secret *known = NULL;
-	uint8_t *sealed = NULL;
-	size_t bytes;
-	int rc = store_get_blob(s->server.store, "root-check", &sealed,
-				&bytes);
-
-	if (rc == 0)
-		rc = seal_open(s->server.root, &place, sealed, bytes, &known);
-	if (rc == -EBADMSG)
-		log_error("%s/" FILE_ROOT_KEY ": not the root key of this database; put the one back that init made",
-			  s->dir);
-	secret_free(known);
-	free(sealed);
-	return rc;
 }
 
 static int get_setting(struct serve *s, const char *name, char **ret)
@@ -195,7 +154,7 @@ static int open_store(struct serve *s)
 
 	free(path);
 	if (rc == 0)
-		rc = check_root_key(s);
+		rc = root_key_check(s->dir, s->server.root, s->server.store);
 	if (rc == 0)
 		rc = set_clock(s);
 	if (rc == 0)
@@ -382,7 +341,7 @@ static int start(struct serve *s)
 	withdraw_endpoint(s);
 	check_locked_memory();
 	below_warn(s->dir);
-	rc = read_root_key(s);
+	rc = root_key_read(s->dir, &s->server.root);
 	if (rc == 0)
 		rc = file_read(s->dir, FILE_CERTIFICATE, 0, &s->certificate);
 	if (rc == 0)

@@ -32,7 +32,7 @@ static char *subkeys_path(const char *path)
 	       NULL : beside;
 }
 
-/* Made once; missing later, it would leave all material dead. */
+/* Made once (1); missing later, it would leave all material dead. */
 static int check_subkeys(struct store *s, const char *path)
 {
 	char *made = NULL;
@@ -42,7 +42,7 @@ static int check_subkeys(struct store *s, const char *path)
 	if (rc < 0)
 		return rc == -ENOENT ? 0 : rc;
 	if (access(path, F_OK) == 0)
-		return 0;
+		return 1;
 	log_error("%s: %s; without it no key material can be opened: put it back",
 		  path, strerror(errno));
 	return -EIO;
@@ -61,12 +61,11 @@ static int open_subkeys(struct store *s)
 {
 	char *path = subkeys_path(store_path(s));
 	mode_t mask = umask(0077);
-	int rc = path ? check_subkeys(s, path) : -ENOMEM;
+	int made = path ? check_subkeys(s, path) : -ENOMEM;
+	int rc = made < 0 ? made : store_connect_subkeys(s, path);
 
-	if (rc == 0)
-		rc = store_connect_subkeys(s, path);
 	umask(mask);
-	if (rc == 0)
+	if (rc == 0 && !made)
 		rc = make_subkeys(s, path);
 	free(path);
 	return rc;
