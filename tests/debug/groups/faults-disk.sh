@@ -96,6 +96,34 @@ t "a disk that fails writes: EIO" test "$(vmio fill $DEV 0 65536 9)" = EIO
 t "a disk that fails writes: reads go on" vmio check $DEV 0 65536 8
 dmsetup remove env && dmsetup remove low
 
+t "a disk that fails reads" flakey "1 error_reads"
+t "a disk that fails reads: EIO" test "$(vmio check $DEV 0 65536 8)" = EIO
+t "a disk that fails reads: writes go on" vmio fill $DEV 0 65536 9
+dmsetup remove env && dmsetup remove low
+
+# Up for a second, down for a second: fio meets both, and comes to its end.
+comes_and_goes()
+{
+	local rc=0
+
+	create low "0 $SECTORS flakey /dev/ram0 0 1 1" &&
+		DISK=/dev/mapper/low create env \
+			"$(DISK=/dev/mapper/low table $SECTORS vol-a)" ||
+		return 1
+	timeout 100 fio --name=f --filename=$DEV --direct=1 --rw=randrw \
+		--bsrange=4k-256k --size=4m --iodepth=8 --ioengine=libaio \
+		--continue_on_error=all --time_based --runtime=6 > /tmp/fio.out ||
+		rc=$?
+	[ $rc -ne 124 ] && [ "$(stat_of env errors)" -gt 0 ] &&
+		[ "$(stat_of env reads)" -gt 0 ] &&
+		[ "$(stat_of env writes)" -gt 0 ] && dmsetup suspend low &&
+		dmsetup reload low --table "0 $SECTORS linear /dev/ram0 0" &&
+		dmsetup resume low && vmio fill $DEV 0 1048576 8 &&
+		vmio check $DEV 0 1048576 8
+}
+t "a disk that comes and goes: nothing hangs, and it works again" comes_and_goes
+dmsetup remove env && dmsetup remove low
+
 # A disk that takes fifteen seconds, and a lock in the midst of it.
 slow()
 {

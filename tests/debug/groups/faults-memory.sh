@@ -57,6 +57,52 @@ revoke()
 t "memory fails in a revocation: it locks all the same" revoke
 dmsetup remove env
 
+# All of the reserve is under a write to a disk that does not answer yet. Who
+# may not wait is told so, and has written nothing; who may waits, and both are
+# served when the pages come back.
+exhausted()
+{
+	local pid again=0 said
+
+	dmsetup suspend --noflush low && starve on || return 1
+	vmio fill $DEV 0 262144 1 &
+	pid=$!
+	wait_until 60 on_the_way || return 1
+	while ((again++ < 20)); do
+		said=$(vmio -n fill $DEV 1048576 4096 2)
+		[ "$said" = EAGAIN ] || { echo "said '$said'"; return 1; }
+	done
+	later vmio fill $DEV 2097152 262144 3
+	still_waiting && dmsetup resume low && wait $pid && later_is 0 &&
+		vmio -n fill $DEV 1048576 4096 4
+}
+on_the_way()
+{
+	local env
+
+	env=$(dmsetup info -c --noheadings -o blkdevname env)
+	[[ $(< "/sys/block/$env/inflight") =~ [1-9] ]]
+}
+all_there()
+{
+	starve off
+	vmio check $DEV 0 262144 1 && vmio check $DEV 1048576 4096 4 &&
+		vmio check $DEV 2097152 262144 3 &&
+		[ "$(stat_of env errors)" = 0 ]
+}
+create low "0 $SECTORS linear /dev/ram0 0"
+# used pages, that need no allocation, go with the module
+rmmod dm_envelope
+insmod $MODULE
+limit_faults_to_module
+key vol-c 3 > /dev/null
+DISK=/dev/mapper/low create env \
+	"$(DISK=/dev/mapper/low table $SECTORS vol-c)"
+t "the reserve is used up: NOWAIT gets EAGAIN, others wait for it" exhausted
+t "the reserve is used up: all that was accepted is there" all_there
+dmsetup remove env
+dmsetup remove low
+
 # Writes that all live on the reserve at once, over a disk that takes its time.
 starved()
 {
