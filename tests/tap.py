@@ -41,6 +41,15 @@ class Result(unittest.TestResult):
         self._line("ok", test, f" # SKIP {reason}")
 
 
+def add_rows(case, rows):
+    """A test of `case` for each (name, arguments): self.check(*arguments)."""
+    for i, (name, arguments) in enumerate(rows):
+        def test(self, arguments=arguments):
+            self.check(*arguments)
+        test.__doc__ = name
+        setattr(case, f"test_{i:03}", test)
+
+
 def main():
     """Run the tests of the calling file (or those named in argv)."""
     names = sys.argv[1:] or None
