@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Every permission missing once, every condition once, duties kept apart."""
 import json
+import time
 
-from server_fixture import ACCOUNT, REGION, ServerCase
+from server_clients import make_material, wrap_material
+from server_fixture import ACCOUNT, REGION, Api, ServerCase, b64
+from server_model import condition_keys, operations
 from server_people import Person, identity, missing, statement
 import tap
 
@@ -50,12 +53,14 @@ NEEDS = [
     ("ListKeyRotations", KEY),
     ("ListKeys", {}),
     ("ListResourceTags", KEY),
+    ("ListRetirableGrants", {"RetiringPrincipal": ADMIN}),
     ("PutKeyPolicy", {**KEY, "Policy": ROOT_POLICY}),
     ("ReEncrypt", {"SourceKeyId": "{key}", "CiphertextBlob": "{blob}",
                    "DestinationKeyId": "{key}"},
      "ReEncryptFrom", "ReEncryptTo"),
     ("ReplicateKey", {**KEY, "ReplicaRegion": OTHER},
      "ReplicateKey", "CreateKey"),
+    ("RetireGrant", {"KeyId": "{arn}", "GrantId": "{grant}"}),
     ("RevokeGrant", {**KEY, "GrantId": "{grant}"}),
     ("RotateKeyOnDemand", KEY),
     ("TagResource", {**KEY, "Tags": TAGS}),
@@ -66,8 +71,25 @@ NEEDS = [
     ("ScheduleKeyDeletion", KEY),
 ]
 
+# An operation on several things, and all on which it needs its permission.
+PLACES = [
+    ("CreateAlias", {"AliasName": "{new}", "TargetKeyId": "{key}"},
+     "{new arn}", "{arn}"),
+    ("DeleteAlias", {"AliasName": "{alias}"}, "{alias arn}", "{arn}"),
+    ("UpdateAlias", {"AliasName": "{alias}", "TargetKeyId": "{other}"},
+     "{alias arn}", "{arn}", "{other}"),
+    ("ReEncrypt", {"SourceKeyId": "{key}", "CiphertextBlob": "{blob}",
+                   "DestinationKeyId": "{other}"}, "{arn}", "{other}"),
+    ("UpdatePrimaryRegion", {**KEY, "PrimaryRegion": OTHER},
+     "{arn}", "{replica}"),
+]
+
 # A condition key, a request, and a value with which it is allowed and one
 # with which it is not.
+IMPORT = {"KeyId": "{external}", "ImportToken": "{token}",
+          "EncryptedKeyMaterial": "{wrapped}"}
+PARAMETERS = {"KeyId": "{external}", "WrappingKeySpec": "RSA_2048",
+              "WrappingAlgorithm": "RSAES_OAEP_SHA_256"}
 CONDITIONS = [
     ("kms:EncryptionContext:app", "StringEquals", "Encrypt",
      {**PLAIN, "EncryptionContext": {"app": "web"}}, "web", "db"),
@@ -130,7 +152,59 @@ CONDITIONS = [
      "real"),
     ("aws:TagKeys", "ForAllValues:StringEquals", "TagResource",
      {**KEY, "Tags": TAGS}, "team", "kind"),
+    ("kms:CustomerMasterKeySpec", "StringEquals", "DescribeKey", KEY,
+     "SYMMETRIC_DEFAULT", "RSA_2048"),
+    ("kms:CustomerMasterKeyUsage", "StringEquals", "DescribeKey", KEY,
+     "ENCRYPT_DECRYPT", "SIGN_VERIFY"),
+    ("kms:KeyOrigin", "StringEquals", "CreateKey", {"Origin": "EXTERNAL"},
+     "EXTERNAL", "AWS_KMS"),
+    ("kms:WrappingAlgorithm", "StringEquals", "GetParametersForImport",
+     PARAMETERS, "RSAES_OAEP_SHA_256", "RSAES_OAEP_SHA_1"),
+    ("kms:WrappingKeySpec", "StringEquals", "GetParametersForImport",
+     PARAMETERS, "RSA_2048", "RSA_4096"),
+    ("kms:ExpirationModel", "StringEquals", "ImportKeyMaterial",
+     {**IMPORT, "ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"},
+     "KEY_MATERIAL_DOES_NOT_EXPIRE", "KEY_MATERIAL_EXPIRES"),
+    ("kms:ValidTo", "NumericLessThanEquals", "ImportKeyMaterial",
+     {**IMPORT, "ValidTo": "{soon}"}, "{later}", "{now}"),
+    ("kms:PrimaryRegion", "StringEquals", "UpdatePrimaryRegion",
+     {"KeyId": "{mrk}", "PrimaryRegion": OTHER}, OTHER, REGION),
+    ("aws:CurrentTime", "DateGreaterThan", "DescribeKey", KEY, "2020-01-01",
+     "2999-01-01"),
+    ("aws:EpochTime", "NumericGreaterThan", "DescribeKey", KEY, "1577836800",
+     "32472144000"),
+    ("aws:PrincipalType", "StringEquals", "DescribeKey", KEY, "User",
+     "AssumedRole"),
+    ("aws:RequestedRegion", "StringEquals", "DescribeKey", KEY, REGION,
+     OTHER),
+    ("aws:ResourceAccount", "StringEquals", "DescribeKey", KEY, ACCOUNT,
+     "999988887777"),
+    ("aws:UserAgent", "StringLike", "DescribeKey", KEY, "tests/*", "*moto*"),
+    ("aws:userid", "StringEquals", "DescribeKey", KEY, "{my id}", "AIDA"),
+    ("aws:username", "StringEquals", "DescribeKey", KEY, "somebody",
+     "nobody"),
 ]
+
+# What a policy may name, but what no request of a user to this server has.
+ABSENT = """aws:SourceAccount aws:SourceArn aws:TokenIssueTime
+kms:DataKeyPairSpec kms:MacAlgorithm kms:MessageType kms:SigningAlgorithm
+kms:ViaService""".split()
+CONDITIONS += [(name, "Null", "DescribeKey", KEY, "true", "false")
+               for name in ABSENT]
+
+# What an operation needs beside what a row is about.
+BESIDE = {"ReplicateKey": "kms:CreateKey"}
+
+# Who may do what by the policies that come with the server.
+CRYPTO = {"Encrypt", "Decrypt", "ReEncrypt", "GenerateDataKey",
+          "GenerateDataKeyWithoutPlaintext"}
+DUTIES = {
+    "KeyAuditor": {"DescribeKey", "GetKeyPolicy", "GetKeyRotationStatus"} | {
+        name for name in operations() if name.startswith("List")},
+    "KeyOperator": CRYPTO | {"DescribeKey"},
+    "KeyAdministrator": operations() - CRYPTO - {
+        "CreateGrant", "RetireGrant", "GenerateRandom"},
+}
 
 
 def fill(value, names):
@@ -163,7 +237,7 @@ class PermissionCase(ServerCase):
         alias = f"alias/permission-{cls.count}"
         self.kms.create_alias(AliasName=alias, TargetKeyId=key)
         return {"key": key, "arn": arn, "alias": alias,
-                "me": self.person.arn,
+                "me": self.person.arn, "new": f"{alias}/new",
                 "blob": self.server.call("Encrypt", {
                     "KeyId": key, "Plaintext": "eA=="}).json[
                         "CiphertextBlob"],
@@ -195,21 +269,75 @@ class Missing(PermissionCase):
                             answer.message)
 
 
-class Conditions(PermissionCase):
-    def check(self, row):
-        key, operator, operation, body, right, wrong = row
+    def test_table(self):
+        """permissions-every-operation-of-the-server-has-a-row"""
+        self.assertEqual(operations(), {row[0] for row in NEEDS})
+
+
+class Places(PermissionCase):
+    def check(self, operation, body, *places):
         names = self.prepare()
+        start = names["arn"].partition("key/")[0]
+        other, _ = self.new_key()
+        names.update({"other": start + "key/" + other,
+                      "new arn": start + names["new"],
+                      "alias arn": start + names["alias"],
+                      "replica": names["arn"].replace(REGION, OTHER)})
+        if "{replica}" in places:
+            self.kms.replicate_key(KeyId=names["key"], ReplicaRegion=OTHER)
+        body, places = fill(body, names), fill(list(places), names)
+        for place in places:
+            self.person.may(statement("Allow", f"kms:{operation}*",
+                                      [p for p in places if p != place]))
+            answer = self.person.call(operation, body)
+            self.assertEqual("AccessDeniedException", answer.code, place)
+            self.assertIn(f" on resource: {place} because", answer.message)
+        self.person.may(statement("Allow", f"kms:{operation}*", places))
+        self.assertIsNone(self.person.call(operation, body).code)
+
+
+class Conditions(PermissionCase):
+    @classmethod
+    def setUpClass(cls):
+        """What takes a while to make serves all rows."""
+        super().setUpClass()
+        api, now = Api(cls.server), int(time.time())
+        external = api.create_key(Origin="EXTERNAL")["KeyMetadata"]["KeyId"]
+        got = api.get_parameters_for_import(
+            **{**PARAMETERS, "KeyId": external})
+        mrk = api.create_key(MultiRegion=True)["KeyMetadata"]["KeyId"]
+        api.replicate_key(KeyId=mrk, ReplicaRegion=OTHER)
+        cls.more = {
+            "external": external, "token": b64(got["ImportToken"]),
+            "wrapped": b64(wrap_material(make_material(), got["PublicKey"],
+                                         cls.server.folder)),
+            "now": str(now), "soon": now + 86400, "later": str(now + 2 * 86400),
+            "mrk": mrk, "my id": json.loads(identity(
+                cls.server, "list-users", "--json"))["Users"][-1]["UserId"]}
+
+    def check(self, key, operator, operation, body, right, wrong):
+        names = {**self.prepare(), **self.more}
         for value, allowed in ((wrong, False), (right, True)):
+            condition = {operator: {key: fill(value, names)}}
             self.person.may(
-                statement("Allow", "kms:*", Condition={
-                    operator: {key: fill(value, names)}}),
-                # what else the operation needs, for anybody
-                {"Effect": "Allow", "Resource": "*",
-                 "Action": ["kms:CreateKey"] * (operation == "ReplicateKey")
-                 or ["kms:GenerateRandom"]})
-            answer = self.person.call(operation, fill(body, names))
+                statement("Allow", "kms:*", Condition=condition),
+                *(statement("Allow", action) for name, action in
+                  BESIDE.items() if name == operation))
+            answer = self.person.call(operation, fill(body, names),
+                                      extra=[("User-Agent", "tests/1")])
             self.assertEqual(None if allowed else "AccessDeniedException",
                              answer.code, (value, answer.message))
+
+    def test_table(self):
+        """conditions-every-key-that-policies-may-name-has-a-row"""
+        named = set()
+        for name in condition_keys():
+            named |= {row[0] for row in CONDITIONS
+                      if row[0] == name or row[0].startswith(name) and
+                      name[-1] in ":/"} or {name}
+        # The others are those of AssumeRole, in test_server_sts.py.
+        self.assertEqual({row[0] for row in CONDITIONS} | {
+            "sts:ExternalId", "sts:RoleSessionName"}, named)
 
 
 class Duties(PermissionCase):
@@ -276,6 +404,24 @@ class Duties(PermissionCase):
                 ("PutKeyPolicy", {"Policy": ROOT_POLICY})):
             self.assertEqual("AccessDeniedException", self.outcome(
                 person, operation, **more), operation)
+
+    def test_every_operation(self):
+        """duties-of-auditor-operator-administrator-for-every-operation"""
+        people = {}
+        for name in DUTIES:
+            people[name] = Person(self.server, name)
+            identity(self.server, "attach-policy", name,
+                     *people[name].who)
+        for operation, body in {row[0]: row[1] for row in NEEDS}.items():
+            names = PermissionCase.prepare(self)
+            for name, person in people.items():
+                answer = person.call(operation, fill(body, names))
+                self.assertEqual(
+                    operation in DUTIES[name],
+                    answer.code != "AccessDeniedException",
+                    (name, operation, answer.message))
+        self.assertEqual(set(), DUTIES["KeyOperator"] &
+                         DUTIES["KeyAdministrator"] - {"DescribeKey"})
 
     def test_deny_in_the_key_policy_beats_all(self):
         """duties-deny-in-the-key-policy-beats-identity-and-grant"""
@@ -409,23 +555,16 @@ class Strangers(PermissionCase):
             KeyId=mine["alias"])["KeyMetadata"]["KeyId"])
 
 
-def add_tests():
-    """One test a row of each table, named by it."""
-    for i, (operation, body, *actions) in enumerate(NEEDS):
-        actions = [f"kms:{a}" for a in actions or [operation]]
-
-        def lacks(self, operation=operation, body=body, actions=actions):
-            self.check(operation, body, actions)
-        lacks.__doc__ = f"permissions-{operation}-needs-{'-'.join(actions)}"
-        setattr(Missing, f"test_{i:02}", lacks)
-    for i, row in enumerate(CONDITIONS):
-        def asks(self, row=row):
-            self.check(row)
-        asks.__doc__ = f"conditions-{row[0]}-{row[2]}-{row[4]}"
-        setattr(Conditions, f"test_{i:02}", asks)
-
-
-add_tests()
+tap.add_rows(Missing, [
+    (f"permissions-{row[0]}-needs-"
+     f"{'-'.join(f'kms:{a}' for a in row[2:] or row[:1])}",
+     (*row[:2], [f"kms:{a}" for a in row[2:] or row[:1]])) for row in NEEDS])
+tap.add_rows(Places, [
+    (f"permissions-{row[0]}-on-each-of-{len(row) - 2}", row)
+    for row in PLACES])
+tap.add_rows(Conditions, [
+    (f"conditions-{row[0]}-{row[2]}-{row[4].strip('{}')}", row)
+    for row in CONDITIONS])
 
 if __name__ == "__main__":
     tap.main()

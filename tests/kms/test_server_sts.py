@@ -137,6 +137,19 @@ class Sts(StsCase):
         self.error("AccessDenied", self.assume, None, role, ExternalId="43")
         self.assume(None, role, ExternalId="42")
 
+    def test_session_name(self):
+        """kms-condition-role-session-name"""
+        role = ROLE.replace("host", "named")
+
+        def only(name):
+            return trust(ADMIN, Condition={"StringLike": {
+                "sts:RoleSessionName": name}})
+        identity(self.server, "create-role", "named", "--trust", "-",
+                 text=only("i-2*"))
+        self.error("AccessDenied", self.assume, None, role)
+        identity(self.server, "set-trust", "named", "-", text=only("i-*"))
+        self.assume(None, role)
+
     def test_absent_role_looks_like_a_denied_one(self):
         role = ROLE.replace("host", "nobody")
         self.error("AccessDenied", self.assume, None, role,

@@ -23,7 +23,8 @@ static const struct {
 	  "\"kms:Revoke*\",\"kms:Disable*\",\"kms:Get*\",\"kms:Delete*\","
 	  "\"kms:TagResource\",\"kms:UntagResource\","
 	  "\"kms:ScheduleKeyDeletion\",\"kms:CancelKeyDeletion\","
-	  "\"kms:RotateKeyOnDemand\"") },
+	  "\"kms:RotateKeyOnDemand\",\"kms:ImportKeyMaterial\","
+	  "\"kms:ReplicateKey\"") },
 	{ "KeyOperator", ALLOW(
 	  "\"kms:Encrypt\",\"kms:Decrypt\",\"kms:ReEncrypt*\","
 	  "\"kms:GenerateDataKey*\",\"kms:DescribeKey\"") },
