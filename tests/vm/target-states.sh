@@ -62,6 +62,19 @@ over()
 over queue waits
 over error fails
 
+# The disk has a cache, and counts how often it was told to empty it.
+flushes() { awk '{ print $16 }' /sys/block/vda/stat; }
+flushed()
+{
+	local before
+
+	before=$(flushes)
+	synced && [ "$(flushes)" -gt "$before" ]
+}
+create env "$(table $SECTORS vol-s sector_size:4096)"
+t "fsync: the disk is told to keep it" flushed
+dmsetup remove env
+
 # A volume that somebody has open is not detached, and loses nothing by it.
 busy()
 {
@@ -78,21 +91,23 @@ create env "$(table $SECTORS vol-s sector_size:4096)"
 t "detach: the next attach finds the data" vmio check $DEV 0 65536 7
 dmsetup remove env
 
-# Six seconds on the way down: the lock meets them there.
-dmsetup create low --table "0 $SECTORS delay $DISK 0 6000"
+# A disk that answers when it is told to: it is suspended until then.
+create low "0 $SECTORS linear $DISK 0"
 DISK=/dev/mapper/low create env \
 	"$(DISK=/dev/mapper/low table $SECTORS vol-s sector_size:4096)"
 t "half-done: data" vmio fill $DEV 0 1048576 9
 
+silent() { dmsetup suspend --noflush low; }
+answers() { dmsetup resume low; }
 ENV=/sys/block/$(dmsetup info -c --noheadings -o blkdevname env)
 on_the_way() { [[ $(< "$ENV/inflight") =~ [1-9] ]]; }
 
 # half_done MODE VERB STATUS: a MiB that is on its way when the volume locks
 half_done()
 {
-	dmsetup message env 0 on_lock "$1" || return 1
+	dmsetup message env 0 on_lock "$1" && silent || return 1
 	later vmio "$2" $DEV 0 1048576 9
-	wait_until 60 on_the_way && sleep 2 && lock || return 1
+	wait_until 60 on_the_way && sleep 2 && lock && answers || return 1
 	[ "$2" = fill ] || [ "$1" = error ] || wait_until 60 waiting env ||
 		return 1
 	[ "$1" = queue ] || later_is "$3" || return 1
@@ -102,6 +117,51 @@ t "half-done: a read waits for the key to be decrypted" half_done queue check 0
 t "half-done: a read fails with on_lock error" half_done error check 1
 t "half-done: a write had been encrypted" half_done queue fill 0
 t "half-done: with on_lock error, too" half_done error fill 0
+
+# interrupted [COMMAND...]: a noflush suspend waits for the disk, and a signal
+# ends it; before it the command is true.
+interrupted()
+{
+	local pid
+
+	dmsetup suspend --noflush env > /tmp/suspend.out 2>&1 &
+	pid=$!
+	wait_until 60 in_suspend $pid && "$@" && kill $pid || return 1
+	! wait $pid && dmsetup info env | grep -q "ACTIVE"
+}
+in_suspend() { [[ $(< "/proc/$1/wchan") == *dm_* ]]; }
+none_waits() { ! waiting env; }
+
+# What comes to wait after it is not dm's any more.
+waits_after()
+{
+	local errors
+
+	dmsetup message env 0 on_lock queue && silent || return 1
+	errors=$(stat_of env errors)
+	later vmio check $DEV 0 65536 9
+	wait_until 60 on_the_way && interrupted && lock && answers &&
+		wait_until 60 waiting env && still_waiting &&
+		unlock env vol-s && later_is 0 &&
+		[ "$(stat_of env errors)" = "$errors" ]
+}
+t "interrupted suspend: a read waits for the key afterwards" waits_after
+
+# What it has taken back comes again.
+waits_again()
+{
+	local pid
+
+	silent || return 1
+	vmio fill $DEV 65536 65536 9 &
+	pid=$!
+	wait_until 60 on_the_way && sleep 2 && lock || return 1
+	later vmio check $DEV 0 65536 9
+	wait_until 60 waiting env && interrupted none_waits &&
+		wait_until 60 waiting env && answers && wait $pid &&
+		still_waiting && unlock env vol-s && later_is 0
+}
+t "interrupted suspend: a read that waited does so again" waits_again
 dmsetup remove env
 dmsetup remove low
 t "the module goes" rmmod dm_envelope
