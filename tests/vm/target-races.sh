@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# vm: --time 1200
 # kernels: 6.12
 # Whatever is done to a volume while fio writes and verifies: no block is lost
 # or wrong, no request fails, and nothing hangs. 50 rounds each, 10 on the debug
