@@ -2,9 +2,9 @@
 /*
  * Sends one signed request over and over on keep-alive TLS connections:
  *
- *   kms_load PORT REQUEST-FILE CONNECTIONS SECONDS
+ *   kms_load PORT REQUEST-FILE CONNECTIONS SECONDS|REQUESTSx
  *
- * and prints requests per second, the latencies in microseconds, and how many
+ * for a time, or a number of requests on each connection ("200x"), and prints requests per second, the latencies in microseconds, and how many
  * answers were not 200. The file holds the request as it goes on the wire.
  */
 #include <arpa/inet.h>
@@ -28,6 +28,7 @@ static struct {
 	char request[REQUEST_MAX];
 	size_t bytes;
 	int64_t until_us;
+	size_t count;        /* of each connection */
 } load;
 
 struct client {
@@ -103,7 +104,7 @@ static void *run(void *arg)
 	gnutls_session_t session = dial();
 	int64_t begin = now_us();
 
-	while (begin < load.until_us && c->count < SAMPLES_MAX) {
+	while (begin < load.until_us && c->count < load.count) {
 		int64_t end;
 
 		if (gnutls_record_send(session, load.request, load.bytes) < 0)
@@ -159,6 +160,16 @@ static void read_request(const char *path)
 	fclose(f);
 }
 
+/* Seconds, or a number of requests with an x. */
+static void read_amount(const char *text, int64_t begin_us)
+{
+	long long n = atoll(text);
+	int counted = text[strlen(text) - 1] == 'x';
+
+	load.until_us = counted ? INT64_MAX : begin_us + n * 1000000;
+	load.count = counted && n < SAMPLES_MAX ? (size_t)n : SAMPLES_MAX;
+}
+
 int main(int argc, char **argv)
 {
 	struct client clients[CONNECTIONS_MAX] = { 0 };
@@ -166,14 +177,14 @@ int main(int argc, char **argv)
 	int64_t begin;
 
 	if (argc != 5)
-		die("give PORT REQUEST-FILE CONNECTIONS SECONDS");
+		die("give PORT REQUEST-FILE CONNECTIONS SECONDS|REQUESTSx");
 	load.port = atoi(argv[1]);
 	read_request(argv[2]);
 	count = atoi(argv[3]);
 	if (count < 1 || count > CONNECTIONS_MAX)
 		die("1 to 256 connections");
 	begin = now_us();
-	load.until_us = begin + atoll(argv[4]) * 1000000;
+	read_amount(argv[4], begin);
 	for (i = 0; i < count; i++) {
 		clients[i].us = calloc(SAMPLES_MAX, sizeof(uint32_t));
 		if (!clients[i].us || pthread_create(&clients[i].thread, NULL,

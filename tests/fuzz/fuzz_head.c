@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 					   1767648947 };
 	struct sigv4_request r = { .method = NULL };
 	char why[SIGV4_WHY_BYTES] = "";
-	struct secret *key = secret_new(40);
+	struct secret *key = secret_new(CRYPTO_SHA256_BYTES);
 	char *text = calloc(1, bytes + 1);
 	struct sigv4_claim claim;
 	char *line, *rest = text, *canonical;
@@ -46,8 +46,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	if (sigv4_read(&r, &rules, &claim, why) == ERR_NONE) {
 		canonical = sigv4_canonical(&r, &claim);
 		free(canonical);
-		/* Nobody knows a key of 40 random bytes. */
-		if (crypto_random(secret_bytes(key), 40) == 0 &&
+		/* Nobody knows a key of random bytes. */
+		if (crypto_random(secret_bytes(key),
+				  CRYPTO_SHA256_BYTES) == 0 &&
 		    sigv4_verify(&r, &claim, key, why) == ERR_NONE)
 			abort();
 	}

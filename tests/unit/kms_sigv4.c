@@ -76,16 +76,22 @@ static enum error verify(const struct sigv4_request *r, int64_t now,
 			 char why[static SIGV4_WHY_BYTES])
 {
 	struct sigv4_rules rules = { "us-east-1", "service", now };
-	struct secret *key = secret_new(strlen(SECRET_KEY));
+	struct secret *secret_key = secret_new(strlen(SECRET_KEY));
+	struct secret *key = secret_new(CRYPTO_SHA256_BYTES);
 	struct sigv4_claim claim;
 	enum error e;
 
+	assert_non_null(secret_key);
 	assert_non_null(key);
-	memcpy(secret_bytes(key), SECRET_KEY, strlen(SECRET_KEY));
+	memcpy(secret_bytes(secret_key), SECRET_KEY, strlen(SECRET_KEY));
 	why[0] = '\0';
 	e = sigv4_read(r, &rules, &claim, why);
 	if (e == ERR_NONE)
+		assert_int_equal(sigv4_signing_key(&claim, secret_key, key),
+				 0);
+	if (e == ERR_NONE)
 		e = sigv4_verify(r, &claim, key, why);
+	secret_free(secret_key);
 	secret_free(key);
 	return e;
 }

@@ -199,12 +199,14 @@ static json_t *request_parameters(const struct call *c)
 			c->operation->logged : "";
 	json_t *out = json_object();
 	char name[64];
-	int n;
 
-	while (out && sscanf(p, " %63s%n", name, &n) == 1) {
-		json_t *value = shown(json_object_get(c->params, name));
+	while (out && *p) {
+		size_t n = strcspn(p, " ");
+		json_t *value;
 
-		p += n;
+		snprintf(name, sizeof(name), "%.*s", (int)n, p);
+		p += n + (p[n] == ' ');
+		value = shown(json_object_get(c->params, name));
 		if (!value)
 			continue;
 		lower_first(name);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Writes a JSON object of one line, member by member. */
+/* Writes JSON of one line, member by member or a whole value. */
 #include "audit_text.h"
 
 #include <errno.h>
@@ -65,21 +65,98 @@ static void put_escaped(struct audit_text *t, const char *text)
 	}
 }
 
+static void put_quoted(struct audit_text *t, const char *text)
+{
+	put(t, "\"", 1);
+	put_escaped(t, text);
+	put(t, "\"", 1);
+}
+
 static void put_name(struct audit_text *t, const char *name)
 {
 	put(t, t->used ? "," : "{", 1);
-	put(t, "\"", 1);
-	put_text(t, name);
-	put(t, "\":", 2);
+	put_quoted(t, name);
+	put(t, ":", 1);
+}
+
+static void put_object(struct audit_text *t, json_t *object)
+{
+	const char *name;
+	bool more = false;
+	json_t *value;
+
+	put(t, "{", 1);
+	json_object_foreach(object, name, value) {
+		if (more)
+			put(t, ",", 1);
+		more = true;
+		put_quoted(t, name);
+		put(t, ":", 1);
+		audit_text_value(t, value);
+	}
+	put(t, "}", 1);
+}
+
+static void put_array(struct audit_text *t, const json_t *array)
+{
+	json_t *value;
+	size_t i;
+
+	put(t, "[", 1);
+	json_array_foreach(array, i, value) {
+		if (i)
+			put(t, ",", 1);
+		audit_text_value(t, value);
+	}
+	put(t, "]", 1);
+}
+
+/* Digits of a double are a craft of their own. */
+static void put_number(struct audit_text *t, const json_t *value)
+{
+	char text[64];
+	size_t n = json_dumpb(value, text, sizeof(text), JSON_ENCODE_ANY |
+			      JSON_REAL_PRECISION(AUDIT_TEXT_DIGITS));
+
+	if (!n || n > sizeof(text))
+		t->no_memory = true;
+	else
+		put(t, text, n);
+}
+
+void audit_text_value(struct audit_text *t, json_t *value)
+{
+	switch (value ? json_typeof(value) : JSON_NULL) {
+	case JSON_OBJECT:
+		put_object(t, value);
+		break;
+	case JSON_ARRAY:
+		put_array(t, value);
+		break;
+	case JSON_STRING:
+		put_quoted(t, json_string_value(value));
+		break;
+	case JSON_INTEGER:
+	case JSON_REAL:
+		put_number(t, value);
+		break;
+	case JSON_TRUE:
+		put(t, "true", 4);
+		break;
+	case JSON_FALSE:
+		put(t, "false", 5);
+		break;
+	case JSON_NULL:
+		put(t, "null", 4);
+		break;
+	}
 }
 
 void audit_text_string(struct audit_text *t, const char *name,
 		       const char *value)
 {
 	put_name(t, name);
-	put(t, "\"", 1);
-	put_escaped(t, value);
-	put(t, "\"", 1);
+	put_quoted(t, value);
 }
 
 void audit_text_raw(struct audit_text *t, const char *name, const char *json)
@@ -90,24 +167,10 @@ void audit_text_raw(struct audit_text *t, const char *name, const char *json)
 
 void audit_text_json(struct audit_text *t, const char *name, json_t *value)
 {
-	const size_t flags = JSON_COMPACT | JSON_ENCODE_ANY;
-	size_t bytes;
-	char *p;
-
-	if (json_is_null(value)) {
-		audit_text_raw(t, name, "null");
-		return;
-	}
-	put_name(t, name);
-	p = room(t, 1);
-	bytes = p ? json_dumpb(value, p, t->size - t->used, flags) : 0;
-	if (p && bytes > t->size - t->used) {
-		p = room(t, bytes);
-		bytes = p ? json_dumpb(value, p, bytes, flags) : 0;
-	}
-	if (!bytes)
+	if (!value)
 		t->no_memory = true;
-	t->used += bytes;
+	put_name(t, name);
+	audit_text_value(t, value);
 	json_decref(value);
 }
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * One record of the audit trail as it is written, member by member: a tree of
- * JSON values for each would cost as much as the cryptography.
+ * JSON values for each would cost as much as the cryptography. The same
+ * writer, for values that are a tree already, makes the answers: it does not
+ * look at each character of each text a second time.
  */
 #ifndef KMS_AUDIT_TEXT_H
 #define KMS_AUDIT_TEXT_H
@@ -17,7 +19,13 @@ struct audit_text {
 	bool no_memory;
 };
 
-/* A member whose @value is valid UTF-8. @name needs no escapes. */
+/* Of a number with a fraction: milliseconds of a time, and no noise. */
+#define AUDIT_TEXT_DIGITS 14
+
+/* Any value, which jansson has found or made valid UTF-8; NULL is null. */
+void audit_text_value(struct audit_text *t, json_t *value);
+
+/* A member whose @value is valid UTF-8. */
 void audit_text_string(struct audit_text *t, const char *name,
 		       const char *value);
 

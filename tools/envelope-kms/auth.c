@@ -9,22 +9,40 @@
 
 #include "seal.h"
 #include "session.h"
+#include "signing_keys.h"
 #include "sts.h"
 
-/* The secret key of @access_key_id. 0; -ENOENT; other errors are ours. */
-static int secret_key(const struct server *s, const char *access_key_id,
-		      struct user_row *user, struct secret **ret)
+/* The signing key of the user of @claim. 0; -ENOENT; other errors are ours. */
+static int user_key(const struct server *s, const struct sigv4_claim *claim,
+		    struct user_row *user, struct secret **ret)
 {
-	uint8_t *sealed = NULL;
-	size_t bytes;
-	int rc = store_access_key_get(s->store, access_key_id, user, &sealed,
-				      &bytes);
-	struct seal_place place = { SEAL_ACCESS_KEY, user->account, "",
-				    access_key_id, user->name };
+	uint8_t *data = NULL;
+	size_t bytes = 0;
+	int rc = store_access_key_get(s->store, claim->access_key_id, user,
+				      &data, &bytes);
+	struct sealed_key sealed = {
+		{ SEAL_ACCESS_KEY, user->account, "", claim->access_key_id,
+		  user->name },
+		data, bytes
+	};
 
 	if (rc == 0)
-		rc = seal_open(s->root, &place, sealed, bytes, ret);
-	free(sealed);
+		rc = signing_key_get(s->signing, s->root, &sealed, claim, ret);
+	free(data);
+	return rc;
+}
+
+/* The signing key of a session, whose secret key is in its token. */
+static int session_key(const struct sigv4_claim *claim,
+		       const struct secret *secret_key, struct secret **ret)
+{
+	struct secret *key = secret_new(CRYPTO_SHA256_BYTES);
+	int rc = key ? sigv4_signing_key(claim, secret_key, key) : -ENOMEM;
+
+	if (rc == 0)
+		*ret = key;
+	else
+		secret_free(key);
 	return rc;
 }
 
@@ -118,23 +136,26 @@ static int session_identity(const struct server *s,
 	return rc;
 }
 
-/* Who holds the key of @claim, by his token if there is one. */
+/* Who signed as @claim says, by his token if there is one, and his key. */
 static int find_identity(const struct server *s, const struct sigv4_request *r,
 			 const struct sigv4_claim *claim, struct identity *who,
 			 int64_t *expiry_ret, struct secret **key_ret)
 {
 	const char *token = sigv4_header(r, "x-amz-security-token");
 	struct session session = { .expiry_seconds = 0 };
+	struct secret *secret_key = NULL;
 	int rc;
 
 	*expiry_ret = INT64_MAX;
 	if (!token)
-		return secret_key(s, claim->access_key_id, &who->user,
-				  key_ret);
+		return user_key(s, claim, &who->user, key_ret);
 	rc = session_open(s->root, claim->access_key_id, token, &session,
-			  key_ret);
+			  &secret_key);
 	if (rc == -EBADMSG)
 		return -ENOENT;
+	if (rc == 0)
+		rc = session_key(claim, secret_key, key_ret);
+	secret_free(secret_key);
 	if (rc == 0)
 		rc = session_identity(s, &session, who);
 	*expiry_ret = session.expiry_seconds;

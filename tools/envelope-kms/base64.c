@@ -21,15 +21,13 @@ static char encode_digit(unsigned int d)
 /* The value of a digit; 0x80 and more: not a digit. */
 static unsigned int decode_digit(unsigned char c)
 {
-	unsigned int known = between(c, 'A', 'Z') | between(c, 'a', 'z') |
-			     between(c, '0', '9') | between(c, '+', '+') |
-			     between(c, '/', '/');
+	unsigned int upper = between(c, 'A', 'Z'), lower = between(c, 'a', 'z');
+	unsigned int digit = between(c, '0', '9');
+	unsigned int plus = between(c, '+', '+'), slash = between(c, '/', '/');
 
-	return (between(c, 'A', 'Z') & (c - 'A')) |
-	       (between(c, 'a', 'z') & (c - 'a' + 26u)) |
-	       (between(c, '0', '9') & (c - '0' + 52u)) |
-	       (between(c, '+', '+') & 62) | (between(c, '/', '/') & 63) |
-	       (~known & 0x80);
+	return (upper & (c - 'A')) | (lower & (c - 'a' + 26u)) |
+	       (digit & (c - '0' + 52u)) | (plus & 62) | (slash & 63) |
+	       (~(upper | lower | digit | plus | slash) & 0x80);
 }
 
 void base64_encode(const uint8_t *data, size_t bytes, char *ret)

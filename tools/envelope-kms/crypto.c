@@ -6,7 +6,6 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 
 #define BLOCK_BYTES 64 /* of SHA-256 */
@@ -224,17 +223,22 @@ int crypto_random(void *ret, size_t bytes)
 
 int crypto_uuid(char ret[static CRYPTO_UUID_BYTES])
 {
+	static const uint8_t ends[] = { 4, 6, 8, 10, 16 }; /* of groups */
 	uint8_t r[16];
-	char hex[33];
 	int rc = crypto_random(r, sizeof(r));
+	size_t i, from = 0;
 
 	if (rc < 0)
 		return rc;
 	/* RFC 4122, section 4.4: version and variant. */
 	r[6] = (r[6] & 0x0f) | 0x40;
 	r[8] = (r[8] & 0x3f) | 0x80;
-	crypto_hex(r, sizeof(r), hex);
-	snprintf(ret, CRYPTO_UUID_BYTES, "%.8s-%.4s-%.4s-%.4s-%.12s", hex,
-		 hex + 8, hex + 12, hex + 16, hex + 20);
+	for (i = 0; i < sizeof(ends); i++) {
+		crypto_hex(r + from, ends[i] - from, ret);
+		ret += 2 * (ends[i] - from);
+		from = ends[i];
+		if (i < sizeof(ends) - 1)
+			*ret++ = '-';
+	}
 	return 0;
 }

@@ -6,31 +6,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit_text.h"
 #include "base64.h"
-#include "process.h"
-
-/* Milliseconds of a time are 14 digits; more would be noise of the double. */
-#define DUMP_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(14))
 
 static const char plaintext_name[] = "\"Plaintext\":\"";
 
 /* @json with the plaintext, if any, as one more member. */
-static struct secret *build(const json_t *json, const struct secret *plaintext)
+static struct secret *build(json_t *json, const struct secret *plaintext)
 {
-	char *text = json_dumps(json, DUMP_FLAGS);
-	size_t used = text ? strlen(text) : 0;
-	size_t extra = plaintext ? sizeof(plaintext_name) + 3 +
+	struct audit_text text = { .data = NULL };
+	size_t used, extra = plaintext ? sizeof(plaintext_name) + 3 +
 		BASE64_TEXT_BYTES(secret_len(plaintext)) : 0;
 	struct secret *body = NULL, *exact = NULL;
 	char *p;
 
-	if (!text)
-		return NULL;
-	body = secret_new(used + extra);
+	audit_text_value(&text, json);
+	used = text.used;
+	body = text.no_memory ? NULL : secret_new(used + extra);
 	if (!body)
 		goto out;
 	p = (char *)secret_bytes(body);
-	memcpy(p, text, used);
+	memcpy(p, text.data, used);
 	if (!plaintext) {
 		exact = body;
 		body = NULL;
@@ -52,7 +48,7 @@ static struct secret *build(const json_t *json, const struct secret *plaintext)
 		memcpy(secret_bytes(exact), p, used);
 out:
 	secret_free(body);
-	wiping_free(text);
+	audit_text_free(&text);
 	return exact;
 }
 

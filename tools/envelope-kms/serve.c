@@ -29,6 +29,7 @@
 #include "reaper.h"
 #include "root_key.h"
 #include "server.h"
+#include "signing_keys.h"
 #include "throttle.h"
 
 #define BACKLOG 128
@@ -360,6 +361,8 @@ static int start(struct serve *s)
 	if (!s->server.throttle)
 		return -ENOMEM;
 	rc = policy_cache_new(&s->server.policies);
+	if (rc == 0)
+		rc = signing_keys_new(&s->server.signing);
 	if (rc < 0)
 		return rc;
 	rc = reaper_start(&s->server, &s->server.reaper);
@@ -387,6 +390,7 @@ static void stop(struct serve *s)
 	http_stop(s->http);
 	reaper_stop(s->server.reaper);
 	policy_cache_free(s->server.policies);
+	signing_keys_free(s->server.signing);
 	throttle_free(s->server.throttle);
 	audit_close(s->server.audit);
 	store_close(s->server.store);

@@ -11,6 +11,7 @@
 
 struct policy_cache;
 struct reaper;
+struct signing_keys;
 struct throttle;
 
 struct server {
@@ -19,6 +20,7 @@ struct server {
 	struct secret *root;           /* the root key */
 	struct throttle *throttle;     /* of unauthenticated failures */
 	struct policy_cache *policies; /* parsed ones */
+	struct signing_keys *signing;  /* of users */
 	struct reaper *reaper;         /* ends keys whose window has passed */
 	char regions[REGIONS_BYTES];   /* that it is; the first is told first */
 	int rotation_limit;            /* rotations on demand of a key */

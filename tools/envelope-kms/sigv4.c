@@ -3,6 +3,7 @@
 #include "sigv4.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -286,60 +287,81 @@ enum error sigv4_read(const struct sigv4_request *r,
 	return e;
 }
 
-/* Writes "name:value" as signers do: ends cut, inner blanks made one. */
-static void put_header(FILE *out, const char *name, const char *value)
+/* Text that grows into memory which is known to be enough. */
+static char *put(char *p, const char *text, size_t bytes)
+{
+	memcpy(p, text, bytes);
+	return p + bytes;
+}
+
+/* A value as signers write it: ends cut, inner blanks made one. */
+static char *put_value(char *p, const char *value)
 {
 	bool blank = false, any = false;
 
-	fprintf(out, "%s:", name);
 	for (; *value; value++) {
 		if (*value == ' ' || *value == '\t') {
 			blank = any;
 			continue;
 		}
 		if (blank)
-			fputc(' ', out);
-		fputc(*value, out);
+			*p++ = ' ';
+		*p++ = *value;
 		blank = false;
 		any = true;
 	}
-	fputc('\n', out);
+	return p;
+}
+
+/*
+ * Enough for the canonical request: of the list of names, each once, with a
+ * colon and a newline, and then the list; each value is somebody's.
+ */
+static size_t canonical_bytes(const struct sigv4_request *r,
+			      const struct sigv4_claim *claim)
+{
+	size_t bytes = strlen(r->method) + 3 * strlen(claim->signed_headers) +
+		       2 * CRYPTO_SHA256_BYTES + 32;
+	size_t i;
+
+	for (i = 0; i < r->header_count; i++)
+		bytes += strlen(r->headers[i].value);
+	return bytes;
 }
 
 char *sigv4_canonical(const struct sigv4_request *r,
 		      const struct sigv4_claim *claim)
 {
-	char hex[2 * CRYPTO_SHA256_BYTES + 1], name[128];
+	char *text = malloc(canonical_bytes(r, claim)), *out = text;
 	const char *p = claim->signed_headers;
-	char *text = NULL;
-	size_t bytes;
-	FILE *out = open_memstream(&text, &bytes);
+	char name[128];
 
-	if (!out)
+	if (!text)
 		return NULL;
-	fprintf(out, "%s\n/\n\n", r->method);
+	out = put(out, r->method, strlen(r->method));
+	out = put(out, "\n/\n\n", 4);
 	while (*p) {
 		size_t len = strcspn(p, ";");
 		const char *value;
 
 		snprintf(name, sizeof(name), "%.*s", (int)len, p);
 		value = sigv4_header(r, name);
-		put_header(out, name, value ? value : "");
+		out = put(out, name, strlen(name));
+		*out++ = ':';
+		out = put_value(out, value ? value : "");
+		*out++ = '\n';
 		p += len + (p[len] == ';');
 	}
-	crypto_hex(r->body_sha256, sizeof(r->body_sha256), hex);
-	fprintf(out, "\n%s\n%s", claim->signed_headers, hex);
-	if (fclose(out) != 0) {
-		free(text);
-		return NULL;
-	}
+	*out++ = '\n';
+	out = put(out, claim->signed_headers, strlen(claim->signed_headers));
+	*out++ = '\n';
+	crypto_hex(r->body_sha256, sizeof(r->body_sha256), out);
 	return text;
 }
 
 /* HMAC chain from "AWS4" and the secret key to the signing key. */
-static int signing_key(const struct sigv4_claim *c,
-		       const struct secret *secret_key,
-		       uint8_t key[static CRYPTO_SHA256_BYTES])
+int sigv4_signing_key(const struct sigv4_claim *c,
+		      const struct secret *secret_key, struct secret *key)
 {
 	const char *const parts[] = { c->date, c->region, c->service,
 				      c->terminator };
@@ -348,25 +370,26 @@ static int signing_key(const struct sigv4_claim *c,
 	int rc;
 
 	if (!start)
-		return -1;
+		return -ENOMEM;
 	memcpy(secret_bytes(start), "AWS4", 4);
 	memcpy(secret_bytes(start) + 4, secret_cbytes(secret_key),
 	       secret_len(secret_key));
 	rc = crypto_hmac(secret_cbytes(start), secret_len(start), parts[0],
-			 strlen(parts[0]), key);
+			 strlen(parts[0]), secret_bytes(key));
 	for (i = 1; rc == 0 && i < 4; i++)
-		rc = crypto_hmac(key, CRYPTO_SHA256_BYTES, parts[i],
-				 strlen(parts[i]), key);
+		rc = crypto_hmac(secret_cbytes(key), CRYPTO_SHA256_BYTES,
+				 parts[i], strlen(parts[i]),
+				 secret_bytes(key));
 	secret_free(start);
 	return rc;
 }
 
 static int expected_signature(const struct sigv4_request *r,
 			      const struct sigv4_claim *c,
-			      const struct secret *secret_key,
+			      const struct secret *key,
 			      char ret[static 2 * CRYPTO_SHA256_BYTES + 1])
 {
-	uint8_t key[CRYPTO_SHA256_BYTES], digest[CRYPTO_SHA256_BYTES];
+	uint8_t digest[CRYPTO_SHA256_BYTES];
 	char hex[2 * CRYPTO_SHA256_BYTES + 1], to_sign[512];
 	char *canonical = sigv4_canonical(r, c);
 	int rc = -1;
@@ -380,25 +403,22 @@ static int expected_signature(const struct sigv4_request *r,
 	snprintf(to_sign, sizeof(to_sign), ALGORITHM "\n%s\n%s/%s/%s/%s\n%s",
 		 c->timestamp, c->date, c->region, c->service, c->terminator,
 		 hex);
-	rc = signing_key(c, secret_key, key);
-	if (rc == 0)
-		rc = crypto_hmac(key, sizeof(key), to_sign, strlen(to_sign),
-				 digest);
+	rc = crypto_hmac(secret_cbytes(key), secret_len(key), to_sign,
+			 strlen(to_sign), digest);
 	crypto_hex(digest, sizeof(digest), ret);
 out:
-	wipe(key, sizeof(key));
 	free(canonical);
 	return rc;
 }
 
 enum error sigv4_verify(const struct sigv4_request *r,
 			const struct sigv4_claim *claim,
-			const struct secret *secret_key,
+			const struct secret *key,
 			char why[static SIGV4_WHY_BYTES])
 {
 	char expected[2 * CRYPTO_SHA256_BYTES + 1];
 
-	if (expected_signature(r, claim, secret_key, expected) < 0)
+	if (expected_signature(r, claim, key, expected) < 0)
 		return refuse(why, ERR_INTERNAL, "%s", "");
 	if (strlen(claim->signature) != strlen(expected) ||
 	    CRYPTO_memcmp(claim->signature, expected, strlen(expected)) != 0)

@@ -59,12 +59,19 @@ enum error sigv4_read(const struct sigv4_request *r,
 		      struct sigv4_claim *ret, char why[static SIGV4_WHY_BYTES]);
 
 /*
- * Compares the signature with the one that @secret_key (text, no NUL) gives,
- * in constant time. ERR_NONE; ERR_INVALID_SIGNATURE; ERR_INTERNAL.
+ * The HMAC chain from @secret_key (text, no NUL) over the scope of @claim, into
+ * the CRYPTO_SHA256_BYTES of @key. 0; -ENOMEM; -EIO.
+ */
+int sigv4_signing_key(const struct sigv4_claim *claim,
+		      const struct secret *secret_key, struct secret *key);
+
+/*
+ * Compares the signature with the one that the signing key @key gives, in
+ * constant time. ERR_NONE; ERR_INVALID_SIGNATURE; ERR_INTERNAL.
  */
 enum error sigv4_verify(const struct sigv4_request *r,
 			const struct sigv4_claim *claim,
-			const struct secret *secret_key,
+			const struct secret *key,
 			char why[static SIGV4_WHY_BYTES]);
 
 /*

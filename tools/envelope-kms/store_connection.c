@@ -10,7 +10,7 @@
 #include "store_private.h"
 
 #define READERS_MAX 4
-#define STATEMENTS 64 /* kept by a connection */
+#define STATEMENTS 160 /* kept by a connection: more than there are texts */
 #define PARTS 2       /* the database, and that of the subkeys */
 #define BUSY_MS 5000
 
@@ -27,8 +27,13 @@ static const char reader_pragmas[] =
 	"PRAGMA query_only=ON; PRAGMA trusted_schema=OFF;"
 	"PRAGMA temp_store=MEMORY; PRAGMA cache_size=-1000;";
 
+/*
+ * A statement that is kept: to prepare it costs more than all else that a
+ * request does. Texts are constants of the program, known by their address.
+ */
 struct statement {
-	sqlite3_stmt *stmt; /* NULL: none */
+	const char *sql;
+	sqlite3_stmt *stmt;
 	bool busy;          /* between store_query() and store_finish() */
 };
 
@@ -36,6 +41,7 @@ struct connection {
 	sqlite3 *db;
 	struct connection *next; /* of the idle readers */
 	struct statement statements[STATEMENTS];
+	size_t count;            /* of them, in use from the front */
 };
 
 struct store {
@@ -95,7 +101,7 @@ static void disconnect(struct connection *c)
 
 	if (!c)
 		return;
-	for (i = 0; i < STATEMENTS; i++)
+	for (i = 0; i < c->count; i++)
 		sqlite3_finalize(c->statements[i].stmt);
 	sqlite3_close(c->db);
 	free(c);
@@ -138,14 +144,22 @@ static void init_locks(struct store *s)
 	pthread_cond_init(&s->freed, NULL);
 }
 
+/* Nobody reads SQLite's sums of its memory, and each block waits for them. */
+static void configure_sqlite(void)
+{
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 static int connect_part(const char *path, int flags, int part,
 			struct store **ret)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct store *s = calloc(1, sizeof(*s));
 	int rc = SQLITE_NOMEM;
 
 	if (!s)
 		return -ENOMEM;
+	pthread_once(&once, configure_sqlite);
 	s->part = part;
 	init_locks(s);
 	s->path = strdup(path);
@@ -289,36 +303,26 @@ void store_unlock(struct store *s)
 		pthread_mutex_unlock(&s->write_lock);
 }
 
-/* FNV-1a, 32 bits. */
-static struct statement *place_of(struct connection *c, const char *sql)
-{
-	uint32_t h = 2166136261u;
-
-	for (; *sql; sql++)
-		h = (h ^ (unsigned char)*sql) * 16777619u;
-	return &c->statements[h % STATEMENTS];
-}
-
 int store_prepare(struct store *s, const char *sql, sqlite3_stmt **ret)
 {
-	struct statement *kept = place_of(mine[s->part].connection, sql);
+	struct connection *c = mine[s->part].connection;
 	sqlite3_stmt *stmt = NULL;
+	size_t i;
 	int rc;
 
-	if (kept->stmt && !kept->busy &&
-	    strcmp(sqlite3_sql(kept->stmt), sql) == 0) {
-		kept->busy = true;
-		*ret = kept->stmt;
+	for (i = 0; i < c->count; i++) {
+		if (c->statements[i].sql != sql || c->statements[i].busy)
+			continue;
+		c->statements[i].busy = true;
+		*ret = c->statements[i].stmt;
 		return SQLITE_OK;
 	}
-	rc = sqlite3_prepare_v2(database(s), sql, -1, &stmt, NULL);
+	rc = sqlite3_prepare_v2(c->db, sql, -1, &stmt, NULL);
 	if (rc != SQLITE_OK)
 		return rc;
-	if (!kept->busy) {
-		sqlite3_finalize(kept->stmt);
-		kept->stmt = stmt;
-		kept->busy = true;
-	}
+	if (c->count < STATEMENTS)
+		c->statements[c->count++] =
+			(struct statement){ sql, stmt, true };
 	*ret = stmt;
 	return SQLITE_OK;
 }
@@ -337,18 +341,21 @@ static struct connection *owner_of(sqlite3_stmt *stmt)
 
 void store_finish(sqlite3_stmt *stmt)
 {
-	struct statement *kept;
+	struct connection *c;
+	size_t i;
 
 	if (!stmt)
 		return;
-	kept = place_of(owner_of(stmt), sqlite3_sql(stmt));
-	if (kept->stmt != stmt) {
+	c = owner_of(stmt);
+	for (i = 0; i < c->count && c->statements[i].stmt != stmt; i++)
+		;
+	if (i == c->count) {
 		sqlite3_finalize(stmt);
 		return;
 	}
 	sqlite3_reset(stmt);
 	sqlite3_clear_bindings(stmt);
-	kept->busy = false;
+	c->statements[i].busy = false;
 }
 
 int store_execute(struct store *s, const char *sql)

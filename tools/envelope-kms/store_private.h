@@ -33,7 +33,10 @@ void store_unlock(struct store *s);
 /* An errno for SQLite's @rc; others than its usual ones are logged. */
 int store_convert(struct store *s, int rc, const char *what);
 
-/* An SQLite code. Statements are kept for the next time. */
+/*
+ * An SQLite code. The statement is kept for the next time that the same @sql
+ * comes, which must be a constant of the program.
+ */
 int store_prepare(struct store *s, const char *sql, sqlite3_stmt **ret);
 
 /*
