@@ -13,6 +13,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import sqlite3
 import ssl
 import subprocess
@@ -91,6 +92,19 @@ class Reply:
         return self.json.get("message", self.json.get("Message", ""))
 
 
+class UnixConnection(http.client.HTTPConnection):
+    """Plain HTTP over a UNIX socket."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=WAIT_SECONDS)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
 class Server:
     """A KMS directory in a temporary folder, and the process that serves it."""
 
@@ -99,7 +113,9 @@ class Server:
         atexit.register(self.close)
         self.dir = self.folder / "kms"
         self.process = None
+        self.endpoint, self.port = "", None
         self.under = under  # a command that runs its arguments
+        self.client_cert = None  # file that connection() shows, with its key
         done = run("init", self.dir, *options)
         if done.returncode:
             raise AssertionError(done.stderr)
@@ -123,7 +139,8 @@ class Server:
         if self.process.poll() is not None:
             raise AssertionError(self.stderr())
         self.endpoint = endpoint.read_text()
-        self.port = int(self.endpoint.rsplit(":", 1)[1])
+        if not self.endpoint.startswith("unix:"):
+            self.port = int(self.endpoint.rsplit(":", 1)[1])
         return self
 
     def stop(self, number=signal.SIGTERM):
@@ -191,8 +208,16 @@ class Server:
                 retries={"total_max_attempts": 1}), **options})
 
     def connection(self, **options):
-        """A TLS connection that trusts this server's CA and no other."""
+        """A connection as the endpoint has it; one with TLS trusts this
+        server's CA and no other."""
+        if self.endpoint.startswith("unix:"):
+            return UnixConnection(self.endpoint[len("unix:"):])
+        if self.endpoint.startswith("http:"):
+            return http.client.HTTPConnection("127.0.0.1", self.port,
+                                              timeout=WAIT_SECONDS, **options)
         tls = ssl.create_default_context(cafile=str(self.dir / "ca.pem"))
+        if self.client_cert:
+            tls.load_cert_chain(self.client_cert)
         return http.client.HTTPSConnection("127.0.0.1", self.port,
                                            context=tls, timeout=WAIT_SECONDS,
                                            **options)

@@ -31,8 +31,8 @@ unsigned int body_source(const char *name);
 
 /*
  * Copies @bytes of @data behind what has come. 0; -EFBIG (larger than
- * BODY_MAX_BYTES); -EBUSY (the room for large ones, or what of it its source may
- * have, is taken at present); -ENOMEM. Any thread, each with its own body.
+ * BODY_MAX_BYTES); -EBUSY (the room for large ones, or what of it its source
+ * may have, is taken at present); -ENOMEM. Any thread, each with its own body.
  */
 int body_append(struct body *b, const char *data, size_t bytes);
 

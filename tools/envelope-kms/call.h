@@ -35,6 +35,13 @@ struct identity {
 	char region[REGION_BYTES]; /* that the request is signed for */
 };
 
+/* How requests come. */
+enum transport {
+	TRANSPORT_TLS,
+	TRANSPORT_UNIX,     /* plain HTTP on a UNIX socket */
+	TRANSPORT_LOOPBACK, /* plain HTTP on a loopback address */
+};
+
 struct call;
 
 struct operation {
@@ -52,7 +59,8 @@ struct call {
 	const char *source;       /* of the event; NULL: KMS */
 	struct identity who;
 	char request_id[CRYPTO_UUID_BYTES];
-	char source_address[CALL_ADDRESS_BYTES];
+	enum transport transport;
+	char source_address[CALL_ADDRESS_BYTES]; /* or unix:UID */
 	const char *user_agent;   /* NULL: none; not ours */
 
 	json_t *params;           /* the body; an object, or NULL */

@@ -11,8 +11,16 @@ _envelope_kms()
 		COMPREPLY=()
 		return
 		;;
+	--client-ca | --test-clock-file)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--socket-mode)
+		mapfile -t COMPREPLY < <(compgen -W "600 660 666" -- "$cur")
+		return
+		;;
 	--listen)
-		words="127.0.0.1 0.0.0.0 ::1 ::"
+		words="127.0.0.1 0.0.0.0 ::1 :: unix:"
 		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 		return
 		;;
@@ -33,7 +41,7 @@ _envelope_kms()
 		identity) words="--account --user --role --trust --max-session --json --help" ;;
 		policy-lint) words="--key --help" ;;
 		audit) words="--key --json --help" ;;
-		serve) words="--digest-seconds --rate --listen --port --region --on-demand-rotations --test-clock-file" ;;
+		serve) words="--client-ca --plain-http --socket-mode --digest-seconds --rate --listen --port --region --on-demand-rotations --test-clock-file" ;;
 		esac
 	else
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")

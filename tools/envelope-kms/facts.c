@@ -267,9 +267,11 @@ static json_t *from_caller(const struct call *c, const char *name)
 		return who->role_arn[0] ? time_text(who->issued_ms, false) :
 					  NULL;
 	if (strcmp(name, "aws:SourceIp") == 0)
-		return json_string(c->source_address);
+		return strncmp(c->source_address, "unix:", 5) == 0 ? NULL :
+		       json_string(c->source_address);
 	if (strcmp(name, "aws:SecureTransport") == 0)
-		return json_string("true");
+		return json_string(c->transport == TRANSPORT_TLS ? "true" :
+								   "false");
 	if (strcmp(name, "aws:RequestedRegion") == 0)
 		return json_string(who->region);
 	if (strcmp(name, "aws:UserAgent") == 0)

@@ -15,6 +15,7 @@
 
 #include "auth.h"
 #include "body.h"
+#include "client_cert.h"
 #include "json.h"
 #include "log.h"
 #include "operations.h"
@@ -33,6 +34,8 @@
 
 struct http {
 	struct server *server;
+	enum transport transport;
+	bool client_certs;      /* clients must have one */
 	struct MHD_Daemon *daemon;
 	atomic_int running;     /* requests that have begun and not ended */
 };
@@ -326,6 +329,7 @@ static enum MHD_Result answer(struct http *h, struct MHD_Connection *connection,
 		free(c);
 		return MHD_NO;
 	}
+	c->transport = h->transport;
 	strcpy(c->source_address, r->peer.address);
 	take_headers(connection, &signature);
 	e = identify(h->server, r, &signature, &c->who, why);
@@ -356,6 +360,10 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 	if (!r)
 		return MHD_NO;
 	if (!r->begun) {
+		const struct http *h = arg;
+
+		if (h->client_certs && !client_cert_shown(connection))
+			return MHD_NO;
 		r->begun = true;
 		peer_of(connection, &r->peer);
 		r->body.source = body_source(r->peer.source);
@@ -390,10 +398,38 @@ static void harden_tls(void)
 	gnutls_free = wiping_free;
 }
 
-int http_start(struct server *s, int fd, const struct secret *certificate,
-	       const struct secret *key, struct http **ret)
+/* What TLS adds to the daemon's options; ends at once for plain HTTP. */
+static void tls_options(struct http *h, const struct http_tls *tls,
+			struct MHD_OptionItem ret[static 6])
+{
+	size_t n = 0;
+
+	if (tls->certificate) {
+		ret[n++] = (struct MHD_OptionItem){
+			MHD_OPTION_HTTPS_MEM_CERT, 0,
+			secret_bytes(tls->certificate) };
+		ret[n++] = (struct MHD_OptionItem){
+			MHD_OPTION_HTTPS_MEM_KEY, 0,
+			secret_bytes(tls->key) };
+		ret[n++] = (struct MHD_OptionItem){
+			MHD_OPTION_HTTPS_PRIORITIES, 0, PRIORITIES };
+	}
+	if (tls->client_ca) {
+		ret[n++] = (struct MHD_OptionItem){
+			MHD_OPTION_HTTPS_MEM_TRUST, 0,
+			secret_bytes(tls->client_ca) };
+		ret[n++] = (struct MHD_OptionItem){
+			MHD_OPTION_NOTIFY_CONNECTION,
+			(intptr_t)client_cert_notify, h->server->throttle };
+	}
+	ret[n] = (struct MHD_OptionItem){ MHD_OPTION_END, 0, NULL };
+}
+
+int http_start(struct server *s, int fd, enum transport transport,
+	       const struct http_tls *tls, struct http **ret)
 {
 	struct http *h = calloc(1, sizeof(*h));
+	struct MHD_OptionItem more[6];
 
 	/* libmicrohttpd closes the socket also when it fails. */
 	if (!h) {
@@ -401,16 +437,16 @@ int http_start(struct server *s, int fd, const struct secret *certificate,
 		return -ENOMEM;
 	}
 	h->server = s;
+	h->transport = transport;
+	h->client_certs = tls->client_ca;
 	harden_tls();
+	tls_options(h, tls, more);
 	h->daemon = MHD_start_daemon(
 		MHD_USE_INTERNAL_POLLING_THREAD |
-		MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
-		MHD_USE_TLS | MHD_USE_ITC,
+		MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ITC |
+		(tls->certificate ? MHD_USE_TLS : 0),
 		0, NULL, NULL, on_request, h,
 		MHD_OPTION_LISTEN_SOCKET, fd,
-		MHD_OPTION_HTTPS_MEM_CERT, secret_cbytes(certificate),
-		MHD_OPTION_HTTPS_MEM_KEY, secret_cbytes(key),
-		MHD_OPTION_HTTPS_PRIORITIES, PRIORITIES,
 		MHD_OPTION_CONNECTION_LIMIT, HTTP_CONNECTIONS_MAX,
 		MHD_OPTION_PER_IP_CONNECTION_LIMIT,
 		HTTP_ADDRESS_CONNECTIONS_MAX,
@@ -420,9 +456,12 @@ int http_start(struct server *s, int fd, const struct secret *certificate,
 		MHD_OPTION_STRICT_FOR_CLIENT, 1,
 		MHD_OPTION_URI_LOG_CALLBACK, request_begin, h,
 		MHD_OPTION_NOTIFY_COMPLETED, request_end, h,
+		MHD_OPTION_ARRAY, more,
 		MHD_OPTION_END);
 	if (!h->daemon) {
-		log_error("cannot start the HTTPS server: check server.pem and server.key");
+		log_error(tls->certificate ?
+			  "cannot start the HTTPS server: check server.pem and server.key" :
+			  "cannot start the HTTP server");
 		free(h);
 		return -EIO;
 	}

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The HTTPS side: libmicrohttpd in this server's terms. */
+/* The HTTP side: libmicrohttpd in this server's terms. */
 #ifndef KMS_HTTP_H
 #define KMS_HTTP_H
 
 #include "body.h"
+#include "call.h"
 #include "secret.h"
 #include "server.h"
 
@@ -22,13 +23,19 @@
 
 struct http;
 
+/* PEM texts with their NUL. */
+struct http_tls {
+	struct secret *certificate, *key; /* NULL: plain HTTP */
+	struct secret *client_ca; /* NULL: clients need no certificate */
+};
+
 /*
- * Serves @s on the listening socket @fd, which it takes over, with the
- * certificate and key (PEM texts with their NUL); all outlive it.
- * 0; -EIO with a message printed (the TLS files are no good, or no memory).
+ * Serves @s on the listening socket @fd, which it takes over; @s and what
+ * @tls names outlive it. 0; -ENOMEM; -EIO with a message printed (the TLS
+ * files are no good, or no memory).
  */
-int http_start(struct server *s, int fd, const struct secret *certificate,
-	       const struct secret *key, struct http **ret);
+int http_start(struct server *s, int fd, enum transport transport,
+	       const struct http_tls *tls, struct http **ret);
 
 /* Takes no new connections, lets running requests end, then returns. */
 void http_stop(struct http *h);

@@ -9,6 +9,7 @@
 #include "audit_digest.h"
 #include "certs.h"
 #include "commands.h"
+#include "listen.h"
 #include "log.h"
 #include "process.h"
 #include "rotation.h"
@@ -24,6 +25,8 @@ static const char help[] =
 	"                             [--region NAME]... [--on-demand-rotations N]\n"
 	"                             [--test-clock-file FILE]\n"
 	"                             [--digest-seconds N] [--rate N]\n"
+	"                             [--client-ca FILE]\n"
+	"                             [--plain-http] [--socket-mode MODE]\n"
 	"       envelope-kms audit verify DIR [--key FILE] [--json]\n"
 	"       envelope-kms identity VERB DIR [ARGUMENT]...\n"
 	"       envelope-kms policy-lint FILE\n"
@@ -42,7 +45,7 @@ static const char help[] =
 	"  --test          for tests only: serve takes --test-clock-file with it\n"
 	"\n"
 	"serve answers requests until SIGTERM.\n"
-	"  --listen ADDR   in place of what init was told\n"
+	"  --listen ADDR   in place of what init was told; unix:PATH for a UNIX socket\n"
 	"  --port N        in place of what init was told; 0: any free port, which\n"
 	"                  DIR/endpoint names\n"
 	"  --region NAME   in place of the regions that init was told\n"
@@ -50,6 +53,11 @@ static const char help[] =
 	"                  default\n"
 	"  --rate N        calls a second that each account may make, and twice as many\n"
 	"                  at once; any number by default\n"
+	"  --client-ca FILE  clients must have a certificate that one of the authorities\n"
+	"                  in FILE has signed\n"
+	"  --plain-http    without TLS: on a UNIX socket, or on a loopback address,\n"
+	"                  where nothing secret is answered\n"
+	"  --socket-mode MODE  of the UNIX socket, in octal; 600 by default\n"
 	"  --digest-seconds N  between signed digests of the audit trail, 3600 by\n"
 	"                  default\n"
 	"  --test-clock-file FILE  the clock is off by the seconds in FILE, which may\n"
@@ -71,6 +79,9 @@ static const struct option options[] = {
 	{ "rate", required_argument, NULL, 'R' },
 	{ "digest-seconds", required_argument, NULL, 'd' },
 	{ "test-clock-file", required_argument, NULL, 'c' },
+	{ "client-ca", required_argument, NULL, 'C' },
+	{ "plain-http", no_argument, NULL, 'P' },
+	{ "socket-mode", required_argument, NULL, 'm' },
 	{ "help", no_argument, NULL, '?' + 1 },
 	{ "version", no_argument, NULL, '?' + 2 },
 	{ NULL, 0, NULL, 0 },
@@ -171,6 +182,19 @@ static int take_rate(struct arguments *a, const char *text)
 	return -EINVAL;
 }
 
+static int take_mode(struct arguments *a, const char *text)
+{
+	char *end;
+	long n = strtol(text, &end, 8);
+
+	a->serve.socket_mode = (mode_t)n;
+	if (*text && !*end && n >= 0600 && n <= 0777 && (n & 0600) == 0600)
+		return 0;
+	log_error("--socket-mode %s: not a mode from 600 to 777 that lets the server itself read and write",
+		  text);
+	return -EINVAL;
+}
+
 static int take_option(struct arguments *a, int c)
 {
 	switch (c) {
@@ -198,6 +222,14 @@ static int take_option(struct arguments *a, int c)
 	case 'c':
 		a->serve.test_clock = optarg;
 		return 0;
+	case 'C':
+		a->serve.client_ca = optarg;
+		return 0;
+	case 'P':
+		a->serve.plain_http = true;
+		return 0;
+	case 'm':
+		return take_mode(a, optarg);
 	case '?' + 1:
 		fputs(help, stdout);
 		a->finished = 1;
@@ -219,11 +251,24 @@ static int check_init(struct init_options *o)
 	}
 	if (!*o->regions)
 		strcpy(o->regions, DEFAULT_REGION);
+	if (listen_is_unix(o->listen)) {
+		log_error("--listen %s: only serve listens on a UNIX socket; give init the address of hosts",
+			  o->listen);
+		return -EINVAL;
+	}
 	if (o->port < 1) {
 		log_error("--port 0: init needs a fixed port; serve may choose one");
 		return -EINVAL;
 	}
 	return 0;
+}
+
+static int check_serve(const struct serve_options *o)
+{
+	if (!o->plain_http || !o->client_ca)
+		return 0;
+	log_error("--client-ca: plain HTTP knows no certificates; leave out --plain-http");
+	return -EINVAL;
 }
 
 static int parse(int argc, char **argv, struct arguments *a)
@@ -244,7 +289,7 @@ static int parse(int argc, char **argv, struct arguments *a)
 	if (strcmp(a->verb, "init") == 0)
 		return check_init(&a->init);
 	if (strcmp(a->verb, "serve") == 0 && !a->init.host_count)
-		return 0;
+		return check_serve(&a->serve);
 	log_error("%s: %s; see envelope-kms --help", a->verb,
 		  strcmp(a->verb, "serve") ? "no such verb" :
 		  "--host belongs to init");
@@ -263,7 +308,8 @@ int main(int argc, char **argv)
 		.init = { .account = DEFAULT_ACCOUNT,
 			  .listen = DEFAULT_LISTEN, .port = DEFAULT_PORT },
 		.serve = { .port = -1, .digest_seconds = AUDIT_DIGEST_SECONDS,
-			   .rotation_limit = ROTATION_LIMIT },
+			   .rotation_limit = ROTATION_LIMIT,
+			   .socket_mode = LISTEN_MODE },
 	};
 	bool usage = false;
 	int rc = process_harden();

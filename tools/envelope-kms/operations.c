@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "plain.h"
+
 /*
  * Every request is POST / with X-Amz-Target: TrentService.<Operation> and one
  * JSON object; blobs are base64, times are seconds since 1970 with a fraction.
@@ -100,6 +102,8 @@
  *   InvalidImportTokenException, ExpiredImportTokenException.
  * DeleteImportedKeyMaterial: KeyId (key), KeyMaterialId? -> KeyId,
  *   KeyMaterialId?. NF, ST, UNS.
+ *
+ * Over plain HTTP on a loopback address, UNS for what plain.h does not allow.
  *
  * The operations without a handler are those of the API's model that this
  * server does not offer: they answer UNS, never a made-up success.
@@ -240,6 +244,14 @@ static void handle(struct call *c)
 	if (!c->operation->handle) {
 		call_fail(c, ERR_UNSUPPORTED,
 			  "This server does not offer the operation %s.",
+			  c->operation->name);
+		return;
+	}
+	/* No denial: nothing is wrong with who asks. */
+	if (c->transport == TRANSPORT_LOOPBACK &&
+	    !plain_allows(c->operation->name)) {
+		call_fail(c, ERR_UNSUPPORTED,
+			  "The answer of %s is secret, and this is plain HTTP: use TLS or a UNIX socket.",
 			  c->operation->name);
 		return;
 	}

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -12,16 +11,17 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "below.h"
+#include "client_cert.h"
 #include "clock.h"
 #include "commands.h"
 #include "files.h"
 #include "guide.h"
 #include "http.h"
+#include "listen.h"
 #include "log.h"
 #include "notify.h"
 #include "material.h"
@@ -32,20 +32,19 @@
 #include "signing_keys.h"
 #include "throttle.h"
 
-#define BACKLOG 128
-
 struct serve {
 	const struct serve_options *options;
 	struct server server;
-	struct secret *certificate, *tls_key;
+	struct http_tls tls;
 	struct http *http;
+	struct listener listener;
 	char *dir;           /* absolute */
+	char *client_ca;     /* absolute; NULL: clients need no certificate */
 	char *listen;        /* address */
 	char *endpoint_host; /* how clients call this server */
-	char *endpoint;      /* URL of the address; NULL: not published */
+	char *endpoint;      /* URL of the socket; NULL: not published */
 	char *client_endpoint; /* URL of endpoint_host */
 	int lock_fd;         /* the directory, locked; -1: none */
-	int listen_fd;       /* -1: none, or http's */
 	int port;            /* -1: not known yet */
 };
 
@@ -163,90 +162,25 @@ static int open_store(struct serve *s)
 	return rc == 0 ? read_settings(s) : rc;
 }
 
-static int bind_address(const struct addrinfo *ai)
-{
-	int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int on = 1;
-
-	if (fd < 0)
-		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 ||
-	    listen(fd, BACKLOG) < 0) {
-		int rc = -errno;
-
-		close(fd);
-		return rc;
-	}
-	return fd;
-}
-
-/* The port that a socket bound to port 0 has got. */
-static int bound_port(int fd)
-{
-	struct sockaddr_storage sa;
-	socklen_t bytes = sizeof(sa);
-	char text[16];
-
-	if (getsockname(fd, (struct sockaddr *)&sa, &bytes) < 0 ||
-	    getnameinfo((struct sockaddr *)&sa, bytes, NULL, 0, text,
-			sizeof(text), NI_NUMERICSERV) != 0)
-		return -EIO;
-	return atoi(text);
-}
-
-static int bind_socket(struct serve *s)
-{
-	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_PASSIVE,
-				  .ai_socktype = SOCK_STREAM };
-	struct addrinfo *ai = NULL;
-	char port[16];
-	int rc;
-
-	snprintf(port, sizeof(port), "%d", s->port);
-	if (getaddrinfo(s->listen, port, &hints, &ai) != 0) {
-		log_error("--listen %s: not an IP address", s->listen);
-		return -EINVAL;
-	}
-	rc = bind_address(ai);
-	freeaddrinfo(ai);
-	if (rc < 0) {
-		log_error("cannot listen on %s port %d: %s", s->listen,
-			  s->port, strerror(-rc));
-		return rc;
-	}
-	s->listen_fd = rc;
-	rc = bound_port(s->listen_fd);
-	if (rc < 0)
-		return rc;
-	s->port = rc;
-	return 0;
-}
-
-/* The service manager's, or one of our own. */
 static int open_socket(struct serve *s)
 {
-	int fd = notify_socket();
+	struct listen_options o = { s->listen, s->port,
+				    s->options->plain_http,
+				    s->options->socket_mode };
 
-	if (fd == -EINVAL)
-		return fd;
-	if (fd < 0)
-		return bind_socket(s);
-	s->listen_fd = fd;
-	s->port = bound_port(fd);
-	return s->port < 0 ? s->port : 0;
+	return listen_open(&o, &s->listener);
 }
 
-static char *make_url(const char *host, int port)
+static char *make_url(const struct serve *s, const char *host)
 {
+	const char *scheme = s->options->plain_http ? "http" : "https";
 	char *url = NULL;
 
 	/* Any address means this one, for whoever asks on this machine. */
 	if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0)
 		host = DEFAULT_LISTEN;
-	if (asprintf(&url, strchr(host, ':') ? "https://[%s]:%d" :
-					       "https://%s:%d",
-		     host, port) < 0)
+	if (asprintf(&url, strchr(host, ':') ? "%s://[%s]:%d" : "%s://%s:%d",
+		     scheme, host, s->listener.port) < 0)
 		return NULL;
 	return url;
 }
@@ -254,9 +188,15 @@ static char *make_url(const char *host, int port)
 /* DIR/endpoint exists while the server answers, and says where. */
 static int publish_endpoint(struct serve *s)
 {
-	s->endpoint = make_url(s->listen, s->port);
-	s->client_endpoint = make_url(s->endpoint_host, s->port);
-	if (!s->endpoint || !s->client_endpoint)
+	if (s->listener.path) {
+		if (asprintf(&s->endpoint, LISTEN_UNIX "%s",
+			     s->listener.path) < 0)
+			s->endpoint = NULL;
+	} else {
+		s->endpoint = make_url(s, s->listen);
+		s->client_endpoint = make_url(s, s->endpoint_host);
+	}
+	if (!s->endpoint || (!s->listener.path && !s->client_endpoint))
 		return -ENOMEM;
 	return file_write(s->dir, FILE_ENDPOINT, 0644, s->endpoint,
 			  strlen(s->endpoint));
@@ -275,14 +215,67 @@ static void check_locked_memory(void)
 		munmap(p, HTTP_LOCKED_BYTES);
 }
 
+/* Certificates that clients must be signed by. */
+static int read_client_ca(const char *path, struct secret **ret)
+{
+	char *folder = strdup(path), *name = strrchr(path, '/') + 1;
+	struct secret *pem = NULL;
+	int rc = folder ? 0 : -ENOMEM;
+
+	if (rc == 0) {
+		folder[name - path - 1] = '\0';
+		rc = file_read(folder, name, 0, &pem);
+	}
+	if (rc == 0 &&
+	    client_cert_count((const char *)secret_cbytes(pem)) <= 0) {
+		log_error("%s: no certificates in PEM", path);
+		rc = -EINVAL;
+	}
+	if (rc == 0)
+		*ret = pem;
+	else
+		secret_free(pem);
+	free(folder);
+	return rc;
+}
+
+static void free_tls(struct http_tls *tls)
+{
+	secret_free(tls->certificate);
+	secret_free(tls->key);
+	secret_free(tls->client_ca);
+}
+
+/* Plain HTTP has none of it. */
+static int read_tls(const struct serve *s, struct http_tls *ret)
+{
+	struct http_tls tls = { NULL, NULL, NULL };
+	int rc = 0;
+
+	if (s->options->plain_http)
+		return 0;
+	rc = file_read(s->dir, FILE_CERTIFICATE, 0, &tls.certificate);
+	if (rc == 0)
+		rc = file_read(s->dir, FILE_KEY, 1, &tls.key);
+	if (rc == 0 && s->client_ca)
+		rc = read_client_ca(s->client_ca, &tls.client_ca);
+	if (rc == 0)
+		*ret = tls;
+	else
+		free_tls(&tls);
+	return rc;
+}
+
 /* On a copy of the socket: a next server can take over with no gap. */
 static int listen_http(struct serve *s)
 {
-	int fd = fcntl(s->listen_fd, F_DUPFD_CLOEXEC, 0);
+	int fd = fcntl(s->listener.fd, F_DUPFD_CLOEXEC, 0);
+	enum transport transport = !s->options->plain_http ? TRANSPORT_TLS :
+				   s->listener.path ? TRANSPORT_UNIX :
+						      TRANSPORT_LOOPBACK;
 
 	return fd < 0 ? -errno :
-	       http_start(&s->server, fd, s->certificate, s->tls_key,
-			  &s->http);
+	       http_start(&s->server, fd, transport, &s->tls, &s->http);
 }
 
 /*
@@ -291,27 +284,22 @@ static int listen_http(struct serve *s)
  */
 static void reload(struct serve *s)
 {
-	struct secret *certificate = s->certificate, *key = s->tls_key;
+	struct http_tls tls = s->tls;
 	struct http *old = s->http;
 	int rc;
 
 	notify_reloading();
-	s->certificate = s->tls_key = NULL;
-	rc = file_read(s->dir, FILE_CERTIFICATE, 0, &s->certificate);
-	if (rc == 0)
-		rc = file_read(s->dir, FILE_KEY, 1, &s->tls_key);
+	rc = read_tls(s, &s->tls);
 	if (rc == 0)
 		rc = listen_http(s);
 	if (rc == 0) {
 		http_stop(old);
-		secret_free(certificate);
-		secret_free(key);
+		free_tls(&tls);
 		log_info("certificate reloaded");
 	} else {
-		secret_free(s->certificate);
-		secret_free(s->tls_key);
-		s->certificate = certificate;
-		s->tls_key = key;
+		if (s->tls.certificate != tls.certificate)
+			free_tls(&s->tls);
+		s->tls = tls;
 		log_warn("certificate not reloaded, keeping the old one");
 	}
 	notify("READY=1");
@@ -332,10 +320,31 @@ static int start_digests(struct serve *s)
 	return rc == -EBADMSG || rc == -EINVAL || rc == -EPERM ? rc : 0;
 }
 
+/* Its name, not what a link there leads to today. */
+static int find_client_ca(struct serve *s)
+{
+	const char *path = s->options->client_ca;
+	char *here = NULL;
+
+	if (!path)
+		return 0;
+	if (*path == '/') {
+		s->client_ca = strdup(path);
+	} else {
+		here = getcwd(NULL, 0);
+		if (here)
+			s->client_ca = file_path(here, path);
+		free(here);
+	}
+	return s->client_ca ? 0 : -ENOMEM;
+}
+
 static int start(struct serve *s)
 {
 	int rc = lock_dir(s);
 
+	if (rc == 0)
+		rc = find_client_ca(s);
 	if (rc < 0)
 		return rc;
 	/* One that a killed server has left would name nobody. */
@@ -344,9 +353,7 @@ static int start(struct serve *s)
 	below_warn(s->dir);
 	rc = root_key_read(s->dir, &s->server.root);
 	if (rc == 0)
-		rc = file_read(s->dir, FILE_CERTIFICATE, 0, &s->certificate);
-	if (rc == 0)
-		rc = file_read(s->dir, FILE_KEY, 1, &s->tls_key);
+		rc = read_tls(s, &s->tls);
 	if (rc == 0)
 		rc = open_store(s);
 	if (rc == 0)
@@ -380,7 +387,11 @@ static void announce(const struct serve *s)
 			       s->server.account };
 
 	printf("listening on %s\n\n", s->endpoint);
-	guide_print(&guide, true);
+	/* The guide is for clients that speak TLS over TCP. */
+	if (s->options->plain_http || s->listener.path)
+		fflush(stdout);
+	else
+		guide_print(&guide, true);
 }
 
 static void stop(struct serve *s)
@@ -395,23 +406,22 @@ static void stop(struct serve *s)
 	audit_close(s->server.audit);
 	store_close(s->server.store);
 	secret_free(s->server.root);
-	secret_free(s->certificate);
-	secret_free(s->tls_key);
-	if (s->listen_fd >= 0)
-		close(s->listen_fd);
+	free_tls(&s->tls);
+	listen_close(&s->listener);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	free(s->endpoint);
 	free(s->client_endpoint);
 	free(s->endpoint_host);
 	free(s->listen);
+	free(s->client_ca);
 	free(s->dir);
 }
 
 int cmd_serve(const struct serve_options *o)
 {
-	struct serve s = { .options = o, .lock_fd = -1, .listen_fd = -1,
-			   .port = -1 };
+	struct serve s = { .options = o, .lock_fd = -1, .port = -1,
+			   .listener = { .fd = -1 } };
 	sigset_t signals;
 	int rc, number;
 
