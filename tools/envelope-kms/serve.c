@@ -288,7 +288,9 @@ static void reload(struct serve *s)
 	struct http *old = s->http;
 	int rc;
 
-	notify_reloading();
+	/* Nothing of plain HTTP changes, so that no connection need end. */
+	if (s->options->plain_http)
+		return;
 	rc = read_tls(s, &s->tls);
 	if (rc == 0)
 		rc = listen_http(s);
@@ -302,7 +304,6 @@ static void reload(struct serve *s)
 		s->tls = tls;
 		log_warn("certificate not reloaded, keeping the old one");
 	}
-	notify("READY=1");
 }
 
 static int start_digests(struct serve *s)
@@ -439,8 +440,11 @@ int cmd_serve(const struct serve_options *o)
 	if (rc == 0) {
 		announce(&s);
 		notify("READY=1");
-		while (sigwait(&signals, &number) == 0 && number == SIGHUP)
+		while (sigwait(&signals, &number) == 0 && number == SIGHUP) {
+			notify_reloading();
 			reload(&s);
+			notify("READY=1");
+		}
 		log_info("stopping");
 		notify("STOPPING=1");
 	}
