@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """envelope-kms identity and policy-lint, on a running server."""
+import concurrent.futures
 import json
+import os
+import subprocess
 
 import tap
-from server_fixture import ACCOUNT, REGION, ServerCase, run
+from server_fixture import ACCOUNT, PROGRAM, REGION, WAIT_SECONDS, Server, \
+    ServerCase, run
 from server_people import Person, document, identity, statement
 
 OTHER = "999988887777"
@@ -68,6 +72,11 @@ class Verbs(ServerCase):
         self.assertIn("Deny", self.ident("list-roles", "--json"))
         self.fails("set-trust", "nobody", "-", text=TRUST,
                    says="role nobody: no such role")
+        for verb, *args in (("set-trust", "host", "-"),
+                            ("create-role", "guest", "--trust", "-")):
+            self.fails(verb, *args, text=TRUST.replace(
+                f'"{ACCOUNT}"', f'"arn:aws:iam::{ACCOUNT}:user/nobody"'),
+                       says=f"role {args[0]}: the trust policy names a user or a role that does not exist")
         self.ident("delete-role", "host")
         self.fails("delete-role", "host", says="role host: no such role")
 
@@ -146,6 +155,176 @@ class Verbs(ServerCase):
         self.assertEqual(0, done.returncode)
         for verb in ("create-account", "put-policy", "set-trust"):
             self.assertIn(f"  {verb} ", done.stdout)
+
+
+class Trail(ServerCase):
+    """What the verbs change is in the trail, and secrets are not."""
+
+    def changes(self, server=None):
+        return [r for r in (server or self.server).audit()
+                if r["eventSource"] in ("iam.amazonaws.com",
+                                        "organizations.amazonaws.com")]
+
+    def test_every_change_is_recorded(self):
+        """kms-identity-changes-are-in-the-trail"""
+        allow = document(statement("Allow", "kms:ListKeys"))
+        user, role = {"userName": "hal"}, {"roleName": "crew"}
+        text = identity(self.server, "create-user", "hal", "--json")
+        hal = json.loads(text)
+        made = json.loads(identity(self.server, "create-access-key", "hal",
+                                   "--json"))["AccessKey"]
+        key = {**user, "accessKeyId": made["AccessKeyId"]}
+        on = ("--user", "hal")
+        steps = (
+            ("put-policy", "p", "-", *on),
+            ("attach-policy", "KeyAuditor", *on), ("delete-policy", "p", *on),
+            ("deactivate-access-key", "hal", made["AccessKeyId"]),
+            ("activate-access-key", "hal", made["AccessKeyId"]),
+            ("delete-access-key", "hal", made["AccessKeyId"]),
+            ("create-role", "crew", "--trust", "-", "--max-session", "7200"),
+            ("put-policy", "p", "-", "--role", "crew"),
+            ("attach-policy", "KeyAuditor", "--role", "crew"),
+            ("delete-policy", "p", "--role", "crew"),
+            ("set-trust", "crew", "-"), ("delete-role", "crew"),
+            ("delete-user", "hal"), ("create-account", OTHER),
+            ("delete-account", OTHER))
+        for verb, *args in steps:
+            identity(self.server, verb, *args, text={
+                "put-policy": allow}.get(verb, TRUST))
+        trust = {**role, "assumeRolePolicyDocument": TRUST,
+                 "maxSessionDuration": 7200}
+        expected = [
+            ("CreateUser", user), ("CreateAccessKey", user),
+            ("PutUserPolicy", {**user, "policyName": "p",
+                               "policyDocument": allow}),
+            ("AttachUserPolicy", {**user, "policyName": "KeyAuditor"}),
+            ("DeleteUserPolicy", {**user, "policyName": "p"}),
+            ("UpdateAccessKey", {**key, "status": "Inactive"}),
+            ("UpdateAccessKey", {**key, "status": "Active"}),
+            ("DeleteAccessKey", key), ("CreateRole", trust),
+            ("PutRolePolicy", {**role, "policyName": "p",
+                               "policyDocument": allow}),
+            ("AttachRolePolicy", {**role, "policyName": "KeyAuditor"}),
+            ("DeleteRolePolicy", {**role, "policyName": "p"}),
+            ("UpdateAssumeRolePolicy", trust), ("DeleteRole", role),
+            ("DeleteUser", user), ("CreateAccount", {"accountId": OTHER}),
+            ("CloseAccount", {"accountId": OTHER})]
+        records = self.changes()[-len(expected):]
+        self.assertEqual(expected, [(r["eventName"], r["requestParameters"])
+                                    for r in records])
+        self.assertEqual({"user": {"userName": "hal", "userId": hal["UserId"],
+                                   "arn": hal["Arn"]}},
+                         records[0]["responseElements"])
+        self.assertEqual({"accessKey": {"userName": "hal", "status": "Active",
+                                        "accessKeyId": made["AccessKeyId"]}},
+                         records[1]["responseElements"])
+        for record in records:
+            self.assertEqual(
+                ("Unknown", f"uid:{os.getuid()}", ACCOUNT, REGION, False,
+                 ACCOUNT, os.getuid()),
+                (record["userIdentity"]["type"],
+                 record["userIdentity"]["principalId"],
+                 record["userIdentity"]["accountId"], record["awsRegion"],
+                 record["readOnly"], record["recipientAccountId"],
+                 record["additionalEventData"]["uid"]))
+        self.assertEqual(
+            {"organizations.amazonaws.com"},
+            {r["eventSource"] for r in records[-2:]})
+        trail = (self.server.dir / "audit" / "audit.log").read_text()
+        self.assertNotIn(made["SecretAccessKey"], trail)
+
+    def test_refused_and_reading_verbs_are_not(self):
+        before = len(self.changes())
+        identity(self.server, "delete-user", "nobody", status=1)
+        for verb in ("list-users", "list-roles", "list-accounts"):
+            identity(self.server, verb)
+        self.assertEqual(before, len(self.changes()))
+
+    def test_no_trail_no_change(self):
+        """kms-identity-without-a-trail-changes-nothing"""
+        server = Server(start=False)
+        self.addCleanup(server.close)
+        trail = server.dir / "audit" / "audit.log"
+        trail.unlink()
+        trail.symlink_to("/dev/full")
+        said = identity(server, "create-user", "ida", status=1)
+        self.assertIn("cannot write the audit trail, refusing the call: No space left on device", said)
+        self.assertNotIn("ida", identity(server, "list-users"))
+        trail.unlink()
+        identity(server, "create-user", "ida")
+        self.assertEqual(["CreateUser"],
+                         [r["eventName"] for r in self.changes(server)])
+
+    def test_trail_made_by_root_is_the_servers(self):
+        """kms-identity-leaves-the-trail-to-the-server"""
+        server = Server(start=False)
+        self.addCleanup(server.close)
+        folder = server.dir / "audit"
+        (folder / "audit.log").unlink()
+        owner = 65534 if os.getuid() == 0 else os.getuid()
+        os.chown(folder, owner, -1)
+        identity(server, "create-user", "ida")
+        self.assertEqual(owner, (folder / "audit.log").stat().st_uid)
+
+    def test_none_is_lost_while_the_server_signs(self):
+        """kms-identity-and-server-share-the-trail"""
+        server = Server("--test", start=False)
+        self.addCleanup(server.end)
+        server.start_test_clock()
+        names = [f"user-{i}" for i in range(24)]
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            jobs = [pool.submit(identity, server, "create-user", name)
+                    for name in names]
+            for hour in range(1, 13):
+                server.advance(3600 * hour)
+                self.assertEqual(200, server.call("ListKeys").status)
+            for job in jobs:
+                job.result()
+        self.assertEqual(sorted(names), sorted(
+            r["requestParameters"]["userName"]
+            for r in self.changes(server)))
+        server.advance(3600 * 20)
+        done = run("audit", "verify", server.dir)
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+
+
+class Waiting(ServerCase):
+    def test_nobody_waits_for_what_a_verb_reads(self):
+        """kms-identity-reads-before-it-locks"""
+        identity(self.server, "create-user", "joe")
+        identity(self.server, "create-role", "slow", "--trust", "-",
+                 text=TRUST)
+        waiting = [subprocess.Popen(
+            [PROGRAM, "identity", verb, self.server.dir, *args], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+            for verb, *args in (("put-policy", "p", "-", "--user", "joe"),
+                                ("set-trust", "slow", "-"),
+                                ("create-role", "late", "--trust", "-"))]
+        for job, text in zip(waiting, (ALLOW_ALL, TRUST, TRUST)):
+            job.stdin.write(text[:5])
+            job.stdin.flush()
+        # The server and others go on meanwhile.
+        identity(self.server, "create-user", "kim")
+        self.kms.create_key()
+        for job, text in zip(waiting, (ALLOW_ALL, TRUST, TRUST)):
+            job.stdin.write(text[5:])
+            job.stdin.close()
+            self.assertEqual(0, job.wait(WAIT_SECONDS))
+
+    def test_secret_that_nobody_reads(self):
+        """kms-identity-unread-secret-is-named"""
+        identity(self.server, "create-user", "lea")
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run(
+                [PROGRAM, "identity", "create-access-key", self.server.dir,
+                 "lea"], stdout=full, stderr=subprocess.PIPE, text=True,
+                timeout=WAIT_SECONDS, check=False)
+        key, = json.loads(identity(self.server, "list-access-keys", "lea",
+                                   "--json"))["AccessKeyMetadata"]
+        self.assertEqual(
+            (1, "envelope-kms: cannot write to standard output: No space left on device\n"
+             f"envelope-kms: access key {key['AccessKeyId']}: made, but nobody knows its secret now; delete it\n"),
+            (done.returncode, done.stderr))
 
 
 class Lint(ServerCase):

@@ -4,6 +4,7 @@ import json
 
 import tap
 from server_fixture import ACCOUNT, REGION, ServerCase
+from server_people import Person, identity
 
 NAME = {"PolicyName": "default"}  # which older clients insist on
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
@@ -189,6 +190,120 @@ class Documents(ServerCase):
             self.assertEqual("KMSInternalException", self.server.call(
                 "DescribeKey", {"KeyId": key}).code)
         self.assertIn("a stored policy is no good", self.server.stderr())
+
+
+class Names(ServerCase):
+    """A policy means those who had the names when it was written."""
+
+    def shown(self, key):
+        return json.loads(self.kms.get_key_policy(KeyId=key, **NAME)["Policy"])
+
+    def test_user_of_the_same_name(self):
+        """kms-key-policy-is-not-inherited-by-name"""
+        ann = Person(self.server, "ann")
+        key, arn = self.new_key(Policy=document(
+            allow(ROOT), allow(ann.arn, "kms:DescribeKey")))
+        ask = {"KeyId": arn}
+        self.assertIsNone(ann.call("DescribeKey", ask).code)
+        text = self.kms.get_key_policy(KeyId=key, **NAME)["Policy"]
+        uid = self.server.sql(
+            "SELECT user_id FROM user WHERE name = 'ann'")[0][0]
+        identity(self.server, "delete-user", "ann")
+        policy = self.shown(key)
+        self.assertEqual({"AWS": uid}, policy["Statement"][1]["Principal"])
+        policy["Statement"][1]["Principal"]["AWS"] = ann.arn
+        self.assertEqual(json.loads(text), policy)
+        again = Person(self.server, "ann")
+        self.assertEqual("AccessDeniedException",
+                         again.call("DescribeKey", ask).code)
+        self.assertEqual(uid, self.shown(key)["Statement"][1]["Principal"][
+            "AWS"])
+        self.refused("MalformedPolicyDocumentException", BAD_PRINCIPAL,
+                     self.kms.put_key_policy, KeyId=key, **NAME,
+                     Policy=json.dumps(self.shown(key)))
+        self.kms.put_key_policy(KeyId=key, **NAME, Policy=text)
+        self.assertIsNone(again.call("DescribeKey", ask).code)
+        self.assertEqual(text, self.kms.get_key_policy(KeyId=key, **NAME)[
+            "Policy"])
+
+    def test_all_forms_in_all_places(self):
+        """kms-key-policy-shows-the-deleted-by-unique-id"""
+        role = f"arn:aws:iam::{ACCOUNT}:role/crew"
+        session = f"arn:aws:sts::{ACCOUNT}:assumed-role/crew/i-1"
+        trust = document({"Effect": "Allow", "Principal": {"AWS": ROOT},
+                          "Action": "sts:AssumeRole"})
+        identity(self.server, "create-role", "crew", "--trust", "-",
+                 text=trust)
+        bea = Person(self.server, "bea")
+        key, _ = self.new_key(Policy=document(
+            allow(ROOT), allow([ADMIN, bea.arn, session], "kms:Encrypt"),
+            {"Effect": "Deny", "NotPrincipal": {"AWS": [role, ROOT, ADMIN]},
+             "Action": "kms:Decrypt", "Resource": "*"}))
+        user, crew = self.server.sql(
+            "SELECT user_id FROM user WHERE name = 'bea' UNION ALL "
+            "SELECT role_id FROM role WHERE name = 'crew'")
+        identity(self.server, "delete-role", "crew")
+        identity(self.server, "delete-user", "bea")
+        self.assertEqual(
+            [{"AWS": ROOT}, {"AWS": [ADMIN, user[0], f"{crew[0]}:i-1"]},
+             {"AWS": [crew[0], ROOT, ADMIN]}],
+            [s.get("Principal", s.get("NotPrincipal"))
+             for s in self.shown(key)["Statement"]])
+
+    def test_names_of_accounts_that_come_later(self):
+        """kms-key-policy-names-nobody-before-his-account"""
+        late = "444455556666"
+        arn = f"arn:aws:iam::{late}:user/cid"
+        key, key_arn = self.new_key(Policy=document(
+            allow(ROOT), allow(arn, "kms:DescribeKey"),
+            deny(arn, "kms:Encrypt")))
+        identity(self.server, "create-account", late)
+        cid = Person(self.server, "cid", allow_all(), account=late)
+        self.assertEqual("AccessDeniedException",
+                         cid.call("DescribeKey", {"KeyId": key_arn}).code)
+        self.kms.put_key_policy(KeyId=key, **NAME, Policy=document(
+            allow(ROOT), allow(arn, "kms:DescribeKey")))
+        self.assertIsNone(cid.call("DescribeKey", {"KeyId": key_arn}).code)
+
+    def test_role_trusts_whom_it_named(self):
+        """kms-trust-policy-is-not-inherited-by-name"""
+        dov = Person(self.server, "dov")
+        text = json.dumps({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": dov.arn},
+             "Action": "sts:AssumeRole"}]})
+        identity(self.server, "create-role", "dovs", "--trust", "-",
+                 text=text)
+        self.assertEqual(200, assume(self.server, dov, "dovs"))
+        identity(self.server, "delete-user", "dov")
+        again = Person(self.server, "dov")
+        self.assertEqual(403, assume(self.server, again, "dovs"))
+        shown, = json.loads(identity(self.server, "list-roles", "--json"))[
+            "Roles"]
+        self.assertRegex(shown["AssumeRolePolicyDocument"]["Statement"][0][
+            "Principal"]["AWS"], "^AIDA[A-Z2-7]{16}$")
+        identity(self.server, "set-trust", "dovs", "-", text=text)
+        self.assertEqual(200, assume(self.server, again, "dovs"))
+
+
+def allow_all():
+    return {"Effect": "Allow", "Action": "*", "Resource": "*"}
+
+
+def assume(server, person, role):
+    """The HTTP status of AssumeRole."""
+    import boto3
+    import botocore.exceptions
+    sts = boto3.client("sts", endpoint_url=server.endpoint,
+                       region_name=REGION, aws_access_key_id=person.access,
+                       aws_secret_access_key=person.secret,
+                       verify=str(server.dir / "ca.pem"))
+    try:
+        answer = sts.assume_role(
+            RoleArn=f"arn:aws:iam::{person.account}:role/{role}",
+            RoleSessionName="i-1")
+    except botocore.exceptions.ClientError as e:
+        answer = e.response
+    return answer["ResponseMetadata"]["HTTPStatusCode"]
 
 
 if __name__ == "__main__":

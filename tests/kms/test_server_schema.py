@@ -62,6 +62,34 @@ class Schema(unittest.TestCase):
             "SELECT value FROM setting WHERE name = 'schema'").fetchall())
         self.assertIn(f"as it was: {self.copy}", self.server.stderr())
 
+    def test_policies_of_version_5_name_those_of_now(self):
+        """kms-database-binds-the-names-in-old-policies"""
+        server = Server(start=False)
+        self.addCleanup(server.close)
+        admin, uid = server.sql("SELECT arn, user_id FROM user")[0]
+        text = json.dumps({"Statement": [{"Principal": {
+            "AWS": [admin, admin + "x"]}}]})
+        for table in ("kms_key", "role"):
+            server.sql(f"ALTER TABLE {table} DROP COLUMN principals")
+        server.sql("UPDATE kms_key SET policy = ?", text)
+        server.sql("INSERT INTO kms_key SELECT region, 'damaged', account,"
+                   " state, usage, spec, origin, manager, material_id,"
+                   " description, created_ms, deletion_ms, primary_region,"
+                   " rotation_days, rotation_ms, window_days, expires_ms,"
+                   " '{' FROM kms_key")
+        role = (admin.split(":")[4], "old", "AROA1", json.dumps({
+            "Statement": {"Principal": {"AWS": admin.replace(
+                "iam", "sts").replace("user/administrator",
+                                      "assumed-role/old/i-1")}}}))
+        server.sql("INSERT INTO role VALUES (?, ?, ?, ?, 3600, 0)", *role)
+        server.sql("UPDATE setting SET value = '5' WHERE name = 'schema'")
+        server.start()
+        self.assertEqual([("", ), (f"{admin} {uid}\n", )], sorted(
+            server.sql("SELECT principals FROM kms_key")))
+        self.assertEqual(
+            [(f"arn:aws:sts::{role[0]}:assumed-role/old/i-1 AROA1\n", )],
+            server.sql("SELECT principals FROM role"))
+
     def test_copy_goes_when_a_key_is_deleted(self):
         self.server.start_test_clock()
         self.copy.write_bytes(b"x")

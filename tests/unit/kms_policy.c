@@ -31,11 +31,14 @@ static int value_of(void *arg, const char *name, json_t **ret)
 	return 0;
 }
 
+static const char *bound; /* of the policies below */
+
 static int verdict_as(const char *text, enum policy_kind kind,
 		      struct policy_caller who, const char *action,
 		      const char *resource, json_t *facts)
 {
-	struct policy_request r = { action, resource, who, value_of, facts };
+	struct policy_request r = { action, resource, who, value_of, facts,
+				    bound };
 	char why[POLICY_WHY_BYTES] = "";
 	struct policy *p = NULL;
 	int rc = policy_parse(text, strlen(text), kind, &p, why);
@@ -47,10 +50,11 @@ static int verdict_as(const char *text, enum policy_kind kind,
 	return rc;
 }
 
-static const struct policy_caller alice = { ACCOUNT, ALICE, NULL };
-static const struct policy_caller session = { ACCOUNT, SESSION, ROLE };
+static const struct policy_caller alice = { ACCOUNT, ALICE, NULL, "AIDA1" };
+static const struct policy_caller session = { ACCOUNT, SESSION, ROLE, "AROA1" };
 static const struct policy_caller stranger = {
-	"999988887777", "arn:aws:iam::999988887777:user/mallory", NULL
+	"999988887777", "arn:aws:iam::999988887777:user/mallory", NULL,
+	"AIDA2"
 };
 
 #define STATEMENT(effect, principal, rest) \
@@ -109,6 +113,59 @@ static void kms_policy_principals(void **state)
 		if (verdict_as(cases[i].text, POLICY_KEY, *cases[i].who,
 			       "kms:Decrypt", KEY, NULL) != cases[i].verdict)
 			fail_msg("case %zu: %s", i, cases[i].text);
+}
+
+/* Names mean those who had them when the policy was written. */
+static void kms_policy_bound_names(void **state)
+{
+	static const struct {
+		const char *text, *bound;
+		const struct policy_caller *who;
+		int verdict;
+	} cases[] = {
+		{ STATEMENT("Allow", AWS(ALICE), ALL), ALICE " AIDA1\n",
+		  &alice, POLICY_ALLOWS },
+		{ STATEMENT("Allow", AWS(ALICE), ALL),
+		  ROLE " AROA1\n" ALICE " AIDA1\n", &alice, POLICY_ALLOWS },
+		{ STATEMENT("Allow", AWS(ALICE), ALL), ALICE " AIDA2\n",
+		  &alice, 0 },
+		{ STATEMENT("Allow", AWS(ALICE), ALL), ALICE " AIDA\n",
+		  &alice, 0 },
+		{ STATEMENT("Allow", AWS(ALICE), ALL), ALICE " AIDA11\n",
+		  &alice, 0 },
+		{ STATEMENT("Allow", AWS(ALICE), ALL), ALICE "x AIDA1\n",
+		  &alice, 0 },
+		{ STATEMENT("Allow", AWS(ALICE), ALL), "", &alice, 0 },
+		{ STATEMENT("Deny", AWS(ALICE), ALL), "", &alice,
+		  POLICY_DENIES },
+		{ STATEMENT("Deny", AWS(ALICE), ALL), ALICE " AIDA2\n",
+		  &alice, 0 },
+		{ STATEMENT("Deny", NOT_AWS(ALICE), ALL), ALICE " AIDA1\n",
+		  &alice, 0 },
+		{ STATEMENT("Deny", NOT_AWS(ALICE), ALL), ALICE " AIDA2\n",
+		  &alice, POLICY_DENIES },
+		{ STATEMENT("Deny", NOT_AWS(ALICE), ALL), "", &alice,
+		  POLICY_DENIES },
+		{ STATEMENT("Allow", NOT_AWS(ALICE), ALL), "", &alice, 0 },
+		{ STATEMENT("Allow", AWS(ROLE), ALL), ROLE " AROA1\n",
+		  &session, POLICY_ALLOWS },
+		{ STATEMENT("Allow", AWS(SESSION), ALL), SESSION " AROA1\n",
+		  &session, POLICY_ALLOWS },
+		{ STATEMENT("Allow", AWS(SESSION), ALL), SESSION " AROA2\n",
+		  &session, 0 },
+		{ STATEMENT("Allow", AWS(ROOT), ALL), "", &alice,
+		  POLICY_DELEGATES },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		bound = cases[i].bound;
+		assert_int_equal(verdict_as(cases[i].text, POLICY_KEY,
+					    *cases[i].who, "kms:Decrypt",
+					    KEY, NULL), cases[i].verdict);
+	}
+	bound = NULL;
 }
 
 static void kms_policy_actions_and_resources(void **state)
@@ -555,6 +612,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kms_policy_principals),
+		cmocka_unit_test(kms_policy_bound_names),
 		cmocka_unit_test(kms_policy_actions_and_resources),
 		cmocka_unit_test(kms_policy_without_action_or_resource_has_no_effect),
 		cmocka_unit_test(kms_policy_string_conditions),

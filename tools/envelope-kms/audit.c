@@ -4,10 +4,13 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "audit_log.h"
 #include "audit_text.h"
@@ -322,5 +325,61 @@ int audit_service_event(struct audit *a, const char *name,
 	/* CloudTrail counts this one as a call. */
 	add_tail(&record, strcmp(name, "SynchronizeMultiRegionKey") == 0 ?
 		 "AwsApiCall" : "AwsServiceEvent", key->account);
+	return write_record(a, &record);
+}
+
+/* {uid, loginUid}: who logged in, whoever he became by sudo. */
+static json_t *invoking_user(void)
+{
+	FILE *in = fopen("/proc/self/loginuid", "re");
+	unsigned int login = UINT_MAX;
+
+	if (in) {
+		if (fscanf(in, "%u", &login) != 1)
+			login = UINT_MAX;
+		fclose(in);
+	}
+	if (login == UINT_MAX)
+		return json_pack("{s:I}", "uid", (json_int_t)getuid());
+	return json_pack("{s:I, s:I}", "uid", (json_int_t)getuid(),
+			 "loginUid", (json_int_t)login);
+}
+
+/* Nobody whom the server knows: who may write its directory. */
+static json_t *local_identity(const char *account)
+{
+	const struct passwd *user = getpwuid(getuid());
+	char id[32];
+
+	snprintf(id, sizeof(id), "uid:%u", (unsigned int)getuid());
+	return json_pack("{s:s, s:s, s:s, s:s}", "type", "Unknown",
+			 "principalId", id, "accountId", account, "userName",
+			 user ? user->pw_name : id);
+}
+
+int audit_change(struct audit *a, const struct audit_change *change)
+{
+	char event_id[CRYPTO_UUID_BYTES], request_id[CRYPTO_UUID_BYTES];
+	struct audit_text record = { NULL };
+	int rc = crypto_uuid(event_id);
+
+	if (rc == 0)
+		rc = crypto_uuid(request_id);
+	if (rc < 0)
+		return rc;
+	add_head(&record, local_identity(change->account),
+		 change->source ? change->source : "iam.amazonaws.com",
+		 change->name, change->region);
+	audit_text_string(&record, "sourceIPAddress", "localhost");
+	audit_text_string(&record, "userAgent", "envelope-kms identity");
+	audit_text_json(&record, "requestParameters",
+			json_incref(change->parameters));
+	audit_text_json(&record, "responseElements",
+			or_null(change->response));
+	audit_text_string(&record, "requestID", request_id);
+	audit_text_string(&record, "eventID", event_id);
+	audit_text_raw(&record, "readOnly", "false");
+	audit_text_json(&record, "additionalEventData", invoking_user());
+	add_tail(&record, "AwsApiCall", change->account);
 	return write_record(a, &record);
 }

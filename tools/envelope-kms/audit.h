@@ -26,6 +26,15 @@ void audit_close(struct audit *a);
 /* Puts records away and signs them from now on. As audit_digest_start(). */
 int audit_start_digests(struct audit *a, const struct audit_digest_options *o);
 
+/* What the command line did to an account, a user or a role. */
+struct audit_change {
+	const char *source;  /* of the event; NULL: IAM */
+	const char *name;
+	const char *account, *region;
+	json_t *parameters;
+	json_t *response;    /* NULL: none */
+};
+
 /*
  * Writes the record of a finished call, or of what the server itself did to a
  * key: DeleteKey, RotateKey, …. On success it is on the disk; on failure no part of it is.
@@ -35,5 +44,8 @@ int audit_start_digests(struct audit *a, const struct audit_digest_options *o);
 int audit_call(struct audit *a, const struct call *c);
 int audit_service_event(struct audit *a, const char *name,
 			const struct key_row *key);
+
+/* The same for @change, with the user id of this process as who did it. */
+int audit_change(struct audit *a, const struct audit_change *change);
 
 #endif

@@ -82,15 +82,50 @@ static int remove_torn(const struct audit_log *log, int fd)
 	return ftruncate(fd, whole) < 0 || fdatasync(fd) < 0 ? -errno : 0;
 }
 
+/*
+ * The server and `envelope-kms identity` take turns: who has the lock may
+ * write, take back what it wrote, and move the file away.
+ */
+static int lock_file(int fd, short type)
+{
+	struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
+	int rc;
+
+	do {
+		rc = fcntl(fd, F_OFD_SETLKW, &lock);
+	} while (rc < 0 && errno == EINTR);
+	return rc < 0 ? -errno : 0;
+}
+
+/* Root must not leave the server a file that it cannot open. */
+static int give_to_owner(const struct audit_log *log, int fd)
+{
+	struct stat folder, st;
+
+	if (geteuid() != 0)
+		return 0;
+	if (stat(log->folder, &folder) < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_uid == folder.st_uid)
+		return 0;
+	return fchown(fd, folder.st_uid, folder.st_gid) < 0 ? -errno : 0;
+}
+
 /* A new trail's name lasts from here on, as each record in it will. */
 static int open_file(const struct audit_log *log)
 {
 	int fd = open(log->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC,
 		      0600);
-	int rc = fd < 0 ? -errno : remove_torn(log, fd);
+	int rc = fd < 0 ? -errno : give_to_owner(log, fd);
 
 	if (rc == 0)
+		rc = lock_file(fd, F_WRLCK);
+	if (rc == 0)
+		rc = remove_torn(log, fd);
+	if (rc == 0)
 		rc = dir_sync(log->folder);
+	if (rc == 0)
+		rc = lock_file(fd, F_UNLCK);
 	if (rc == 0)
 		return fd;
 	if (fd >= 0)
@@ -148,23 +183,41 @@ static int write_all(int fd, const char *data, size_t bytes)
 	return 0;
 }
 
+/* True when @st is what the path means. */
+static bool is_in_place(const struct audit_log *log, const struct stat *st)
+{
+	struct stat now;
+
+	return stat(log->path, &now) == 0 && now.st_dev == st->st_dev &&
+	       now.st_ino == st->st_ino;
+}
+
 /*
  * A trail that was removed while it is open would take records that nobody
- * can ever read: they go to a new one.
+ * can ever read, and one that was moved away may be signed already: they go
+ * to the one in its place. On success the caller has the lock.
  */
 static int find_file(struct audit_log *log, struct stat *ret)
 {
-	if (log->fd >= 0 && fstat(log->fd, ret) == 0 && ret->st_nlink > 0)
-		return 0;
-	if (log->fd >= 0) {
-		log_warn("%s: the audit trail was removed, beginning another",
-			 log->path);
+	int rc = 0;
+
+	while (rc == 0) {
+		if (log->fd < 0)
+			log->fd = open_file(log);
+		if (log->fd < 0)
+			return log->fd;
+		rc = lock_file(log->fd, F_WRLCK);
+		if (rc == 0 && fstat(log->fd, ret) < 0)
+			rc = -errno;
+		if (rc == 0 && is_in_place(log, ret))
+			return 0;
+		if (rc == 0 && ret->st_nlink == 0)
+			log_warn("%s: the audit trail was removed, beginning another",
+				 log->path);
 		close(log->fd);
+		log->fd = -1;
 	}
-	log->fd = open_file(log);
-	if (log->fd < 0)
-		return log->fd;
-	return fstat(log->fd, ret) < 0 ? -errno : 0;
+	return rc;
 }
 
 /*
@@ -189,6 +242,8 @@ static int write_durably(struct audit_log *log, const char *data, size_t bytes)
 		close(log->fd);
 		log->fd = -1;
 	}
+	if (log->fd >= 0)
+		lock_file(log->fd, F_UNLCK);
 	return rc;
 }
 
@@ -286,9 +341,13 @@ static int move_file(struct audit_log *log, const char *path)
 	if (rc < 0)
 		return rc;
 	if (st.st_size == 0)
-		return -ENOENT;
-	if (rename(log->path, path) < 0)
-		return -errno;
+		rc = -ENOENT;
+	else if (rename(log->path, path) < 0)
+		rc = -errno;
+	if (rc < 0) {
+		lock_file(log->fd, F_UNLCK);
+		return rc;
+	}
 	close(log->fd);
 	/* Where that fails, the next line tries again, or is refused. */
 	log->fd = open_file(log);

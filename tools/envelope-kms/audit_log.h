@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The live file of the audit trail: lines that are on the disk when the call
- * returns. Calls that come at the same time share one write and one flush.
+ * returns. Calls that come at the same time share one write and one flush;
+ * other processes may append, too.
  */
 #ifndef KMS_AUDIT_LOG_H
 #define KMS_AUDIT_LOG_H

@@ -75,7 +75,9 @@ static void ask(struct call *c, const struct facts *f,
 			.action = f->action,
 			.resource = arn,
 			.caller = { who->user.account, who->user.arn,
-				    who->role_arn[0] ? who->role_arn : NULL },
+				    who->role_arn[0] ? who->role_arn : NULL,
+				    who->role_arn[0] ? who->role_id :
+						       who->user.user_id },
 			.value = fact_value,
 		},
 	};
@@ -84,14 +86,18 @@ static void ask(struct call *c, const struct facts *f,
 	ret->request.arg = &ret->source;
 }
 
+/* @bound as in policy.h. */
 static int evaluate_text(struct call *c, const char *text,
-			 enum policy_kind kind, const struct asked *a)
+			 enum policy_kind kind, const char *bound,
+			 const struct asked *a)
 {
+	struct policy_request request = a->request;
 	struct policy_entry *entry = NULL;
 	int rc = policy_cache_get(c->server->policies, text, kind, &entry);
 
+	request.bound = bound;
 	if (rc == 0)
-		rc = policy_evaluate(policy_entry_policy(entry), &a->request);
+		rc = policy_evaluate(policy_entry_policy(entry), &request);
 	policy_cache_put(entry);
 	return rc;
 }
@@ -102,9 +108,10 @@ static int key_verdict(struct call *c, const struct key_row *key,
 	char text[KEY_POLICY_DEFAULT_BYTES];
 
 	if (key->policy && key->policy[0])
-		return evaluate_text(c, key->policy, POLICY_KEY, a);
+		return evaluate_text(c, key->policy, POLICY_KEY,
+				     key->principals, a);
 	key_policy_default(key->account, text);
-	return evaluate_text(c, text, POLICY_KEY, a);
+	return evaluate_text(c, text, POLICY_KEY, NULL, a);
 }
 
 struct own {
@@ -116,7 +123,7 @@ struct own {
 static int add_own(const char *const text[4], int64_t created_ms, void *arg)
 {
 	struct own *own = arg;
-	int rc = evaluate_text(own->call, text[1], POLICY_IDENTITY,
+	int rc = evaluate_text(own->call, text[1], POLICY_IDENTITY, NULL,
 			       own->asked);
 
 	(void)created_ms;
@@ -143,7 +150,8 @@ static int session_verdict(struct call *c, const struct asked *a)
 {
 	if (!c->who.session_policy)
 		return POLICY_ALLOWS;
-	return evaluate_text(c, c->who.session_policy, POLICY_IDENTITY, a);
+	return evaluate_text(c, c->who.session_policy, POLICY_IDENTITY, NULL,
+			     a);
 }
 
 static int refuse(struct call *c, const struct facts *f, const char *arn,
@@ -358,7 +366,8 @@ int authorise_role(struct call *c, const struct facts *f, const char *arn,
 	ask(c, f, NULL, arn, &a);
 	rc = collect(c, &a, NULL, &v);
 	if (rc == 0)
-		v.key = rc = evaluate_text(c, role->trust, POLICY_TRUST, &a);
+		v.key = rc = evaluate_text(c, role->trust, POLICY_TRUST,
+					   role->principals, &a);
 	if (rc < 0)
 		return rc;
 	if ((v.key | v.own | v.session) & POLICY_DENIES)

@@ -8,47 +8,56 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "files.h"
 #include "log.h"
-#include "policy.h"
+#include "region.h"
 
 static const struct verb {
 	const char *name;
 	identity_fn *run;
-	int args;          /* behind DIR */
+	int args;             /* behind DIR */
 	const char *usage;
+	identity_fn *prepare; /* NULL: nothing to read */
+	bool reads;           /* changes nothing */
 } verbs[] = {
-	{ "create-account", identity_create_account, 1, "ID" },
-	{ "list-accounts", identity_list_accounts, 0, "" },
-	{ "delete-account", identity_delete_account, 1, "ID" },
-	{ "create-user", identity_create_user, 1, "NAME" },
-	{ "list-users", identity_list_users, 0, "" },
-	{ "delete-user", identity_delete_user, 1, "NAME" },
+	{ "create-account", identity_create_account, 1, "ID", NULL, false },
+	{ "list-accounts", identity_list_accounts, 0, "", NULL, true },
+	{ "delete-account", identity_delete_account, 1, "ID", NULL, false },
+	{ "create-user", identity_create_user, 1, "NAME", NULL, false },
+	{ "list-users", identity_list_users, 0, "", NULL, true },
+	{ "delete-user", identity_delete_user, 1, "NAME", NULL, false },
 	{ "create-role", identity_create_role, 1,
-	  "NAME --trust FILE [--max-session SECONDS]" },
-	{ "list-roles", identity_list_roles, 0, "" },
+	  "NAME --trust FILE [--max-session SECONDS]", identity_prepare_role,
+	  false },
+	{ "list-roles", identity_list_roles, 0, "", NULL, true },
 	{ "set-trust", identity_set_trust, 2,
-	  "ROLE FILE [--max-session SECONDS]" },
-	{ "delete-role", identity_delete_role, 1, "NAME" },
-	{ "create-access-key", identity_create_access_key, 1, "USER" },
-	{ "list-access-keys", identity_list_access_keys, 1, "USER" },
+	  "ROLE FILE [--max-session SECONDS]", identity_prepare_trust,
+	  false },
+	{ "delete-role", identity_delete_role, 1, "NAME", NULL, false },
+	{ "create-access-key", identity_create_access_key, 1, "USER", NULL,
+	  false },
+	{ "list-access-keys", identity_list_access_keys, 1, "USER", NULL,
+	  true },
 	{ "deactivate-access-key", identity_deactivate_access_key, 2,
-	  "USER KEY-ID" },
+	  "USER KEY-ID", NULL, false },
 	{ "activate-access-key", identity_activate_access_key, 2,
-	  "USER KEY-ID" },
-	{ "delete-access-key", identity_delete_access_key, 2, "USER KEY-ID" },
+	  "USER KEY-ID", NULL, false },
+	{ "delete-access-key", identity_delete_access_key, 2, "USER KEY-ID",
+	  NULL, false },
 	{ "attach-policy", identity_attach_policy, 1,
-	  "NAME --user USER | --role ROLE" },
+	  "NAME --user USER | --role ROLE", NULL, false },
 	{ "put-policy", identity_put_policy, 2,
-	  "NAME FILE --user USER | --role ROLE" },
+	  "NAME FILE --user USER | --role ROLE", identity_prepare_policy,
+	  false },
 	{ "get-policy", identity_get_policy, 1,
-	  "NAME --user USER | --role ROLE" },
+	  "NAME --user USER | --role ROLE", NULL, true },
 	{ "list-policies", identity_list_policies, 0,
-	  "[--user USER | --role ROLE]" },
+	  "[--user USER | --role ROLE]", NULL, true },
 	{ "delete-policy", identity_delete_policy, 1,
-	  "NAME --user USER | --role ROLE" },
+	  "NAME --user USER | --role ROLE", NULL, false },
 };
 
 #define COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -97,7 +106,7 @@ int identity_item(struct identity_run *r, const char *text, json_t *item)
 {
 	if (!r->options->json) {
 		json_decref(item);
-		puts(text);
+		fprintf(r->out, "%s\n", text);
 		return 0;
 	}
 	if (!r->list)
@@ -161,24 +170,28 @@ int identity_read_file(const char *path, char **ret)
 	return 0;
 }
 
-int identity_read_policy(const char *path, int kind, char **ret)
+int identity_read_policy(struct identity_run *r, const char *path,
+			 enum policy_kind kind)
 {
-	char why[POLICY_WHY_BYTES], *text = NULL;
-	struct policy *p = NULL;
-	int rc = identity_read_file(path, &text);
+	char why[POLICY_WHY_BYTES];
+	int rc = identity_read_file(path, &r->document);
 
 	if (rc < 0)
 		return rc;
-	rc = policy_parse(text, strlen(text), kind, &p, why);
-	policy_free(p);
+	rc = policy_parse(r->document, strlen(r->document), kind, &r->policy,
+			  why);
 	if (rc == -EBADMSG)
 		log_error("%s: %s", path, why);
-	if (rc < 0) {
-		free(text);
-		return rc;
-	}
-	*ret = text;
-	return 0;
+	return rc;
+}
+
+int identity_change(struct identity_run *r, const char *name,
+		    json_t *parameters, json_t *response)
+{
+	r->change.name = name;
+	r->change.parameters = parameters;
+	r->change.response = response;
+	return parameters ? 0 : -ENOMEM;
 }
 
 static int open_run(struct identity_run *r)
@@ -207,33 +220,121 @@ static int print_list(struct identity_run *r)
 	char *text = out ? json_dumps(out, JSON_INDENT(4)) : NULL;
 
 	if (text)
-		puts(text);
+		fprintf(r->out, "%s\n", text);
 	free(text);
 	json_decref(out);
 	return text ? 0 : -ENOMEM;
 }
 
+/* The change is in the trail before it is made, as those of the server are. */
+static int record(struct identity_run *r)
+{
+	char *regions = NULL, region[REGION_BYTES];
+	const char *list;
+	struct audit *trail = NULL;
+	int rc = store_get(r->store, "region", &regions);
+
+	list = regions;
+	if (rc == 0 && !region_next(&list, region))
+		rc = -EIO;
+	if (rc == 0)
+		rc = audit_open(r->options->dir, &trail);
+	r->change.account = r->account;
+	r->change.region = region;
+	if (rc == 0)
+		rc = audit_change(trail, &r->change);
+	audit_close(trail);
+	free(regions);
+	return rc;
+}
+
+static int run_change(const struct verb *v, struct identity_run *r)
+{
+	int rc = store_begin(r->store);
+
+	if (rc == -EBUSY)
+		log_error("%s: the database is busy; try again",
+			  r->options->dir);
+	if (rc < 0)
+		return rc;
+	rc = v->run(r);
+	if (rc == 0)
+		rc = record(r);
+	if (rc == 0)
+		return store_commit(r->store);
+	store_rollback(r->store);
+	return rc;
+}
+
+/* Past stdio, whose buffers nobody wipes. */
+static int write_secret(const struct secret *text, size_t bytes)
+{
+	const uint8_t *p = secret_cbytes(text);
+
+	while (bytes) {
+		ssize_t n = write(STDOUT_FILENO, p, bytes);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		p += n;
+		bytes -= (size_t)n;
+	}
+	return 0;
+}
+
+static int print_all(struct identity_run *r)
+{
+	int rc = 0;
+
+	if (fflush(r->out) != 0 ||
+	    fwrite(r->shown, 1, r->shown_bytes, stdout) != r->shown_bytes ||
+	    fflush(stdout) != 0)
+		rc = -errno;
+	if (rc == 0 && r->secret)
+		rc = write_secret(r->secret, r->secret_bytes);
+	if (rc < 0)
+		log_error("cannot write to standard output: %s",
+			  strerror(-rc));
+	if (rc < 0 && r->secret)
+		log_error("access key %s: made, but nobody knows its secret now; delete it",
+			  json_string_value(json_object_get(json_object_get(
+				r->change.response, "accessKey"),
+				"accessKeyId")));
+	return rc;
+}
+
+static void free_run(struct identity_run *r)
+{
+	if (r->out)
+		fclose(r->out);
+	free(r->shown);
+	secret_free(r->secret);
+	json_decref(r->list);
+	json_decref(r->change.parameters);
+	json_decref(r->change.response);
+	policy_free(r->policy);
+	free(r->document);
+	store_close(r->store);
+}
+
 static int run_verb(const struct verb *v, const struct identity_options *o)
 {
 	struct identity_run r = { .options = o };
-	int rc = open_run(&r);
+	int rc = v->prepare ? v->prepare(&r) : 0;
 
-	/* One verb is one change, or none. */
-	if (rc == 0)
-		rc = store_begin(r.store);
-	if (rc == -EBUSY)
-		log_error("%s: the database is busy; try again", o->dir);
 	if (rc == 0) {
-		rc = v->run(&r);
-		if (rc == 0)
-			rc = store_commit(r.store);
-		else
-			store_rollback(r.store);
+		r.out = open_memstream(&r.shown, &r.shown_bytes);
+		rc = r.out ? open_run(&r) : -ENOMEM;
 	}
+	if (rc == 0)
+		rc = v->reads ? v->run(&r) : run_change(v, &r);
 	if (rc == 0 && o->json && (r.list || r.list_name))
 		rc = print_list(&r);
-	json_decref(r.list);
-	store_close(r.store);
+	if (rc == 0)
+		rc = print_all(&r);
+	free_run(&r);
 	return rc;
 }
 

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "access_key.h"
 #include "identity.h"
@@ -29,46 +28,27 @@ static int read_root(struct identity_run *r, struct secret **ret)
 	return rc;
 }
 
-/* Past stdio, whose buffers nobody wipes. */
-static int write_secret(const struct secret *text, size_t bytes)
-{
-	const uint8_t *p = secret_cbytes(text);
-
-	while (bytes) {
-		ssize_t n = write(STDOUT_FILENO, p, bytes);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		p += n;
-		bytes -= (size_t)n;
-	}
-	return 0;
-}
-
 /* As a credentials file, or as `aws iam create-access-key` prints it. */
-static int show_key(const struct identity_run *r, const char *user,
-		    const char *id, const struct secret *key)
+static int show_key(struct identity_run *r, const char *user, const char *id,
+		    const struct secret *key)
 {
 	static const char plain[] = "[%s]\naws_access_key_id = %s\n"
 		"aws_secret_access_key = %.*s\n";
 	static const char json[] = "{\"AccessKey\": {\"UserName\": \"%s\", "
 		"\"AccessKeyId\": \"%s\", \"Status\": \"Active\", "
 		"\"SecretAccessKey\": \"%.*s\"}}\n";
-	struct secret *text = secret_new(512);
-	int n, rc;
 
-	if (!text)
+	r->secret = secret_new(512);
+	if (!r->secret)
 		return -ENOMEM;
-	n = snprintf((char *)secret_bytes(text), secret_len(text),
-		     r->options->json ? json : plain, user, id,
-		     SECRET_KEY_CHARS, (const char *)secret_cbytes(key));
-	rc = write_secret(text, (size_t)n);
-	if (rc < 0)
-		log_error("cannot write the access key: %s", strerror(-rc));
-	secret_free(text);
-	return rc;
+	r->secret_bytes = (size_t)snprintf((char *)secret_bytes(r->secret),
+		secret_len(r->secret), r->options->json ? json : plain, user,
+		id, SECRET_KEY_CHARS, (const char *)secret_cbytes(key));
+	return identity_change(r, "CreateAccessKey",
+			       json_pack("{s:s}", "userName", user),
+			       json_pack("{s:{s:s, s:s, s:s}}", "accessKey",
+					 "userName", user, "status", "Active",
+					 "accessKeyId", id));
 }
 
 static int count_key(const char *const text[4], int64_t created_ms, void *arg)
@@ -144,9 +124,17 @@ static int set_active(struct identity_run *r, bool active)
 
 	if (rc < 0)
 		return rc;
-	return identity_failed(store_access_key_set_active(r->store, &user, id,
-							   active),
-			       "access key", id);
+	rc = identity_failed(store_access_key_set_active(r->store, &user, id,
+							 active),
+			     "access key", id);
+	if (rc < 0)
+		return rc;
+	return identity_change(r, "UpdateAccessKey",
+			       json_pack("{s:s, s:s, s:s}", "userName",
+					 user.name, "accessKeyId", id,
+					 "status",
+					 active ? "Active" : "Inactive"),
+			       NULL);
 }
 
 int identity_activate_access_key(struct identity_run *r)
@@ -167,6 +155,11 @@ int identity_delete_access_key(struct identity_run *r)
 
 	if (rc < 0)
 		return rc;
-	return identity_failed(store_access_key_delete(r->store, &user, id),
-			       "access key", id);
+	rc = identity_failed(store_access_key_delete(r->store, &user, id),
+			     "access key", id);
+	if (rc < 0)
+		return rc;
+	return identity_change(r, "DeleteAccessKey",
+			       json_pack("{s:s, s:s}", "userName", user.name,
+					 "accessKeyId", id), NULL);
 }

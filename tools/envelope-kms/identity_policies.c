@@ -38,6 +38,24 @@ static int find_owner(struct identity_run *r, struct owner *ret)
 	return identity_failed(rc, "role", o->role);
 }
 
+/*
+ * A change of one policy, with @value for @member if there is one; for a user
+ * it has the name @of_user, else @of_role.
+ */
+static int note(struct identity_run *r, const struct owner *who,
+		const char *of_user, const char *of_role, const char *member,
+		const char *value)
+{
+	bool user = strcmp(who->kind, KIND_USER) == 0;
+
+	return identity_change(r, user ? of_user : of_role,
+			       json_pack("{s:s, s:s, s:s*}",
+					 user ? "userName" : "roleName",
+					 who->name, "policyName",
+					 r->options->args[0], member, value),
+			       NULL);
+}
+
 int identity_attach_policy(struct identity_run *r)
 {
 	const char *name = r->options->args[0];
@@ -52,28 +70,31 @@ int identity_attach_policy(struct identity_run *r)
 			  name);
 		return -ENOENT;
 	}
-	return store_policy_put(r->store, r->account, who.kind, who.name, name,
-				document);
+	rc = store_policy_put(r->store, r->account, who.kind, who.name, name,
+			      document);
+	return rc < 0 ? rc : note(r, &who, "AttachUserPolicy",
+				  "AttachRolePolicy", "policyDocument", NULL);
+}
+
+int identity_prepare_policy(struct identity_run *r)
+{
+	int rc = identity_check_name("policy", r->options->args[0],
+				     POLICY_NAME_MAX_CHARS);
+
+	return rc < 0 ? rc : identity_read_policy(r, r->options->args[1],
+						  POLICY_IDENTITY);
 }
 
 int identity_put_policy(struct identity_run *r)
 {
-	const char *name = r->options->args[0];
-	char *document = NULL;
 	struct owner who;
 	int rc = find_owner(r, &who);
 
 	if (rc == 0)
-		rc = identity_check_name("policy", name,
-					 POLICY_NAME_MAX_CHARS);
-	if (rc == 0)
-		rc = identity_read_policy(r->options->args[1], POLICY_IDENTITY,
-					  &document);
-	if (rc == 0)
 		rc = store_policy_put(r->store, r->account, who.kind, who.name,
-				      name, document);
-	free(document);
-	return rc;
+				      r->options->args[0], r->document);
+	return rc < 0 ? rc : note(r, &who, "PutUserPolicy", "PutRolePolicy",
+				  "policyDocument", r->document);
 }
 
 /* A walk for one policy: 1 is "found and shown". */
@@ -85,7 +106,7 @@ static int show_named(const char *const text[4], int64_t created_ms,
 	(void)created_ms;
 	if (strcmp(text[0], r->options->args[0]) != 0)
 		return 0;
-	printf("%s\n", text[1]);
+	fprintf(r->out, "%s\n", text[1]);
 	return 1;
 }
 
@@ -144,7 +165,9 @@ int identity_delete_policy(struct identity_run *r)
 
 	if (rc < 0)
 		return rc;
-	return identity_failed(store_policy_delete(r->store, r->account,
-						   who.kind, who.name, name),
-			       "policy", name);
+	rc = identity_failed(store_policy_delete(r->store, r->account,
+						 who.kind, who.name, name),
+			     "policy", name);
+	return rc < 0 ? rc : note(r, &who, "DeleteUserPolicy",
+				  "DeleteRolePolicy", "policyDocument", NULL);
 }

@@ -14,7 +14,6 @@
 #include "policy.h"
 #include "principal.h"
 #include "resolve.h"
-#include "store_identities.h"
 
 #define POLICY_MODEL_CHARS 131072
 #define POLICY_QUOTA_BYTES 32768
@@ -53,23 +52,8 @@ static int malformed(struct call *c, const char *why)
 	return call_fail(c, ERR_MALFORMED_POLICY, "%s", why);
 }
 
-/* 1: there is nobody of that ARN. Of accounts elsewhere it is not known. */
-static int check_principal(const char *arn, void *arg)
-{
-	static const char prefix[] = "arn:aws:iam::"; /* or sts */
-	char uid[PRINCIPAL_UID_BYTES], account[ACCOUNT_BYTES];
-	struct call *c = arg;
-	int rc;
-
-	snprintf(account, sizeof(account), "%s", arn + sizeof(prefix) - 1);
-	rc = store_account_get(c->server->store, account);
-	if (rc < 0)
-		return rc == -ENOENT ? 0 : rc;
-	rc = principal_find(c, arn, uid);
-	return rc == -ENOENT ? 1 : rc;
-}
-
-static int check_document(struct call *c, const char *text)
+/* Whom it names in *@bound_ret, to free(3). */
+static int check_document(struct call *c, const char *text, char **bound_ret)
 {
 	char why[POLICY_WHY_BYTES];
 	struct policy *p = NULL;
@@ -83,7 +67,7 @@ static int check_document(struct call *c, const char *text)
 	if (rc == -EBADMSG)
 		return malformed(c, why);
 	if (rc == 0)
-		rc = policy_principals(p, check_principal, c);
+		rc = principals_bind(c->server->store, p, bound_ret);
 	policy_free(p);
 	if (rc > 0)
 		return malformed(c, "Policy contains a statement with one or more invalid principals.");
@@ -93,19 +77,23 @@ static int check_document(struct call *c, const char *text)
 int key_policy_set(struct call *c, const char *text, struct key_row *key)
 {
 	struct facts f = { .action = "kms:PutKeyPolicy" };
-	char *copy;
+	char *copy, *bound = NULL;
 	int rc;
 
 	if (!text)
 		return 0;
-	rc = check_document(c, text);
+	rc = check_document(c, text, &bound);
 	if (rc < 0)
 		return rc;
 	copy = strdup(text);
-	if (!copy)
+	if (!copy) {
+		free(bound);
 		return -ENOMEM;
+	}
 	free(key->policy);
+	free(key->principals);
 	key->policy = copy;
+	key->principals = bound;
 	if (param_bool(c, "BypassPolicyLockoutSafetyCheck"))
 		return 0;
 	rc = authorise_by_key_policy(c, &f, key);
@@ -135,18 +123,24 @@ static int policy_key(struct call *c, const char *action,
 
 int op_get_key_policy(struct call *c)
 {
-	char text[KEY_POLICY_DEFAULT_BYTES];
-	struct key_row key;
+	char text[KEY_POLICY_DEFAULT_BYTES], *shown = NULL;
+	struct key_row key = { .description = NULL };
 	int rc = policy_key(c, "kms:GetKeyPolicy", &key);
 
 	if (rc < 0)
 		return rc;
 	key_policy_default(key.account, text);
-	c->answer = json_pack("{s:s, s:s}", "Policy",
-			      key.policy && key.policy[0] ? key.policy : text,
-			      "PolicyName", POLICY_NAME);
+	rc = principals_show(c->server->store,
+			     key.policy[0] ? key.policy : text,
+			     key.principals, &shown);
+	if (rc == 0) {
+		c->answer = json_pack("{s:s, s:s}", "Policy", shown,
+				      "PolicyName", POLICY_NAME);
+		rc = c->answer ? 0 : -ENOMEM;
+	}
+	free(shown);
 	key_row_free(&key);
-	return c->answer ? 0 : -ENOMEM;
+	return rc;
 }
 
 int op_put_key_policy(struct call *c)

@@ -12,7 +12,8 @@ const char *param_policy(struct call *c, enum param_need need);
  * May @text become the policy of @key? It must be well-formed, name only
  * principals that exist, and, unless BypassPolicyLockoutSafetyCheck is set,
  * let the caller change it again. @text NULL: the default policy, always.
- * 0 with @key->policy set; call_fail()'s MalformedPolicyDocumentException or
+ * 0 with the policy and the principals of
+ * @key set; call_fail()'s MalformedPolicyDocumentException or
  * LimitExceededException; -ENOMEM; -EIO.
  */
 int key_policy_set(struct call *c, const char *text, struct key_row *key);

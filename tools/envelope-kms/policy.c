@@ -56,16 +56,41 @@ static bool is_root_of(const char *arn, const char *account)
 
 enum { WHO_SELF = 1, WHO_ACCOUNT = 2 };
 
-/* In which capacities the caller is on the statement's list. */
-static int on_list(const struct principals *p, const struct policy_caller *who)
+/* Did @arn mean the caller when the policy was written? */
+static bool is_bound(const struct policy_request *r, const char *arn,
+		     bool strict)
 {
+	const char *line = r->bound;
+	size_t n = strlen(arn);
+
+	if (!line)
+		return true;
+	for (; *line; line = strchr(line, '\n') + 1) {
+		const char *uid = line + n + 1;
+
+		if (strncmp(line, arn, n) == 0 && line[n] == ' ')
+			return strncmp(uid, r->caller.uid,
+				       strcspn(uid, "\n")) == 0 &&
+			       strlen(r->caller.uid) == strcspn(uid, "\n");
+	}
+	return !strict;
+}
+
+/*
+ * In which capacities the caller is on the statement's list. @strict: not by
+ * a name that nobody is known to have had.
+ */
+static int on_list(const struct principals *p, const struct policy_request *r,
+		   bool strict)
+{
+	const struct policy_caller *who = &r->caller;
 	int found = p->everybody ? WHO_SELF : 0;
 	size_t i;
 
 	for (i = 0; i < p->count; i++) {
 		if (strcmp(p->arns[i], who->arn) == 0 ||
 		    (who->role_arn && strcmp(p->arns[i], who->role_arn) == 0))
-			found |= WHO_SELF;
+			found |= is_bound(r, p->arns[i], strict) ? WHO_SELF : 0;
 		else if (is_root_of(p->arns[i], who->account))
 			found |= WHO_ACCOUNT;
 	}
@@ -73,13 +98,14 @@ static int on_list(const struct principals *p, const struct policy_caller *who)
 }
 
 static int match_principal(const struct statement *s,
-			   const struct policy_caller *who)
+			   const struct policy_request *r)
 {
 	int found;
 
 	if (!s->principals.present)
 		return WHO_SELF;
-	found = on_list(&s->principals, who);
+	/* In doubt an Allow reaches nobody, and a Deny spares nobody. */
+	found = on_list(&s->principals, r, s->deny == s->principals.negated);
 	if (!s->principals.negated)
 		return found;
 	/* A Deny spares only who is named, an Allow no one who might be. */
@@ -150,7 +176,7 @@ static int match_conditions(const struct statement *s,
 static int match_statement(const struct policy *p, const struct statement *s,
 			   const struct policy_request *r)
 {
-	int who = match_principal(s, &r->caller);
+	int who = match_principal(s, r);
 	int rc;
 
 	if (!who || !match_action(&s->actions, r->action))

@@ -37,6 +37,7 @@ struct policy_caller {
 	const char *account;
 	const char *arn;      /* of the user or the role's session */
 	const char *role_arn; /* of the role behind a session; NULL: none */
+	const char *uid;      /* of the user or the role; NULL: bound is, too */
 };
 
 /*
@@ -52,6 +53,12 @@ struct policy_request {
 	struct policy_caller caller;
 	policy_value_fn *value;
 	void *arg;
+	/*
+	 * Who the users and roles in the policy were when it was written, "ARN
+	 * UID\n" each; NULL: names are enough. A name is not his who got it
+	 * later; one of which nothing is known allows nobody.
+	 */
+	const char *bound;
 };
 
 enum policy_verdict {

@@ -4,6 +4,7 @@
 #define KMS_PRINCIPAL_H
 
 #include "call.h"
+#include "policy.h"
 
 #define PRINCIPAL_UID_BYTES 65
 
@@ -16,8 +17,21 @@ int principal_check(struct call *c, const char *arn,
 		    char uid_ret[static PRINCIPAL_UID_BYTES]);
 
 /* The same without the sentence: -ENOENT for nobody. */
-int principal_find(struct call *c, const char *arn,
+int principal_find(struct store *s, const char *arn,
 		   char uid_ret[static PRINCIPAL_UID_BYTES]);
+
+/*
+ * Whom the names in @p mean now, for policy_request's @bound, in *@ret to
+ * free(3). 0; 1: one of them is nobody; -ENOMEM; -EIO.
+ */
+int principals_bind(struct store *s, const struct policy *p, char **ret);
+
+/*
+ * The policy @text as it is shown: who was deleted since it was bound stands
+ * there by his unique id. *@ret to free(3). 0; -ENOMEM; -EIO.
+ */
+int principals_show(struct store *s, const char *text, const char *bound,
+		    char **ret);
 
 /* 0 when @arn is of the caller's account; else call_fail(). */
 int principal_of_account(struct call *c, const char *arn);

@@ -167,7 +167,7 @@ static int add_replica(struct call *c, struct replication *r)
 	int rc;
 
 	*key = r->primary;
-	key->policy = NULL;
+	key->policy = key->principals = NULL;
 	key->description = strdup(r->description ? r->description : "");
 	if (!key->description)
 		return -ENOMEM;

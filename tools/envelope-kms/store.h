@@ -83,6 +83,7 @@ struct key_row {
 	char material_id[MATERIAL_ID_BYTES]; /* the current one */
 	char *description;       /* key_row_free() */
 	char *policy;            /* the same; NULL, "": the default one */
+	char *principals;        /* the same; whom it names, as in policy.h */
 	int64_t created_ms;
 	int64_t deletion_ms;     /* 0: not pending deletion */
 	char primary_region[REGION_BYTES]; /* "": no multi-Region key */
@@ -100,7 +101,7 @@ int store_key_get(struct store *s, const char *region, const char *key_id,
 		  struct key_row *ret);
 /* Writes state, deletion_ms and window_days of @key. */
 int store_key_set_state(struct store *s, const struct key_row *key);
-/* Writes the policy of @key. */
+/* Writes policy and principals of @key. */
 int store_key_set_policy(struct store *s, const struct key_row *key);
 int store_key_count(struct store *s, const char *account, const char *region,
 		    int64_t *ret);

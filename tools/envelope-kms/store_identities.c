@@ -12,6 +12,8 @@ void role_row_free(struct role_row *role)
 {
 	free(role->trust);
 	role->trust = NULL;
+	free(role->principals);
+	role->principals = NULL;
 }
 
 int store_account_add(struct store *s, const char *account,
@@ -82,9 +84,11 @@ int store_user_delete(struct store *s, const char *account, const char *name)
 int store_role_add(struct store *s, const struct role_row *role)
 {
 	return store_run(s, "INSERT INTO role (account, name, role_id, trust,"
-			 " max_seconds, created_ms) VALUES (?, ?, ?, ?, ?, ?)",
-			 "ttttii", role->account, role->name, role->role_id,
-			 role->trust, role->max_seconds, role->created_ms);
+			 " principals, max_seconds, created_ms) VALUES"
+			 " (?, ?, ?, ?, ?, ?, ?)", "tttttii", role->account,
+			 role->name, role->role_id, role->trust,
+			 role->principals, role->max_seconds,
+			 role->created_ms);
 }
 
 static int read_role(sqlite3_stmt *stmt, void *ret)
@@ -97,8 +101,11 @@ static int read_role(sqlite3_stmt *stmt, void *ret)
 	role.max_seconds = sqlite3_column_int64(stmt, 3);
 	role.created_ms = sqlite3_column_int64(stmt, 4);
 	role.trust = strdup((const char *)sqlite3_column_text(stmt, 5));
-	if (!role.trust)
+	role.principals = strdup((const char *)sqlite3_column_text(stmt, 6));
+	if (!role.trust || !role.principals) {
+		role_row_free(&role);
 		return -ENOMEM;
+	}
 	*(struct role_row *)ret = role;
 	return 0;
 }
@@ -107,17 +114,17 @@ int store_role_get(struct store *s, const char *account, const char *name,
 		   struct role_row *ret)
 {
 	return store_first(s, read_role, ret, "SELECT account, name, role_id,"
-			   " max_seconds, created_ms, trust FROM role"
+			   " max_seconds, created_ms, trust, principals FROM role"
 			   " WHERE account = ? AND name = ?", "tt", account,
 			   name);
 }
 
 int store_role_set(struct store *s, const struct role_row *role)
 {
-	return store_run(s, "UPDATE role SET trust = ?, max_seconds = ?"
-			 " WHERE account = ? AND name = ?", "titt",
-			 role->trust, role->max_seconds, role->account,
-			 role->name);
+	return store_run(s, "UPDATE role SET trust = ?, principals = ?,"
+			 " max_seconds = ? WHERE account = ? AND name = ?",
+			 "ttitt", role->trust, role->principals,
+			 role->max_seconds, role->account, role->name);
 }
 
 int store_role_delete(struct store *s, const char *account, const char *name)
@@ -233,7 +240,7 @@ int store_role_list(struct store *s, const char *account, store_row_fn *fn,
 	struct walk walk = { fn, arg };
 
 	return store_each(s, hand_over, &walk, "SELECT name, role_id, trust,"
-			  " NULL, created_ms FROM role WHERE account = ?"
+			  " principals, created_ms FROM role WHERE account = ?"
 			  " ORDER BY name", "t", account);
 }
 

@@ -20,6 +20,7 @@ struct role_row {
 	char name[IDENTITY_NAME_BYTES];
 	char role_id[65];    /* AROA… */
 	char *trust;         /* role_row_free() */
+	char *principals;    /* the same; whom it names, as in policy.h */
 	int64_t max_seconds; /* of a session */
 	int64_t created_ms;
 };
@@ -46,7 +47,7 @@ int store_role_add(struct store *s, const struct role_row *role);
 /* -ENOENT; role_row_free() is owed on success. */
 int store_role_get(struct store *s, const char *account, const char *name,
 		   struct role_row *ret);
-/* Writes trust and max_seconds. */
+/* Writes trust, principals and max_seconds. */
 int store_role_set(struct store *s, const struct role_row *role);
 /* With its policies. -ENOENT. */
 int store_role_delete(struct store *s, const char *account,
@@ -79,7 +80,7 @@ int store_account_list(struct store *s, store_row_fn *fn, void *arg);
 /* Name, id, ARN. */
 int store_user_list(struct store *s, const char *account, store_row_fn *fn,
 		    void *arg);
-/* Name, id, trust policy. */
+/* Name, id, trust policy, whom it names. */
 int store_role_list(struct store *s, const char *account, store_row_fn *fn,
 		    void *arg);
 /* Access key id, "Active" or "Inactive". */

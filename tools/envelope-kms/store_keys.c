@@ -13,6 +13,8 @@ void key_row_free(struct key_row *key)
 	key->description = NULL;
 	free(key->policy);
 	key->policy = NULL;
+	free(key->principals);
+	key->principals = NULL;
 }
 
 int store_read_key(sqlite3_stmt *stmt, void *ret)
@@ -38,7 +40,8 @@ int store_read_key(sqlite3_stmt *stmt, void *ret)
 	key.window_days = sqlite3_column_int64(stmt, 15);
 	key.expires_ms = sqlite3_column_int64(stmt, 16);
 	key.policy = strdup((const char *)sqlite3_column_text(stmt, 17));
-	if (!key.description || !key.policy) {
+	key.principals = strdup((const char *)sqlite3_column_text(stmt, 18));
+	if (!key.description || !key.policy || !key.principals) {
 		key_row_free(&key);
 		return -ENOMEM;
 	}
@@ -50,13 +53,14 @@ int store_key_add(struct store *s, const struct key_row *key)
 {
 	return store_run(s, "INSERT INTO kms_key (" STORE_KEY_COLUMNS ") VALUES"
 			 " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-			 " ?)", "ttttttttttiitiiiit", key->account, key->region,
+			 " ?, ?)", "ttttttttttiitiiiitt", key->account, key->region,
 			 key->key_id, key->state, key->usage, key->spec,
 			 key->origin, key->manager, key->material_id,
 			 key->description, key->created_ms, key->deletion_ms,
 			 key->primary_region, key->rotation_days,
 			 key->rotation_ms, key->window_days, key->expires_ms,
-			 key->policy ? key->policy : "");
+			 key->policy ? key->policy : "",
+			 key->principals ? key->principals : "");
 }
 
 int store_key_get(struct store *s, const char *region, const char *key_id,
@@ -77,9 +81,10 @@ int store_key_set_state(struct store *s, const struct key_row *key)
 
 int store_key_set_policy(struct store *s, const struct key_row *key)
 {
-	return store_run(s, "UPDATE kms_key SET policy = ?"
-			 " WHERE region = ? AND key_id = ?", "ttt",
-			 key->policy, key->region, key->key_id);
+	return store_run(s, "UPDATE kms_key SET policy = ?, principals = ?"
+			 " WHERE region = ? AND key_id = ?", "tttt",
+			 key->policy, key->principals, key->region,
+			 key->key_id);
 }
 
 int store_key_count(struct store *s, const char *account, const char *region,

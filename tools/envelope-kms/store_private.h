@@ -83,7 +83,7 @@ int store_bytes(sqlite3_stmt *stmt, int i, uint8_t **ret, size_t *bytes_ret);
 #define STORE_KEY_COLUMNS "account, region, key_id, state, usage, spec, " \
 	"origin, manager, material_id, description, created_ms, " \
 	"deletion_ms, primary_region, rotation_days, rotation_ms, " \
-	"window_days, expires_ms, policy"
+	"window_days, expires_ms, policy, principals"
 
 /* Into a struct key_row; key_row_free() is owed. 0; -ENOMEM. */
 int store_read_key(sqlite3_stmt *stmt, void *ret);

@@ -145,6 +145,29 @@ static const char *const steps[] = {
 	"DROP INDEX kms_key_expiry;"
 	"CREATE INDEX material_expiry ON material (expires_ms)"
 	" WHERE expires_ms > 0;",
+	/* policies mean the users and roles of their day, not whoever has the
+	 * name later; what was written before means those of now
+	 */
+	"ALTER TABLE kms_key ADD COLUMN principals TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE role ADD COLUMN principals TEXT NOT NULL DEFAULT '';"
+	"CREATE TEMP VIEW who AS"
+	" SELECT arn, user_id AS uid, NULL AS within FROM user UNION ALL"
+	" SELECT 'arn:aws:iam::' || account || ':role/' || name, role_id,"
+	" 'arn:aws:sts::' || account || ':assumed-role/' || name || '/'"
+	" FROM role;"
+	"UPDATE kms_key SET principals = coalesce((SELECT"
+	" group_concat(t.value || ' ' || who.uid || char(10), '')"
+	" FROM (SELECT DISTINCT value FROM json_tree(policy)"
+	" WHERE type = 'text') t JOIN who ON t.value = who.arn"
+	" OR substr(t.value, 1, length(who.within)) = who.within), '')"
+	" WHERE json_valid(policy);"
+	"UPDATE role SET principals = coalesce((SELECT"
+	" group_concat(t.value || ' ' || who.uid || char(10), '')"
+	" FROM (SELECT DISTINCT value FROM json_tree(trust)"
+	" WHERE type = 'text') t JOIN who ON t.value = who.arn"
+	" OR substr(t.value, 1, length(who.within)) = who.within), '')"
+	" WHERE json_valid(trust);"
+	"DROP VIEW who;",
 };
 
 #define VERSION ((int)(sizeof(steps) / sizeof(steps[0])))
