@@ -108,10 +108,12 @@ static __le64 *iv_of(struct envelope_crypt *crypt)
 }
 
 /* A block may lie in several pieces: kernel memory need not be aligned. */
-static int fill_sg_pieces(struct scatterlist *sg, unsigned int max,
-			  const struct bio_vec *vec, struct bvec_iter iter,
-			  unsigned int bytes)
+static noinline int fill_sg_pieces(struct scatterlist *sg, unsigned int max,
+				   const struct bio_vec *vec,
+				   const struct bvec_iter *from,
+				   unsigned int bytes)
 {
+	struct bvec_iter iter = *from;
 	unsigned int n;
 
 	sg_init_table(sg, max);
@@ -131,17 +133,12 @@ static int fill_sg_pieces(struct scatterlist *sg, unsigned int max,
 	return -EIO;
 }
 
-/* bv: what is at iter, up to the end of its page. */
-static int fill_sg(struct scatterlist *sg, unsigned int max,
-		   const struct bio_vec *vec, struct bvec_iter iter,
-		   struct bio_vec bv, unsigned int bytes)
+/* One piece, whatever the block before has left here. */
+static void fill_sg(struct scatterlist *sg, const struct bio_vec *bv,
+		    unsigned int bytes)
 {
-	if (unlikely(bv.bv_len < bytes))
-		return fill_sg_pieces(sg, max, vec, iter, bytes);
-	sg_set_page(sg, bv.bv_page, bytes, bv.bv_offset);
-	/* the block before may have left a longer list */
-	sg_mark_end(sg);
-	return 0;
+	sg->page_link = SG_END;
+	sg_set_page(sg, bv->bv_page, bytes, bv->bv_offset);
 }
 
 static noinline bool is_hole(const struct bio_vec *vec, struct bvec_iter iter,
@@ -163,9 +160,9 @@ static noinline bool is_hole(const struct bio_vec *vec, struct bvec_iter iter,
 }
 
 /* All but one block in 256 are settled by their first byte. */
-static bool may_be_hole(struct bio_vec *bv)
+static bool may_be_hole(const struct bio_vec *bv)
 {
-	u8 *p = bvec_kmap_local(bv);
+	u8 *p = kmap_local_page(bv->bv_page) + bv->bv_offset;
 	bool zero = !*p;
 
 	kunmap_local(p);
@@ -182,32 +179,51 @@ static void block_done(struct envelope_crypt *crypt)
 	crypt->sector += bytes >> SECTOR_SHIFT;
 }
 
-static void set_callback(struct envelope_crypt *crypt, bool backlog);
-
-/* bv: what is at crypt->src. */
-static int run_block(struct envelope_crypt *crypt, struct skcipher_request *req,
-		     struct bio_vec bv)
+/* The same for a block in one piece of memory, as nearly all are. */
+static void whole_block_done(struct envelope_crypt *crypt, unsigned int bytes)
 {
-	const struct envelope_cipher *cipher = crypt->cipher;
-	unsigned int bytes = cipher->block_bytes;
-	struct scatterlist *dst = crypt->sg_src;
-	__le64 *iv = iv_of(crypt);
+	bvec_iter_advance_single(crypt->src_vec, &crypt->src, bytes);
+	if (crypt->dst_vec != crypt->src_vec)
+		bvec_iter_advance_single(crypt->dst_vec, &crypt->dst, bytes);
+	crypt->sector += bytes >> SECTOR_SHIFT;
+}
+
+/* from: what is at crypt->src, up to the end of its page. */
+static int fill_lists(struct envelope_crypt *crypt, const struct bio_vec *from,
+		      unsigned int bytes, struct scatterlist **dst_ret)
+{
+	struct bio_vec to;
 	int r;
 
-	r = fill_sg(crypt->sg_src, ENVELOPE_SG_MAX, crypt->src_vec, crypt->src,
-		    bv, bytes);
-	if (unlikely(r))
-		return r;
-	if (crypt->dst_vec != crypt->src_vec) {
-		dst = &crypt->sg_dst;
-		bv = bvec_iter_bvec(crypt->dst_vec, crypt->dst);
-		r = fill_sg(dst, 1, crypt->dst_vec, crypt->dst, bv, bytes);
-		if (unlikely(r))
+	if (likely(from->bv_len >= bytes)) {
+		fill_sg(crypt->sg_src, from, bytes);
+	} else {
+		r = fill_sg_pieces(crypt->sg_src, ENVELOPE_SG_MAX,
+				   crypt->src_vec, &crypt->src, bytes);
+		if (r)
 			return r;
 	}
+	*dst_ret = crypt->sg_src;
+	if (crypt->dst_vec != crypt->src_vec) {
+		/* bounce pages are full of whole blocks */
+		to = bvec_iter_bvec(crypt->dst_vec, crypt->dst);
+		fill_sg(&crypt->sg_dst, &to, bytes);
+		*dst_ret = &crypt->sg_dst;
+	}
+	return 0;
+}
 
+static int run_block(struct envelope_crypt *crypt, struct skcipher_request *req,
+		     const struct bio_vec *bv, unsigned int bytes, __le64 *iv)
+{
+	struct scatterlist *dst;
+	int r;
+
+	r = fill_lists(crypt, bv, bytes, &dst);
+	if (unlikely(r))
+		return r;
 	/* plain64: IEEE 1619's data unit number, little-endian */
-	iv[0] = cpu_to_le64(crypt->sector >> cipher->iv_shift);
+	iv[0] = cpu_to_le64(crypt->sector >> crypt->cipher->iv_shift);
 	iv[1] = 0;
 	skcipher_request_set_crypt(req, crypt->sg_src, dst, bytes, iv);
 	return crypt->encrypt ? crypto_skcipher_encrypt(req) :
@@ -218,23 +234,28 @@ static int run_block(struct envelope_crypt *crypt, struct skcipher_request *req,
 static int run_blocks(struct envelope_crypt *crypt,
 		      struct skcipher_request *req, unsigned int stop)
 {
-	const struct envelope_cipher *cipher = crypt->cipher;
-	bool holes = cipher->holes && !crypt->encrypt;
+	unsigned int bytes = crypt->cipher->block_bytes;
+	bool holes = crypt->cipher->holes && !crypt->encrypt;
+	__le64 *iv = iv_of(crypt);
 
 	while (crypt->src.bi_size > stop) {
 		struct bio_vec bv = bvec_iter_bvec(crypt->src_vec, crypt->src);
+		bool whole = bv.bv_len >= bytes;
 		int r;
 
 		if (holes && unlikely(may_be_hole(&bv)) &&
-		    is_hole(crypt->src_vec, crypt->src, cipher->block_bytes)) {
+		    is_hole(crypt->src_vec, crypt->src, bytes)) {
 			crypt->holes++;
 			block_done(crypt);
 			continue;
 		}
-		r = run_block(crypt, req, bv);
+		r = run_block(crypt, req, &bv, bytes, iv);
 		if (unlikely(r))
 			return r == -EBUSY ? -EINPROGRESS : r;
-		block_done(crypt);
+		if (likely(whole))
+			whole_block_done(crypt, bytes);
+		else
+			block_done(crypt);
 	}
 	return crypt->src.bi_size ? -ENOSPC : 0;
 }
@@ -247,6 +268,7 @@ static int run_blocks(struct envelope_crypt *crypt,
 static void block_done_async(envelope_crypto_arg_t *arg, int err)
 {
 	struct envelope_crypt *crypt = envelope_crypto_data(arg);
+	struct skcipher_request *req = request_of(crypt);
 	unsigned int left;
 
 	/* from the backlog into the queue: the real end is still to come */
@@ -256,19 +278,21 @@ static void block_done_async(envelope_crypto_arg_t *arg, int err)
 		block_done(crypt);
 		left = crypt->src.bi_size;
 		left -= min_t(unsigned int, left, ENVELOPE_SOFTIRQ_MAX_BYTES);
-		set_callback(crypt, false);
-		err = run_blocks(crypt, request_of(crypt), left);
+		/* no backlog from here on */
+		skcipher_request_set_callback(req, 0, block_done_async, crypt);
+		err = run_blocks(crypt, req, left);
 		if (err == -EINPROGRESS)
 			return;
 	}
 	crypt->done(crypt, err);
 }
 
-static void set_callback(struct envelope_crypt *crypt, bool backlog)
+/* DMA fields of the lists, which drivers fill in, must not be noise. */
+static void init_lists(struct envelope_crypt *crypt)
 {
-	skcipher_request_set_callback(request_of(crypt),
-				      backlog ? CRYPTO_TFM_REQ_MAY_BACKLOG : 0,
-				      block_done_async, crypt);
+	crypt->sg_src[0] = (struct scatterlist){};
+	if (crypt->dst_vec != crypt->src_vec)
+		crypt->sg_dst = (struct scatterlist){};
 }
 
 int envelope_crypt_run(struct envelope_crypt *crypt, bool backlog)
@@ -279,8 +303,9 @@ int envelope_crypt_run(struct envelope_crypt *crypt, bool backlog)
 	left -= min_t(unsigned int, left, ENVELOPE_SECTION_MAX_BYTES);
 
 	skcipher_request_set_tfm(req, crypt->cipher->tfm);
-	set_callback(crypt, backlog);
-	crypt->sg_src[0] = (struct scatterlist){};
-	crypt->sg_dst = (struct scatterlist){};
+	skcipher_request_set_callback(req,
+				      backlog ? CRYPTO_TFM_REQ_MAY_BACKLOG : 0,
+				      block_done_async, crypt);
+	init_lists(crypt);
 	return run_blocks(crypt, req, left);
 }

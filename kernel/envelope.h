@@ -149,8 +149,6 @@ struct envelope_target {
 	char key_name[ENVELOPE_KEY_NAME_MAX + 1];
 	u8 digest[SHA256_DIGEST_SIZE];	/* of label and secret */
 	bool scrubbed;			/* secret and schedule are gone */
-	time64_t seen_expiry;		/* wall clock seconds, as in the key */
-	time64_t deadline;		/* seconds since boot, TIME64_MAX: none */
 	struct mutex mutex;		/* one lock or unlock at a time */
 	struct list_head node;		/* in the registry */
 
@@ -194,10 +192,8 @@ struct envelope_io {
 	struct bio *bounce;		/* its ciphertext on the way down */
 	enum envelope_step step;
 	bool spread;			/* part of a large request, for spread_wq */
-	bool hooked;			/* bi_end_io is ours, the next two saved */
-	bio_end_io_t *end_io;
+	bio_end_io_t *end_io;		/* saved, if not NULL: bi_end_io is ours */
 	void *private;
-	struct bvec_iter iter;		/* of bio as it came */
 	u64 offset_sectors;		/* in the target */
 	u64 queued_ns;			/* on spread_wq since, monotonic */
 	union {
@@ -236,8 +232,6 @@ bool envelope_name_valid(const char *name);
 
 int envelope_io_init(void);
 void envelope_io_exit(void);
-/* Whether a bio may start now; a dead key locks. Any context. */
-bool envelope_open(struct envelope_target *target);
 /*
  * Takes over an io that may not run now: it waits, fails, or goes back to dm.
  * Started again at io->step by a worker. Any context but hard interrupts.
@@ -251,9 +245,10 @@ int envelope_wouldblock(struct bio *bio);
 void envelope_queue_crypt(struct envelope_io *io, work_func_t fn);
 /*
  * Cuts a request that is worth several CPUs, if there are idle ones, and marks
- * what is left of it for envelope_queue_spread(). For map only.
+ * what is left of it for envelope_queue_spread(). For map only, by
+ * envelope_spread().
  */
-void envelope_spread(struct envelope_io *io);
+void envelope_spread_large(struct envelope_io *io);
 /*
  * Runs fn(&io->work) in process context on some CPU, and sets io->queued_ns.
  * fn hands that and the time it began itself to envelope_spread_ended().
@@ -284,7 +279,7 @@ void envelope_read_decrypt(struct envelope_io *io);
 /* write.c */
 
 int envelope_write_map(struct envelope_io *io);
-void envelope_write_restart(struct envelope_io *io);
+void envelope_write_start(struct envelope_io *io);
 
 /* pages.c: bounce pages, recycled per CPU because the kernel zeroes fresh ones */
 
@@ -344,6 +339,13 @@ int envelope_key_apply(struct key *key, bool leased,
 		       struct envelope_cipher *cipher);
 /* Locks the users of a dead key, and wipes it. Sleeps; takes key->sem. */
 void envelope_key_kill(struct key *key, enum envelope_reason reason);
+/*
+ * When a key ends by the clock since boot: seconds, TIME64_MAX for never. It is
+ * taken when that expiry is first seen on that key, by whichever target: so
+ * with the wall clock set back neither waiting nor "key set" nor another table
+ * extends anything. Under the registry mutex, for the key of a target.
+ */
+time64_t envelope_key_deadline(struct key *key);
 /* Why a key may no longer be used, by the wall clock. Any context. */
 enum envelope_reason envelope_key_reason(const struct key *key);
 
@@ -383,6 +385,33 @@ int envelope_message_on_lock(struct envelope_target *target, bool fail);
 /* Data path, under RCU: this target's key was seen dead. Any context. */
 void envelope_key_died(struct envelope_target *target, const struct key *key,
 		       enum envelope_reason reason);
+
+/* Whether a bio may start now; a dead key locks. Any context. */
+static inline bool envelope_open(struct envelope_target *target)
+{
+	enum envelope_reason reason = ENVELOPE_REASON_NONE;
+	const struct key *key;
+
+	if (unlikely(READ_ONCE(target->state) != ENVELOPE_ACTIVE))
+		return false;
+
+	/* a grace period waits for this, too, and it needs no function calls */
+	rcu_read_lock_sched();
+	key = rcu_dereference_sched(target->key);
+	if (key)
+		reason = envelope_key_dead(key);
+	if (unlikely(reason != ENVELOPE_REASON_NONE))
+		envelope_key_died(target, key, reason);
+	rcu_read_unlock_sched();
+	return reason == ENVELOPE_REASON_NONE;
+}
+
+/* Parts have one block of the largest size at least. */
+static inline void envelope_spread(struct envelope_io *io)
+{
+	if (unlikely(io->bio->bi_iter.bi_size > ENVELOPE_BLOCK_MAX_BYTES))
+		envelope_spread_large(io);
+}
 
 /* A section holds off locking; false: the volume is not open. Any context. */
 static inline bool envelope_section_enter(struct envelope_target *target)

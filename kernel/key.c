@@ -26,6 +26,9 @@ static const u8 digest_label[] = "dm-envelope volume key 1";
 /* CRYPTO_MINALIGN: setkey would otherwise make a copy to align it */
 struct envelope_payload {
 	u8 secret[ENVELOPE_SECRET_BYTES] __aligned(CRYPTO_MINALIGN);
+	/* both under the registry mutex */
+	time64_t seen_expiry;		/* wall clock seconds, as in the key */
+	time64_t deadline;		/* seconds since boot, TIME64_MAX: none */
 };
 
 static atomic_t payload_count = ATOMIC_INIT(0);
@@ -60,6 +63,8 @@ static int type_preparse(struct key_preparsed_payload *prep)
 	if (!payload)
 		return -ENOMEM;
 	memcpy(payload->secret, prep->data, ENVELOPE_SECRET_BYTES);
+	payload->seen_expiry = -1;	/* no key has it */
+	payload->deadline = TIME64_MAX;
 	atomic_inc(&payload_count);
 	prep->payload.data[0] = payload;
 	prep->quotalen = ENVELOPE_SECRET_BYTES;
@@ -230,6 +235,24 @@ enum envelope_reason envelope_key_reason(const struct key *key)
 	if (expiry && expiry <= ktime_get_real_seconds())
 		return ENVELOPE_REASON_EXPIRED;
 	return ENVELOPE_REASON_NONE;
+}
+
+time64_t envelope_key_deadline(struct key *key)
+{
+	/* wiped only once no target has the key any more */
+	struct envelope_payload *payload = key->payload.data[0];
+	time64_t expiry = READ_ONCE(key->expiry);
+	time64_t left;
+
+	if (expiry == payload->seen_expiry)
+		return payload->deadline;
+	payload->seen_expiry = expiry;
+	payload->deadline = TIME64_MAX;
+	if (expiry && expiry != TIME64_MAX) {
+		left = max_t(time64_t, expiry - ktime_get_real_seconds(), 0);
+		payload->deadline = ktime_get_boottime_seconds() + left;
+	}
+	return payload->deadline;
 }
 
 void envelope_key_kill(struct key *key, enum envelope_reason reason)

@@ -139,29 +139,8 @@ void envelope_lock_users(struct key *key, enum envelope_reason reason)
 	mutex_unlock(&envelope_registry_mutex);
 }
 
-/*
- * Takes the deadline on the clock since boot that belongs to the expiry of the
- * key, when that is new. So a wall clock set back extends nothing.
- */
-static void update_deadline(struct envelope_target *target,
-			    const struct key *key)
-{
-	time64_t expiry = READ_ONCE(key->expiry);
-	time64_t left;
-
-	if (expiry == target->seen_expiry)
-		return;
-	target->seen_expiry = expiry;
-	if (!expiry || expiry == TIME64_MAX) {
-		target->deadline = TIME64_MAX;
-		return;
-	}
-	left = max_t(time64_t, expiry - ktime_get_real_seconds(), 0);
-	target->deadline = ktime_get_boottime_seconds() + left;
-}
-
 static enum envelope_reason poll_target(struct envelope_target *target,
-					const struct key *key)
+					struct key *key)
 {
 	enum envelope_reason reason = ENVELOPE_REASON_NONE;
 
@@ -174,8 +153,7 @@ static enum envelope_reason poll_target(struct envelope_target *target,
 		reason = envelope_key_dead(key);
 	if (reason != ENVELOPE_REASON_NONE)
 		return reason;
-	update_deadline(target, key);
-	if (ktime_get_boottime_seconds() >= target->deadline)
+	if (ktime_get_boottime_seconds() >= envelope_key_deadline(key))
 		return ENVELOPE_REASON_EXPIRED;
 	return ENVELOPE_REASON_NONE;
 }
@@ -246,11 +224,9 @@ static void adopt_key(struct envelope_target *target, struct key *key,
 		key = NULL;
 	}
 	rcu_assign_pointer(target->key, key);
-	/* a value no key has: the deadline is taken now */
-	target->seen_expiry = -1;
-	target->deadline = TIME64_MAX;
+	/* its time on the clock since boot begins now */
 	if (key)
-		update_deadline(target, key);
+		envelope_key_deadline(key);
 
 	spin_lock_irq(&target->hold_lock);
 	target->leased = leased;

@@ -13,11 +13,11 @@
 
 static void continue_work(struct work_struct *work);
 
-static void decrypt_end(struct envelope_io *io, int err)
+static inline void decrypt_end(struct envelope_io *io, int err)
 {
 	struct envelope_target *target = io->target;
 
-	if (io->crypt.holes) {
+	if (unlikely(io->crypt.holes)) {
 		this_cpu_add(target->stats->holes, io->crypt.holes);
 		io->crypt.holes = 0;
 	}
@@ -74,6 +74,7 @@ void envelope_read_decrypt(struct envelope_io *io)
 	decrypt(io, false);
 }
 
+/* Before the device below moves bi_iter on. */
 static void read_init_crypt(struct envelope_io *io)
 {
 	struct envelope_target *target = io->target;
@@ -81,7 +82,7 @@ static void read_init_crypt(struct envelope_io *io)
 	io->crypt.cipher = &target->cipher;
 	io->crypt.src_vec = io->bio->bi_io_vec;
 	io->crypt.dst_vec = io->bio->bi_io_vec;
-	io->crypt.src = io->iter;
+	io->crypt.src = io->bio->bi_iter;
 	io->crypt.sector = target->iv_offset_sectors + io->offset_sectors;
 	io->crypt.encrypt = false;
 	io->crypt.holes = 0;
@@ -96,7 +97,7 @@ static void read_init_crypt(struct envelope_io *io)
 static void read_end_io(struct bio *bio)
 {
 	struct envelope_io *io = bio->bi_private;
-	bool small = io->iter.bi_size <= ENVELOPE_SOFTIRQ_MAX_BYTES;
+	bool small = io->crypt.src.bi_size <= ENVELOPE_SOFTIRQ_MAX_BYTES;
 	bool here;
 
 	if (unlikely(bio->bi_status)) {
@@ -104,7 +105,6 @@ static void read_end_io(struct bio *bio)
 		return;
 	}
 
-	read_init_crypt(io);
 	io->step = ENVELOPE_STEP_DECRYPT;
 	here = small ? !in_hardirq() && !irqs_disabled() : preemptible();
 	if (unlikely(io->spread))
@@ -117,12 +117,12 @@ static void read_end_io(struct bio *bio)
 		envelope_queue_crypt(io, decrypt_work);
 }
 
-static void read_hook(struct envelope_io *io)
+static inline void read_hook(struct envelope_io *io)
 {
 	struct envelope_target *target = io->target;
 	struct bio *bio = io->bio;
 
-	io->hooked = true;
+	read_init_crypt(io);
 	io->end_io = bio->bi_end_io;
 	io->private = bio->bi_private;
 	bio->bi_end_io = read_end_io;

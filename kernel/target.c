@@ -7,6 +7,7 @@
  */
 
 #include <linux/blkdev.h>
+#include <linux/cpumask.h>
 #include <linux/init.h>
 #include <linux/jiffies.h>
 #include <linux/module.h>
@@ -130,9 +131,10 @@ static int alloc_queues(struct envelope_target *target)
 	target->submit_wq = alloc_workqueue("envelope_submit-%s",
 					    WQ_HIGHPRI | WQ_MEM_RECLAIM, 0,
 					    name);
+	/* a worker a CPU takes part after part; more would be in their way */
 	target->spread_wq = alloc_workqueue("envelope_spread-%s",
-					    WQ_UNBOUND | WQ_MEM_RECLAIM, 0,
-					    name);
+					    WQ_UNBOUND | WQ_MEM_RECLAIM,
+					    num_online_cpus(), name);
 	return target->restart_wq && target->submit_wq && target->spread_wq ?
 		0 : -ENOMEM;
 }
@@ -230,6 +232,21 @@ static bool is_aligned(struct envelope_target *target, struct bio *bio)
 	return !((bio->bi_iter.bi_sector | bio_sectors(bio)) & mask);
 }
 
+/*
+ * A queue of requests answers EAGAIN to what it would have to split: better
+ * said before a write is encrypted, which then were done twice.
+ */
+static bool takes_nowait(struct block_device *bdev, struct bio *bio)
+{
+	struct request_queue *queue = bdev_get_queue(bdev);
+
+	if (!bdev_nowait(bdev))
+		return false;
+	return likely(bio->bi_iter.bi_size <= PAGE_SIZE) ||
+	       !queue_is_mq(queue) || !bio_has_data(bio) ||
+	       bio_sectors(bio) <= queue_max_sectors(queue);
+}
+
 static int envelope_map(struct dm_target *ti, struct bio *bio)
 {
 	struct envelope_target *target = ti->private;
@@ -250,15 +267,14 @@ static int envelope_map(struct dm_target *ti, struct bio *bio)
 		     (current->flags & PF_WQ_WORKER)))
 		bio->bi_opf &= ~REQ_NOWAIT;
 	/* EAGAIN can only be said here, before anything is submitted */
-	if ((bio->bi_opf & REQ_NOWAIT) && !bdev_nowait(bdev))
+	if ((bio->bi_opf & REQ_NOWAIT) && !takes_nowait(bdev, bio))
 		return envelope_wouldblock(bio);
 
-	io = envelope_io_of(target, bio);
+	io = dm_per_bio_data(bio, ti->per_io_data_size);
 	io->target = target;
 	io->bio = bio;
 	io->spread = false;
-	io->hooked = false;
-	io->iter = bio->bi_iter;
+	io->end_io = NULL;
 	io->offset_sectors = dm_target_offset(ti, bio->bi_iter.bi_sector);
 
 	switch (bio_op(bio)) {

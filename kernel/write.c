@@ -33,7 +33,7 @@ static int bounce_fill(struct envelope_io *io, gfp_t gfp)
 {
 	struct envelope_target *target = io->target;
 	struct bio *bio = io->bio, *bounce;
-	unsigned int bytes = io->iter.bi_size;
+	unsigned int bytes = bio->bi_iter.bi_size;
 
 	bounce = bio_alloc_bioset(target->dev->bdev,
 				  DIV_ROUND_UP(bytes, PAGE_SIZE),
@@ -123,7 +123,7 @@ static void write_init_crypt(struct envelope_io *io)
 
 	io->crypt.cipher = &target->cipher;
 	io->crypt.src_vec = io->bio->bi_io_vec;
-	io->crypt.src = io->iter;
+	io->crypt.src = io->bio->bi_iter;
 	io->crypt.dst_vec = io->bounce->bi_io_vec;
 	io->crypt.dst = io->bounce->bi_iter;
 	io->crypt.sector = target->iv_offset_sectors + io->offset_sectors;
@@ -142,7 +142,11 @@ static void write_crypt(struct envelope_io *io, bool backlog)
 
 	if (unlikely(!envelope_section_enter(io->target))) {
 		bounce_free(io);
-		envelope_hold(io);
+		/* still set: this is map, and nothing was submitted */
+		if (io->bio->bi_opf & REQ_NOWAIT)
+			envelope_wouldblock(io->bio);
+		else
+			envelope_hold(io);
 		return;
 	}
 	/* the io belongs to the cipher once it has answered -EINPROGRESS */
@@ -161,10 +165,20 @@ static void spread_work(struct work_struct *work)
 	envelope_spread_ended(target, queued_ns, began_ns);
 }
 
-void envelope_write_restart(struct envelope_io *io)
+/*
+ * The gate is the section: a write that finds the volume locked gives its pages
+ * back at once. Asking before, too, would cost every write for the sake of those
+ * few.
+ */
+void envelope_write_start(struct envelope_io *io)
 {
-	if (bounce_alloc(io)) {
-		envelope_finish(io, BLK_STS_RESOURCE);
+	int r = bounce_alloc(io);
+
+	if (unlikely(r)) {
+		if (r == -EAGAIN)
+			envelope_wouldblock(io->bio);
+		else
+			envelope_finish(io, BLK_STS_RESOURCE);
 		return;
 	}
 	write_init_crypt(io);
@@ -174,36 +188,19 @@ void envelope_write_restart(struct envelope_io *io)
 		write_crypt(io, false);
 }
 
-static int write_map_nowait(struct envelope_io *io)
-{
-	if (!envelope_open(io->target) || bounce_alloc(io))
-		return envelope_wouldblock(io->bio);
-	write_init_crypt(io);
-	write_crypt(io, false);
-	return DM_MAPIO_SUBMITTED;
-}
-
 int envelope_write_map(struct envelope_io *io)
 {
 	struct bio *bio = io->bio;
-	bool nowait = bio->bi_opf & REQ_NOWAIT;
 
 	io->step = ENVELOPE_STEP_WRITE;
 	envelope_spread(io);
 	if (unlikely(bio->bi_iter.bi_size > ENVELOPE_WRITE_MAX_BYTES)) {
 		/* a part could be written before a later one says EAGAIN */
-		if (nowait)
+		if (bio->bi_opf & REQ_NOWAIT)
 			return envelope_wouldblock(bio);
 		dm_accept_partial_bio(bio, ENVELOPE_WRITE_MAX_BYTES >>
 				      SECTOR_SHIFT);
-		io->iter = bio->bi_iter;
 	}
-	if (nowait)
-		return write_map_nowait(io);
-
-	if (unlikely(!envelope_open(io->target)))
-		envelope_hold(io);
-	else
-		envelope_write_restart(io);
+	envelope_write_start(io);
 	return DM_MAPIO_SUBMITTED;
 }

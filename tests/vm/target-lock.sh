@@ -112,6 +112,24 @@ date -s "@$((NOW - 7200))" > /dev/null
 t "expiry: a clock set back extends nothing" becomes 30 "locked expired"
 date -s "@$((NOW + 10))" > /dev/null
 
+# the clock set back right after the key was first seen, and then all that
+# would look at it anew
+set_anew()
+{
+	local line
+
+	fresh vol-anew
+	line=$(table $SECTORS vol-anew sector_size:4096)
+	keyctl timeout "$(serial vol-anew)" 20 && sleep 1.5 &&
+		NOW=$(date +%s) && date -s "@$((NOW - 7200))" > /dev/null &&
+		unlock env vol-anew && dmsetup reload env --table "$line" &&
+		dmsetup resume env && is_state env "active -" &&
+		dmsetup remove env && create env "$line" &&
+		becomes 60 "locked expired"
+}
+t "expiry: nor do key set and a new table under that clock" set_anew
+date -s "@$((NOW + 20))" > /dev/null
+
 fresh vol-invalid
 keyctl invalidate "$(serial vol-invalid)"
 t "invalidate: locks within a second or so" becomes 15 "locked invalidated"
