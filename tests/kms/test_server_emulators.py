@@ -2,10 +2,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What users of KMS emulators complain about, each as one named test."""
 import base64
+import json
+import pathlib
+import re
 import signal
+import tempfile
+import unittest
 
-from server_fixture import ACCOUNT, REGION, ServerCase, b64, key_arn
+from server_fixture import (ACCOUNT, REGION, Api, Server, ServerCase, b64,
+                            key_arn, run)
+from server_model import SOURCES
 from server_people import Person, document, identity, statement
+from server_seal import open_material
 import tap
 
 ADMIN = f"arn:aws:iam::{ACCOUNT}:user/administrator"
@@ -33,7 +41,7 @@ class EmulatorCase(ServerCase):
 
 class Crypto(EmulatorCase):
     def test_key_id_of_decrypt(self):
-        """emulators-02-decrypt-heeds-its-key-id"""
+        """emulators-row-02-decrypt-heeds-its-key-id"""
         one, _ = self.new_key()
         two, _ = self.new_key()
         blob = self.encrypt(one)
@@ -45,7 +53,7 @@ class Crypto(EmulatorCase):
             "KeyId": "12345678-1234-1234-1234-123456789012"}))
 
     def test_encryption_is_encryption(self):
-        """emulators-05-ciphertext-is-no-encoding-of-the-plaintext"""
+        """emulators-row-05-ciphertext-is-no-encoding-of-the-plaintext"""
         plain = b"all your base64 " * 16
         blob = base64.b64decode(self.encrypt("alias/envelope", b64(plain)))
         for hidden in (plain, base64.b64encode(plain), plain[:16],
@@ -58,7 +66,7 @@ class Crypto(EmulatorCase):
                            "AccessDeniedException"))
 
     def test_disabled_key(self):
-        """emulators-08-disabled-key-does-nothing-by-any-id"""
+        """emulators-row-08-disabled-key-does-nothing-by-any-id"""
         key, arn = self.new_key()
         blob = self.encrypt(key)
         self.ok("DisableKey", {"KeyId": arn})
@@ -71,7 +79,7 @@ class Crypto(EmulatorCase):
         self.ok("Decrypt", {"CiphertextBlob": blob})
 
     def test_data_keys_of_a_disabled_key(self):
-        """emulators-09-services-stop-with-the-key"""
+        """emulators-row-09-services-stop-with-the-key"""
         key, _ = self.new_key()
         made = self.ok("GenerateDataKeyWithoutPlaintext", {
             "KeyId": key, "NumberOfBytes": 64, "EncryptionContext": CONTEXT})
@@ -93,7 +101,7 @@ class Crypto(EmulatorCase):
                                    "CiphertextBlob"]
 
     def test_context_of_data_keys(self):
-        """emulators-10-context-is-bound-to-data-keys"""
+        """emulators-row-10-context-is-bound-to-data-keys"""
         key, _ = self.new_key()
         for blob in self.data_key_blobs(key, CONTEXT):
             ask = {"CiphertextBlob": blob}
@@ -108,7 +116,7 @@ class Crypto(EmulatorCase):
                              self.code(op, {"KeyId": key}))
 
     def test_key_id_for_symmetric_keys(self):
-        """emulators-13-decrypt-with-and-without-key-id"""
+        """emulators-row-13-decrypt-with-and-without-key-id"""
         key, arn = self.new_key()
         self.kms.create_alias(AliasName="alias/thirteen", TargetKeyId=key)
         blob = self.encrypt(key)
@@ -120,7 +128,7 @@ class Crypto(EmulatorCase):
                              (back["Plaintext"], back["KeyId"]))
 
     def test_pairs_run_together(self):
-        """emulators-18-context-pairs-keep-their-borders"""
+        """emulators-row-18-context-pairs-keep-their-borders"""
         for context, other in (({"a": "bc"}, {"ab": "c"}),
                                ({"a": "b", "c": "d"}, {"a": "bcd"}),
                                ({"aws-crypto-public-key": "x"}, {})):
@@ -132,7 +140,7 @@ class Crypto(EmulatorCase):
                                 "EncryptionContext": context})
 
     def test_fresh_every_time(self):
-        """emulators-20-encrypt-differs-each-time-and-lists-are-there"""
+        """emulators-row-20-encrypt-differs-each-time-and-lists-are-there"""
         key, _ = self.new_key()
         blobs = {self.encrypt(key) for _ in range(20)}
         self.assertEqual(20, len(blobs))
@@ -142,7 +150,7 @@ class Crypto(EmulatorCase):
             self.ok(op, {"KeyId": key})
 
     def test_contexts_of_reencrypt(self):
-        """emulators-22-reencrypt-binds-both-contexts"""
+        """emulators-row-22-reencrypt-binds-both-contexts"""
         key, _ = self.new_key()
         blob = self.encrypt(key, EncryptionContext=CONTEXT)
         moved = self.ok("ReEncrypt", {
@@ -159,7 +167,7 @@ class Crypto(EmulatorCase):
 
 class Keeping(EmulatorCase):
     def test_restart(self):
-        """emulators-14-nothing-is-lost-by-a-restart"""
+        """emulators-row-14-nothing-is-lost-by-a-restart"""
         key, arn = self.new_key(Description="kept", Tags=[
             {"TagKey": "a", "TagValue": "b"}])
         self.kms.create_alias(AliasName="alias/kept", TargetKeyId=key)
@@ -182,7 +190,7 @@ class Keeping(EmulatorCase):
         type(self).kms = self.server.client()
 
     def test_absent_members(self):
-        """emulators-12-absent-members-are-absent"""
+        """emulators-row-12-absent-members-are-absent"""
         key, _ = self.new_key()
         answer = self.server.call("DescribeKey", {"KeyId": key})
         self.assertNotIn(b"null", answer.body)
@@ -196,7 +204,7 @@ class Keeping(EmulatorCase):
 
 class Grants(EmulatorCase):
     def test_name(self):
-        """emulators-11-grant-name-counts-for-one-key-only"""
+        """emulators-row-11-grant-name-counts-for-one-key-only"""
         made = {}
         for _ in range(2):
             key, _ = self.new_key()
@@ -209,7 +217,7 @@ class Grants(EmulatorCase):
                 "ListGrants", {"KeyId": key})["Grants"]])
 
     def test_hmac(self):
-        """emulators-17-what-is-not-there-says-so"""
+        """emulators-row-17-what-is-not-there-says-so"""
         for op in ("GenerateMac", "VerifyMac", "Sign", "GetPublicKey"):
             self.assertEqual("UnsupportedOperationException",
                              self.code(op, {"KeyId": "alias/envelope"}))
@@ -237,7 +245,7 @@ class People(EmulatorCase):
         return self.new_key(Policy=document(root, *statements))[0]
 
     def test_key_policy(self):
-        """emulators-01-key-policy-is-obeyed-for-every-operation"""
+        """emulators-row-01-key-policy-is-obeyed-for-every-operation"""
         ann = Person(self.server, "ann", statement("Allow", "kms:*"))
         key = self.key_with(statement(
             "Deny", ["kms:Describe*", "kms:GenerateDataKey"],
@@ -250,7 +258,7 @@ class People(EmulatorCase):
         self.allowed(ann, "Encrypt", {"KeyId": key, "Plaintext": "eA=="})
 
     def test_enforcement_is_on(self):
-        """emulators-06-a-new-user-may-nothing-by-default"""
+        """emulators-row-06-a-new-user-may-nothing-by-default"""
         nobody = Person(self.server, "nobody")
         blob = self.encrypt("alias/envelope")
         for op, body in (
@@ -263,7 +271,7 @@ class People(EmulatorCase):
             self.denied(nobody, op, body)
 
     def test_alias_under_enforcement(self):
-        """emulators-07-alias-is-resolved-before-it-is-authorised"""
+        """emulators-row-07-alias-is-resolved-before-it-is-authorised"""
         key, arn = self.new_key()
         self.kms.create_alias(AliasName="alias/seven", TargetKeyId=key)
         bob = Person(self.server, "bob",
@@ -276,7 +284,7 @@ class People(EmulatorCase):
                                      "Plaintext": "eA=="})
 
     def test_put_policy_is_no_string(self):
-        """emulators-19-a-policy-put-is-a-policy-in-force"""
+        """emulators-row-19-a-policy-put-is-a-policy-in-force"""
         cat = Person(self.server, "cat", statement("Allow", "kms:*"))
         key = self.key_with()
         ask = {"KeyId": key, "Plaintext": "eA=="}
@@ -289,7 +297,7 @@ class People(EmulatorCase):
             "PutKeyPolicy", {"KeyId": key, "Policy": "any string"}))
 
     def test_decrypt_without_key_id(self):
-        """emulators-21-decrypt-is-authorised-for-the-key-in-the-blob"""
+        """emulators-row-21-decrypt-is-authorised-for-the-key-in-the-blob"""
         mine, arn = self.new_key()
         other, _ = self.new_key()
         dan = Person(self.server, "dan",
@@ -301,7 +309,7 @@ class People(EmulatorCase):
         self.denied(dan, "Decrypt", {"CiphertextBlob": self.encrypt(other)})
 
     def test_across_accounts(self):
-        """emulators-24-key-policies-and-grants-across-accounts"""
+        """emulators-row-24-key-policies-and-grants-across-accounts"""
         identity(self.server, "create-account", FOREIGN)
         eve = Person(self.server, "eve", account=FOREIGN)
         key = self.key_with(statement("Allow", "kms:Encrypt", Principal={
@@ -375,7 +383,7 @@ class Regions(EmulatorCase):
     options = ("--region", REGION, "--region", THERE)
 
     def test_replicas(self):
-        """emulators-12-replicas-are-no-primaries"""
+        """emulators-row-12-replicas-are-no-primaries"""
         key, arn = self.new_key(MultiRegion=True)
         self.ok("ReplicateKey", {"KeyId": key, "ReplicaRegion": THERE})
         self.assertEqual("AlreadyExistsException", self.code(
@@ -388,7 +396,7 @@ class Regions(EmulatorCase):
                 "MultiRegionConfiguration"]["PrimaryKey"]["Arn"])
 
     def test_same_id_everywhere(self):
-        """emulators-22-a-replica-has-the-id-of-its-primary"""
+        """emulators-row-22-a-replica-has-the-id-of-its-primary"""
         key, _ = self.new_key(MultiRegion=True)
         made = self.ok("ReplicateKey", {
             "KeyId": key, "ReplicaRegion": THERE})["ReplicaKeyMetadata"]
@@ -401,7 +409,7 @@ class Regions(EmulatorCase):
                             "EncryptionContext": CONTEXT}, region=THERE)
 
     def test_one_process_several_regions(self):
-        """emulators-23-region-of-the-signature-and-mrk-ids"""
+        """emulators-row-23-region-of-the-signature-and-mrk-ids"""
         here, _ = self.new_key()
         there = self.ok("CreateKey", {}, region=THERE)["KeyMetadata"]
         self.assertEqual(key_arn(there["KeyId"], THERE), there["Arn"])
@@ -411,6 +419,154 @@ class Regions(EmulatorCase):
                          "^mrk-[0-9a-f]{32}$")
         self.assertEqual("UnsupportedOperationException", self.code(
             "CreateCustomKeyStore", {}))
+
+
+class Seeds(unittest.TestCase):
+    """Keys of known ids and material, in servers for tests only."""
+
+    ID = "bc436485-5092-42b8-92a3-0aa8b93536dc"
+    MRK = "mrk-" + "0123456789abcdef" * 2
+    MATERIAL = bytes(range(32))
+    SEED = {"Keys": [
+        {"KeyId": ID, "Description": "known", "Material": b64(MATERIAL),
+         "Aliases": ["alias/envelope", "alias/one"]},
+        {"KeyId": MRK, "Region": THERE, "Material": b64(MATERIAL)},
+        {"KeyId": ID.replace("b", "c"), "Aliases": ["alias/fresh"]}]}
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="kms-seed-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.file = self.folder / "seed.json"
+
+    def serve(self):
+        """Two regions with the keys of the file."""
+        server = Server("--test", "--seed", self.file, "--region", REGION,
+                        "--region", THERE)
+        self.addCleanup(server.end)
+        return server
+
+    def test_seeds(self):
+        """emulators-row-15-seeded-keys-have-known-ids-and-material"""
+        self.file.write_text(json.dumps(self.SEED))
+        one, two = Api(self.serve()), Api(self.serve())
+        blobs = {}
+        for name in ("alias/envelope", "alias/fresh"):
+            blobs[name] = one.encrypt(
+                KeyId=name, Plaintext=b"x",
+                EncryptionContext=CONTEXT)["CiphertextBlob"]
+        ids = [kms.decrypt(CiphertextBlob=blobs["alias/envelope"],
+                           EncryptionContext=CONTEXT) for kms in (one, two)]
+        self.assertEqual(ids[0], ids[1])
+        self.assertEqual((b"x", key_arn(self.ID)),
+                         (ids[0]["Plaintext"], ids[0]["KeyId"]))
+        with self.assertRaisesRegex(Exception, "AccessDenied|InvalidCiph"):
+            two.decrypt(CiphertextBlob=blobs["alias/fresh"],
+                        EncryptionContext=CONTEXT)
+        row = one.server.sql("SELECT region, key_id, material_id FROM"
+                             " material WHERE key_id = ?", self.ID)[0]
+        self.assertEqual(self.MATERIAL, open_material(one.server, row))
+        m = one.describe_key(KeyId="alias/one")["KeyMetadata"]
+        self.assertEqual(("known", "AWS_KMS", "Enabled", False),
+                         (m["Description"], m["Origin"], m["KeyState"],
+                          m["MultiRegion"]))
+        self.assertNotEqual(m["CurrentKeyMaterialId"], Api(
+            one.server, THERE).describe_key(KeyId=self.MRK)["KeyMetadata"][
+                "CurrentKeyMaterialId"])
+
+    def test_life(self):
+        """emulators-row-15-seeded-keys-are-keys-like-others"""
+        self.file.write_text(json.dumps(self.SEED))
+        kms = Api(self.serve())
+        blob = kms.encrypt(KeyId=self.ID, Plaintext=b"x")["CiphertextBlob"]
+        kms.rotate_key_on_demand(KeyId=self.ID)
+        self.assertEqual(b"x", kms.decrypt(CiphertextBlob=blob)["Plaintext"])
+        there = Api(kms.server, THERE)
+        blob = there.encrypt(KeyId=self.MRK, Plaintext=b"y")["CiphertextBlob"]
+        there.replicate_key(KeyId=self.MRK, ReplicaRegion=REGION)
+        self.assertEqual(b"y", kms.decrypt(CiphertextBlob=blob)["Plaintext"])
+        # The region that the file has no alias/envelope for has its own.
+        self.assertRegex(there.describe_key(
+            KeyId="alias/envelope")["KeyMetadata"]["KeyId"], "^[0-9a-f-]{36}$")
+
+    def test_manual(self):
+        """emulators-row-15-the-seed-of-the-manual-works"""
+        text = (SOURCES / "envelope-kms.8").read_text()
+        self.file.write_text(re.search(r'^\{ "Keys": .*?\] \}$', text,
+                                       re.S | re.M).group())
+        m = Api(self.serve()).describe_key(KeyId="alias/test")["KeyMetadata"]
+        self.assertEqual((self.ID, "known to everybody"),
+                         (m["KeyId"], m["Description"]))
+
+    def refused(self, says, status=1, *options):
+        done = run("init", self.folder / "kms", "--seed", self.file,
+                   *options)
+        self.assertEqual((status, f"envelope-kms: {says}\n", ["seed.json"]),
+                         (done.returncode, done.stderr,
+                          sorted(p.name for p in self.folder.iterdir())))
+
+    def test_for_tests_only(self):
+        """emulators-row-15-seeds-are-refused-outside-tests"""
+        self.file.write_text(json.dumps(self.SEED))
+        self.refused("--seed: known key material is for tests only; give --test as well", 2)
+        done = run("serve", self.folder, "--seed", self.file)
+        self.assertEqual((2, "envelope-kms: serve: --seed belongs to init; see envelope-kms --help\n"),
+                         (done.returncode, done.stderr))
+
+    def test_refusals(self):
+        """emulators-row-15-a-wrong-seed-makes-nothing"""
+        good = self.SEED["Keys"][0]
+        for text, why in (
+                ("", "not JSON"), ("[]", "not an object with just an array Keys"),
+                ('{"Keys": [], "More": 1}',
+                 "not an object with just an array Keys")):
+            self.file.write_text(text)
+            done = run("init", self.folder / "kms", "--test", "--seed",
+                       self.file)
+            self.assertEqual(1, done.returncode)
+            self.assertTrue(done.stderr.startswith(
+                f"envelope-kms: {self.file}: "), done.stderr)
+            if text:
+                self.assertIn(why, done.stderr)
+        for keys, why in (
+                ([1], "1: it is not an object"),
+                ([{**good, "Origin": "EXTERNAL"}],
+                 "1: Origin is not a member of a key"),
+                ([{**good, "KeyId": self.ID.upper()}],
+                 "1: KeyId is not a UUID, or mrk- and 32 digits, in lower case"),
+                ([{**good, "KeyId": 1}], "1: KeyId is not text"),
+                ([{}], "1: KeyId is not a UUID, or mrk- and 32 digits, in lower case"),
+                ([{**good, "Region": "us-west-1"}],
+                 "1: us-west-1 is not a region of this server"),
+                ([{**good, "Material": b64(b"x" * 31)}],
+                 "1: Material is not 32 bytes in base64"),
+                ([{**good, "Material": b64(b"x" * 33)}],
+                 "1: Material is not 32 bytes in base64"),
+                ([{**good, "Material": "!" * 44}],
+                 "1: Material is not 32 bytes in base64"),
+                ([good, {**good, "Aliases": []}], f"2: {self.ID} is there twice"),
+                ([good, {**good, "KeyId": self.MRK}],
+                 "2: alias/envelope is there twice"),
+                ([{**good, "Aliases": "alias/x"}],
+                 "1: Aliases is not an array"),
+                ([{**good, "Aliases": [1]}],
+                 "1: an alias is not a name of an alias of yours"),
+                ([{**good, "Aliases": ["alias/aws/ebs"]}],
+                 "1: alias/aws/ebs is not a name of an alias of yours"),
+                ([{**good, "Aliases": ["other"]}],
+                 "1: other is not a name of an alias of yours")):
+            self.file.write_text(json.dumps({"Keys": keys}))
+            self.refused(f"{self.file}: key {why}", 1, "--test")
+
+
+class Rows(unittest.TestCase):
+    def test_all(self):
+        """emulators-every-row-has-a-test"""
+        found = set()
+        for path in pathlib.Path(__file__).parent.glob("test_server_*.py"):
+            found |= set(re.findall(r'"""emulators-row-(\d\d)-',
+                                    path.read_text()))
+        self.assertEqual({f"{i:02}" for i in range(1, 25)}, found)
 
 
 if __name__ == "__main__":

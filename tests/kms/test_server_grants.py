@@ -454,7 +454,7 @@ class Use(GrantCase):
         return answer.json
 
     def test_a_grant_gives_what_policies_do_not(self):
-        """emulators-03-grants-are-evaluated-not-only-stored"""
+        """emulators-row-03-grants-are-evaluated-not-only-stored"""
         self.policy("Decrypt")
         self.denied("Decrypt", self.ask)
         self.grant(self.key, ["Encrypt", "DescribeKey"])

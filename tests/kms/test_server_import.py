@@ -3,6 +3,7 @@
 """Imported key material: wrapped by clients, checked, expired, shredded."""
 import concurrent.futures
 import os
+import subprocess
 import time
 import unittest
 
@@ -87,7 +88,7 @@ class Import(ServerCase, Importer):
                          self.kms.delete_imported_key_material(KeyId=key))
 
     def test_every_wrapping(self):
-        """kms-import-under-every-wrapping-algorithm-and-key"""
+        """emulators-row-04-import-under-every-wrapping-algorithm-and-key"""
         for algorithm, spec in (
                 ("RSAES_OAEP_SHA_1", "RSA_2048"),
                 ("RSAES_OAEP_SHA_256", "RSA_3072"),
@@ -335,6 +336,50 @@ class Import(ServerCase, Importer):
               "KEY_MATERIAL_DOES_NOT_EXPIRE"}, key_arn(key)),
             (record["requestParameters"],
              record["responseElements"]["keyId"]))
+
+
+    def test_atomic(self):
+        """emulators-row-16-a-failed-import-changes-nothing"""
+        key, old, new = self.external(), os.urandom(32), os.urandom(32)
+        got = self.parameters(key)
+        described = subprocess.run(
+            ["openssl", "pkey", "-pubin", "-inform", "DER", "-noout",
+             "-text"], input=got["PublicKey"], capture_output=True,
+            check=True).stdout
+        self.assertIn(b"Public-Key: (2048 bit)", described)
+        ask = {"KeyId": key, "ImportToken": got["ImportToken"], **FOREVER}
+        for bad in (old[:31], old + b"x", b""):
+            self.refused("InvalidCiphertextException", "",
+                         self.kms.import_key_material, **ask,
+                         EncryptedKeyMaterial=wrap(got["PublicKey"], bad))
+            self.assertEqual(("PendingImport", []),
+                             (self.state(key), self.rows(key)))
+        self.bring(key, old)
+        before = self.kms.describe_key(KeyId=key), self.rows(key)
+        self.refused("InvalidCiphertextException", "",
+                     self.kms.import_key_material, **ask,
+                     ImportType="NEW_KEY_MATERIAL",
+                     EncryptedKeyMaterial=wrap(got["PublicKey"], new[:31]))
+        self.refused("IncorrectKeyMaterialException", "", self.bring, key,
+                     new)
+        self.assertEqual(before, (self.kms.describe_key(KeyId=key),
+                                  self.rows(key)))
+
+    def test_rotates(self):
+        """emulators-row-16-imported-keys-rotate-to-new-material"""
+        key = self.external(os.urandom(32))
+        blobs, ids = [], set()
+        for i in range(3):
+            done = self.kms.encrypt(KeyId=key, Plaintext=b"%d" % i)
+            blobs.append(done["CiphertextBlob"])
+            self.bring(key, os.urandom(32), ImportType="NEW_KEY_MATERIAL")
+            self.assertEqual({"KeyId": key},
+                             self.kms.rotate_key_on_demand(KeyId=key))
+            ids.add(self.kms.describe_key(
+                KeyId=key)["KeyMetadata"]["CurrentKeyMaterialId"])
+        self.assertEqual(3, len(ids))
+        self.assertEqual([b"0", b"1", b"2"], [
+            self.kms.decrypt(CiphertextBlob=b)["Plaintext"] for b in blobs])
 
 
 class Dates(unittest.TestCase, Importer):

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Operations on aliases. */
+#include "aliases.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +18,17 @@
 #define ALIAS_CHARS "abcdefghijklmnopqrstuvwxyz" \
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:/_-"
 #define ALIAS_PATTERN "^[a-zA-Z0-9:/_-]+$"
+
+static bool is_reserved(const char *name)
+{
+	return strncmp(name, "alias/aws/", 10) == 0 || !name[6];
+}
+
+bool alias_name_ok(const char *name)
+{
+	return strlen(name) <= ALIAS_MAX && !name[strspn(name, ALIAS_CHARS)] &&
+	       strncmp(name, "alias/", 6) == 0 && !is_reserved(name);
+}
 
 /* A well-formed alias name, or NULL with the violation recorded. */
 static const char *alias_name(struct call *c)
@@ -38,7 +51,7 @@ static int check_alias_name(struct call *c, const char *name)
 	if (strncmp(name, "alias/", 6) != 0)
 		return call_fail(c, ERR_VALIDATION,
 				 "Alias must start with the prefix \"alias/\". Please see https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html");
-	if (strncmp(name, "alias/aws/", 10) == 0 || !name[6])
+	if (is_reserved(name))
 		return call_fail(c, ERR_INVALID_ALIAS_NAME, "%s", "");
 	return 0;
 }

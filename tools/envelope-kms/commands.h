@@ -23,6 +23,7 @@ struct init_options {
 	size_t host_count;
 	int port;
 	int test;                     /* may be served with a test clock */
+	const char *seed;             /* seed.h; NULL: none; wants test */
 };
 
 struct serve_options {

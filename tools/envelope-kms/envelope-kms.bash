@@ -11,7 +11,7 @@ _envelope_kms()
 		COMPREPLY=()
 		return
 		;;
-	--client-ca | --test-clock-file)
+	--client-ca | --test-clock-file | --seed)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -37,7 +37,7 @@ _envelope_kms()
 			list-policies delete-policy"
 	elif [[ $cur == -* ]]; then
 		case $verb in
-		init) words="--host --port --listen --region --account --test" ;;
+		init) words="--host --port --listen --region --account --test --seed" ;;
 		identity) words="--account --user --role --trust --max-session --json --help" ;;
 		policy-lint) words="--key --help" ;;
 		audit) words="--key --json --help" ;;

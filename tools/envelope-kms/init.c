@@ -17,6 +17,7 @@
 #include "log.h"
 #include "material.h"
 #include "seal.h"
+#include "seed.h"
 #include "server.h"
 #include "store.h"
 #include "store_identities.h"
@@ -156,6 +157,10 @@ static int make_default_key(struct init *in, const char *region)
 	snprintf(key.account, sizeof(key.account), "%s",
 		 in->options->account);
 	snprintf(key.region, sizeof(key.region), "%s", region);
+	rc = store_alias_get(in->store, key.account, region, DEFAULT_ALIAS,
+			     &alias);
+	if (rc != -ENOENT) /* 0: seeded */
+		return rc;
 	rc = key_create(in->store, in->root, &key);
 	if (rc < 0)
 		return rc;
@@ -190,6 +195,9 @@ static int make_database(struct init *in)
 	rc = store_settings(in);
 	if (rc == 0)
 		rc = make_administrator(in);
+	if (rc == 0 && in->options->seed)
+		rc = seed_keys(in->store, in->root, in->options->seed,
+			       in->options->account, in->options->regions);
 	if (rc == 0)
 		rc = make_default_keys(in);
 	if (rc == 0)

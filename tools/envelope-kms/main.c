@@ -20,7 +20,8 @@ enum status { STATUS_DONE = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 
 static const char help[] =
 	"Usage: envelope-kms init DIR [--host NAME]... [--port N] [--listen ADDR]\n"
-	"                             [--region NAME]... [--account ID] [--test]\n"
+	"                             [--region NAME]... [--account ID]\n"
+	"                             [--test [--seed FILE]]\n"
 	"       envelope-kms serve DIR [--listen ADDR] [--port N]\n"
 	"                             [--region NAME]... [--on-demand-rotations N]\n"
 	"                             [--test-clock-file FILE]\n"
@@ -43,6 +44,7 @@ static const char help[] =
 	"  --region NAME   a region that the server is, us-east-1 by default\n"
 	"  --account ID    account of 12 digits, 111122223333 by default\n"
 	"  --test          for tests only: serve takes --test-clock-file with it\n"
+	"  --seed FILE     with --test: keys with the ids and the material in FILE\n"
 	"\n"
 	"serve answers requests until SIGTERM.\n"
 	"  --listen ADDR   in place of what init was told; unix:PATH for a UNIX socket\n"
@@ -76,6 +78,7 @@ static const struct option options[] = {
 	{ "on-demand-rotations", required_argument, NULL, 'o' },
 	{ "account", required_argument, NULL, 'a' },
 	{ "test", no_argument, NULL, 't' },
+	{ "seed", required_argument, NULL, 's' },
 	{ "rate", required_argument, NULL, 'R' },
 	{ "digest-seconds", required_argument, NULL, 'd' },
 	{ "test-clock-file", required_argument, NULL, 'c' },
@@ -215,6 +218,9 @@ static int take_option(struct arguments *a, int c)
 	case 't':
 		a->init.test = 1;
 		return 0;
+	case 's':
+		a->init.seed = optarg;
+		return 0;
 	case 'R':
 		return take_rate(a, optarg);
 	case 'd':
@@ -247,6 +253,10 @@ static int check_init(struct init_options *o)
 	if (strlen(o->account) != 12 ||
 	    strspn(o->account, "0123456789") != 12) {
 		log_error("--account %s: not 12 digits", o->account);
+		return -EINVAL;
+	}
+	if (o->seed && !o->test) {
+		log_error("--seed: known key material is for tests only; give --test as well");
 		return -EINVAL;
 	}
 	if (!*o->regions)
@@ -288,11 +298,13 @@ static int parse(int argc, char **argv, struct arguments *a)
 	a->init.dir = a->serve.dir = argv[optind + 1];
 	if (strcmp(a->verb, "init") == 0)
 		return check_init(&a->init);
-	if (strcmp(a->verb, "serve") == 0 && !a->init.host_count)
+	if (strcmp(a->verb, "serve") == 0 && !a->init.host_count &&
+	    !a->init.seed)
 		return check_serve(&a->serve);
 	log_error("%s: %s; see envelope-kms --help", a->verb,
 		  strcmp(a->verb, "serve") ? "no such verb" :
-		  "--host belongs to init");
+		  a->init.seed ? "--seed belongs to init" :
+				 "--host belongs to init");
 	return -EINVAL;
 }
 

@@ -90,19 +90,27 @@ int material_new_id(char ret[static MATERIAL_ID_BYTES])
 }
 
 static int first_material(struct store *s, const struct secret *root,
-			  const struct key_row *key)
+			  const struct key_row *key,
+			  const struct secret *material)
 {
 	struct material_row row = { .state = MATERIAL_CURRENT,
 				    .created_ms = key->created_ms };
+
+	strcpy(row.material_id, key->material_id);
+	return material_put(s, root, key, &row, material);
+}
+
+static int fresh_material(struct store *s, const struct secret *root,
+			  const struct key_row *key)
+{
 	struct secret *material = secret_new(MATERIAL_BYTES);
 	int rc = -ENOMEM;
 
 	if (!material)
 		return rc;
-	strcpy(row.material_id, key->material_id);
 	rc = crypto_random(secret_bytes(material), MATERIAL_BYTES);
 	if (rc == 0)
-		rc = material_put(s, root, key, &row, material);
+		rc = first_material(s, root, key, material);
 	secret_free(material);
 	return rc;
 }
@@ -124,10 +132,18 @@ static int new_key_id(struct key_row *key)
 int key_create(struct store *s, const struct secret *root,
 	       struct key_row *key)
 {
-	bool imported = strcmp(key->origin, "EXTERNAL") == 0;
 	int rc = new_key_id(key);
 
-	if (rc == 0 && !imported)
+	return rc < 0 ? rc : key_create_as(s, root, key, NULL);
+}
+
+int key_create_as(struct store *s, const struct secret *root,
+		  struct key_row *key, const struct secret *material)
+{
+	bool imported = strcmp(key->origin, "EXTERNAL") == 0;
+	int rc = 0;
+
+	if (!imported && !material)
 		rc = material_new_id(key->material_id);
 	if (rc < 0)
 		return rc;
@@ -140,7 +156,10 @@ int key_create(struct store *s, const struct secret *root,
 		strcpy(key->manager, "CUSTOMER");
 	key->created_ms = server_now_ms();
 	rc = store_key_add(s, key);
-	return rc < 0 || imported ? rc : first_material(s, root, key);
+	if (rc < 0 || imported)
+		return rc;
+	return material ? first_material(s, root, key, material) :
+			  fresh_material(s, root, key);
 }
 
 int material_get(struct store *s, const struct secret *root,

@@ -28,6 +28,9 @@
  */
 int key_create(struct store *s, const struct secret *root,
 	       struct key_row *key);
+/* The same with the key_id of @key, and of @material, if any, its material_id. */
+int key_create_as(struct store *s, const struct secret *root,
+		  struct key_row *key, const struct secret *material);
 
 /*
  * The material of @key that @material_id (64 hexadecimal digits) names. A
