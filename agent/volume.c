@@ -224,16 +224,11 @@ void volume_close(struct volume *v)
 	*v = (struct volume)VOLUME_CLOSED;
 }
 
-/*
- * One slot. Everything that can be known without the KMS is asked first, so
- * that a forged header causes no traffic.
- */
-static int unwrap_slot(struct volume *v, struct volume_kms *k, size_t index,
-		       struct secret **dek_ret)
+int volume_permit_slot(const struct volume *v, struct volume_kms *k,
+		       size_t index, json_t **context_ret)
 {
 	struct header_slot slot = header_slot_get(v->header, index);
 	const struct conf_region *region;
-	json_t *context = NULL;
 	int r;
 
 	r = known_check(volume_header_name(v), v->header, index);
@@ -244,7 +239,18 @@ static int unwrap_slot(struct volume *v, struct volume_kms *k, size_t index,
 	if (r == 0)
 		r = kms_use_provider(k->kms, slot.provider);
 	if (r == 0)
-		r = header_context(v->header, index, &context);
+		r = header_context(v->header, index, context_ret);
+	return r;
+}
+
+static int unwrap_slot(struct volume *v, struct volume_kms *k, size_t index,
+		       struct secret **dek_ret)
+{
+	struct header_slot slot = header_slot_get(v->header, index);
+	json_t *context = NULL;
+	int r;
+
+	r = volume_permit_slot(v, k, index, &context);
 	if (r == 0)
 		r = kms_decrypt(k->kms, slot.key_id, context, slot.ciphertext,
 				slot.ciphertext_bytes, dek_ret);

@@ -77,6 +77,17 @@ int volume_header_fd(const struct volume *v);
 const char *volume_header_name(const struct volume *v);
 
 /*
+ * May slot @index go to the KMS? All that can be known without asking, so that
+ * a forged header causes no traffic: the pin (a volume without one passes),
+ * allow-keys, the provider, and the context, which the caller frees.
+ *
+ * -EBADMSG: pin mismatch. -EACCES: not allowed, or an unknown provider.
+ * -ENOMEM. Others as known_check(). Prints are done.
+ */
+int volume_permit_slot(const struct volume *v, struct volume_kms *k,
+		       size_t index, json_t **context_ret);
+
+/*
  * Unwrap the DEK through the first slot that can: pin and allow-keys are
  * checked before anything goes to the network, then Decrypt, then the HMAC of
  * every good copy. The next slot is tried only when a KMS was unreachable.

@@ -57,7 +57,6 @@ static int check_cores(const struct volume *v)
 	return -EBADMSG;
 }
 
-/* Pins and allow-keys first: a forged header causes no traffic. */
 static int reencrypt(struct volume *v, const struct rewrap *o,
 		     struct volume_kms *k, struct kms_wrapped *ret)
 {
@@ -68,15 +67,7 @@ static int reencrypt(struct volume *v, const struct rewrap *o,
 
 	r = check_cores(v);
 	if (r == 0)
-		r = known_check(volume_header_name(v), v->header, o->slot);
-	if (r == -ENOENT)
-		r = 0;
-	if (r == 0)
-		r = conf_allow_key(k->conf, slot.key_id, &region);
-	if (r == 0)
-		r = kms_use_provider(k->kms, slot.provider);
-	if (r == 0)
-		r = header_context(v->header, o->slot, &context);
+		r = volume_permit_slot(v, k, o->slot, &context);
 	if (r == 0) {
 		const struct kms_reencrypt_args args = {
 			.source_key_arn = slot.key_id,
