@@ -116,7 +116,7 @@ starved()
 		--numjobs=4 --offset_increment=16m --rw=randwrite \
 		--iodepth=16 --ioengine="$1" --verify=crc32c \
 		--verify_fatal=1 --randseed=3
-	wait_until 300 test -e "$LATER" || rc=1
+	wait_until 40 test -e "$LATER" || rc=1
 	starve off
 	later_is 0 || rc=1
 	echo "$(($(faults) - before)) faults"
