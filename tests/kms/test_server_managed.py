@@ -6,11 +6,13 @@ import unittest
 
 from server_fixture import (ACCOUNT, REGION, Api, Server, ServerCase,
                             key_arn, wait_for)
+from server_people import Person, identity, statement
 import tap
 
 ALIAS = "alias/aws/ebs"
 ADMIN = f"arn:aws:iam::{ACCOUNT}:user/administrator"
 OTHER = "eu-west-1"
+STRANGERS = "999988887777"
 
 
 class Managed(ServerCase):
@@ -93,6 +95,36 @@ class Managed(ServerCase):
         status = self.kms.get_key_rotation_status(KeyId=key)
         self.assertEqual((True, 365), (status["KeyRotationEnabled"],
                                        status["RotationPeriodInDays"]))
+
+    def test_stays_in_its_account(self):
+        """kms-managed-key-is-not-granted-to-other-accounts"""
+        identity(self.server, "create-account", STRANGERS)
+        stranger = Person(self.server, "eve", statement("Allow", "kms:*"),
+                          account=STRANGERS)
+        key, arn = self.key()["KeyId"], self.key()["Arn"]
+        refusal = f"User: {ADMIN} is not authorized to perform: kms:CreateGrant on resource: {arn} because no resource-based policy allows the kms:CreateGrant action"
+        for who in (stranger.arn, f"arn:aws:iam::{STRANGERS}:root"):
+            self.refused("AccessDeniedException", refusal,
+                         self.kms.create_grant, KeyId=key,
+                         GranteePrincipal=who, Operations=["DescribeKey"])
+            self.refused("AccessDeniedException", refusal,
+                         self.kms.create_grant, KeyId=key,
+                         GranteePrincipal=ADMIN, RetiringPrincipal=who,
+                         Operations=["DescribeKey"])
+        # nor by one that is there all the same
+        grant = self.kms.create_grant(KeyId=key, GranteePrincipal=ADMIN,
+                                      Operations=["DescribeKey"])
+        self.server.sql(
+            "UPDATE kms_grant SET grantee = ?, grantee_uid = (SELECT user_id "
+            "FROM user WHERE arn = ?) WHERE grant_id = ?", stranger.arn,
+            stranger.arn, grant["GrantId"])
+        self.assertEqual("AccessDeniedException",
+                         stranger.call("DescribeKey", {"KeyId": arn}).code)
+        own, own_arn = self.new_key()
+        self.kms.create_grant(KeyId=own, GranteePrincipal=stranger.arn,
+                              Operations=["DescribeKey"])
+        self.assertIsNone(
+            stranger.call("DescribeKey", {"KeyId": own_arn}).code)
 
     def test_many_at_once_make_one(self):
         import concurrent.futures

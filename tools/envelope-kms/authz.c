@@ -10,6 +10,7 @@
 #include "builtin.h"
 #include "facts.h"
 #include "grants.h"
+#include "managed.h"
 #include "policy_cache.h"
 #include "store_identities.h"
 
@@ -278,7 +279,8 @@ int authorise(struct call *c, const struct facts *f,
 	if (!why)
 		return 0;
 	/* A grant needs no policy, but a session stays within its own. */
-	if (k.v.session & POLICY_ALLOWS) {
+	if (k.v.session & POLICY_ALLOWS &&
+	    !(k.foreign && key_is_managed(key))) {
 		rc = grant_allows(c, key, f, k.v.own & POLICY_ALLOWS);
 		if (rc != 0)
 			return rc < 0 ? rc : 0;

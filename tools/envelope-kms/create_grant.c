@@ -8,6 +8,7 @@
 #include "cipher.h"
 #include "grant_tokens.h"
 #include "grants.h"
+#include "managed.h"
 #include "operations.h"
 #include "params.h"
 #include "principal.h"
@@ -255,6 +256,33 @@ static int answer(struct call *c, const struct grant_row *g)
 	return c->answer && c->response_elements ? 0 : -ENOMEM;
 }
 
+/*
+ * An AWS managed key is for its account alone, whose principals all have it;
+ * a grant must not get around what its policy says of kms:CallerAccount.
+ */
+static int check_accounts(struct call *c, const struct request *r,
+			  const struct key_row *key)
+{
+	const char *const arns[] = { r->grantee, r->retiring };
+	char account[ACCOUNT_BYTES], arn[CALL_ARN_BYTES];
+	size_t i;
+
+	if (!key_is_managed(key))
+		return 0;
+	for (i = 0; i < 2; i++) {
+		if (!arns[i])
+			continue;
+		principal_account(arns[i], account);
+		if (strcmp(account, key->account) == 0)
+			continue;
+		call_key_arn(key, arn);
+		return call_fail(c, ERR_ACCESS_DENIED,
+				 "User: %s is not authorized to perform: kms:CreateGrant on resource: %s because no resource-based policy allows the kms:CreateGrant action",
+				 c->who.user.arn, arn);
+	}
+	return 0;
+}
+
 /* The request is good; is the key, and are the principals? */
 static int create(struct call *c, const struct request *r,
 		  const struct key_row *key)
@@ -266,6 +294,8 @@ static int create(struct call *c, const struct request *r,
 		rc = fill_row(c, r, key, &g);
 	if (rc == 0 && r->retiring)
 		rc = principal_check(c, r->retiring, g.retiring_uid);
+	if (rc == 0)
+		rc = check_accounts(c, r, key);
 	if (rc == 0)
 		rc = require_state(c, key, STATES_UNUSABLE &
 				   ~STATE_UNAVAILABLE);

@@ -29,6 +29,11 @@ static const char policy_format[] =
 	"\"Action\":[\"kms:Describe*\",\"kms:Get*\",\"kms:List*\","
 	"\"kms:RevokeGrant\"],\"Resource\":\"*\"}]}";
 
+bool key_is_managed(const struct key_row *key)
+{
+	return strcmp(key->manager, "AWS") == 0;
+}
+
 static int make_key(struct call *c, struct key_row *key)
 {
 	struct server *s = c->server;

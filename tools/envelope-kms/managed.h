@@ -7,6 +7,9 @@
 
 #define MANAGED_ALIAS "alias/aws/ebs"
 
+/* True for a key of the service, which its account uses and nobody changes. */
+bool key_is_managed(const struct key_row *key);
+
 /*
  * Makes the key behind MANAGED_ALIAS of the caller's account and region, unless
  * somebody else just did. Not inside a transaction. 0; -ENOMEM; -EIO; -ENOSPC.

@@ -128,15 +128,21 @@ struct binding {
 	FILE *out;
 };
 
+void principal_account(const char *arn, char ret[static ACCOUNT_BYTES])
+{
+	static const char prefix[] = "arn:aws:iam::"; /* or sts */
+
+	snprintf(ret, ACCOUNT_BYTES, "%s", arn + sizeof(prefix) - 1);
+}
+
 /* 1: there is nobody of that ARN. Of accounts elsewhere it is not known. */
 static int bind_one(const char *arn, void *arg)
 {
-	static const char prefix[] = "arn:aws:iam::"; /* or sts */
 	char uid[PRINCIPAL_UID_BYTES], account[ACCOUNT_BYTES];
 	struct binding *b = arg;
 	int rc;
 
-	snprintf(account, sizeof(account), "%s", arn + sizeof(prefix) - 1);
+	principal_account(arn, account);
 	rc = store_account_get(b->store, account);
 	if (rc < 0)
 		return rc == -ENOENT ? 0 : rc;

@@ -20,6 +20,9 @@ int principal_check(struct call *c, const char *arn,
 int principal_find(struct store *s, const char *arn,
 		   char uid_ret[static PRINCIPAL_UID_BYTES]);
 
+/* The account of @arn, which has the form of a principal's. */
+void principal_account(const char *arn, char ret[static ACCOUNT_BYTES]);
+
 /*
  * Whom the names in @p mean now, for policy_request's @bound, in *@ret to
  * free(3). 0; 1: one of them is nobody; -ENOMEM; -EIO.
