@@ -23,7 +23,9 @@ int key_row_copy(const struct key_row *key, struct key_row *ret)
 
 	copy.description = strdup(key->description);
 	copy.policy = key->policy ? strdup(key->policy) : NULL;
-	if (!copy.description || (key->policy && !copy.policy)) {
+	copy.principals = key->principals ? strdup(key->principals) : NULL;
+	if (!copy.description || (key->policy && !copy.policy) ||
+	    (key->principals && !copy.principals)) {
 		key_row_free(&copy);
 		return -ENOMEM;
 	}
