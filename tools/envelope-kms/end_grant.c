@@ -74,7 +74,9 @@ static int find_grant(struct call *c, const char *key_id, const char *id,
 			     slash ? slash + 1 : key_id, id, ret);
 	if (rc == 0) {
 		key_arn(ret, arn);
-		if (strcmp(key_id, slash ? arn : ret->key_id) == 0)
+		/* An id alone is that of a key of the caller's account. */
+		if (slash ? strcmp(key_id, arn) == 0 :
+			    strcmp(ret->account, c->who.user.account) == 0)
 			return 0;
 		grant_row_free(ret);
 	}
