@@ -13,17 +13,18 @@ import tap
 THROTTLE = "ThrottlingException"
 
 
-def dead_port():
-    """A port where nobody listens."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+def dead_port(test):
+    """A port where nobody listens, and nobody else can meanwhile."""
+    s = socket.socket()
+    test.addCleanup(s.close)
+    s.bind(("127.0.0.1", 0))
+    return s.getsockname()[1]
 
 
 class Network(Case):
     def test_refused(self):
         """client: nobody listening is exit 4 within the time budget"""
-        url = f"https://127.0.0.1:{dead_port()}"
+        url = f"https://127.0.0.1:{dead_port(self)}"
         result = self.decrypt(config=self.conf(endpoint=url), timeout=30000)
         self.assert_fails(result, UNREACHABLE, "NoConnection",
                           f"^kms-call: key '{ARN}': KMS {url} cannot be reached \\(.*\\); check the network and that the KMS runs$")
