@@ -235,13 +235,17 @@ class MultiRegion(ServerCase):
 
 
 class Deletion(unittest.TestCase):
+    def setUp(self):
+        self.server = Server("--test", *REGIONS, start=False)
+        self.addCleanup(self.server.end)
+        self.server.start_test_clock()
+        self.here, self.there = (Api(self.server, r) for r in (HERE, THERE))
+        self.key = self.here.create_key(MultiRegion=True)["KeyMetadata"][
+            "KeyId"]
+
     def test_primary_waits_for_replicas(self):
         """kms-primary-is-deleted-after-its-last-replica"""
-        server = Server("--test", *REGIONS, start=False)
-        self.addCleanup(server.end)
-        server.start_test_clock()
-        here, there = Api(server, HERE), Api(server, THERE)
-        key = here.create_key(MultiRegion=True)["KeyMetadata"]["KeyId"]
+        server, here, there, key = self.server, self.here, self.there, self.key
         here.replicate_key(KeyId=key, ReplicaRegion=THERE)
         here.schedule_key_deletion(KeyId=key, PendingWindowInDays=10)
         server.advance(20 * DAY)
@@ -266,11 +270,7 @@ class Deletion(unittest.TestCase):
                          names[-2:])
 
     def test_a_deleted_replica_can_be_made_again(self):
-        server = Server("--test", *REGIONS, start=False)
-        self.addCleanup(server.end)
-        server.start_test_clock()
-        here, there = Api(server, HERE), Api(server, THERE)
-        key = here.create_key(MultiRegion=True)["KeyMetadata"]["KeyId"]
+        server, here, there, key = self.server, self.here, self.there, self.key
         blob = here.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
         here.replicate_key(KeyId=key, ReplicaRegion=THERE)
         there.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)

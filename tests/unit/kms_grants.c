@@ -154,6 +154,31 @@ static int ask(struct world *w, const char *action, const char *context)
 	return ask_as(w, &alice, action, context, false);
 }
 
+static int decrypts(struct world *w, const char *context)
+{
+	return ask(w, "kms:Decrypt", context);
+}
+
+/* A context or a constraint, and whether the grants allow it. */
+struct answer {
+	const char *text;
+	int verdict;
+};
+
+static void check_answers(struct world *w,
+			  int (*allows)(struct world *w, const char *text),
+			  const struct answer *a, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (allows(w, a[i].text) != a[i].verdict)
+			fail_msg("%s: not %d", a[i].text ? a[i].text : "NULL",
+				 a[i].verdict);
+}
+
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
+
 static void kms_grant_names_operations(void **state)
 {
 	struct world *w = *state;
@@ -241,60 +266,53 @@ static void kms_grant_to_an_account(void **state)
 
 static void kms_grant_equals(void **state)
 {
+	static const struct answer answers[] = {
+		{ "{\"bb\":\"2\",\"a\":\"1\"}", 1 },
+		{ "{\"a\":\"1\",\"bb\":\"2\",\"c\":\"3\"}", 0 },
+		{ "{\"a\":\"1\"}", 0 },
+		{ "{\"bb\":\"2\"}", 0 },
+		{ "{\"a\":\"2\",\"bb\":\"2\"}", 0 },
+		{ "{\"a\":\"2\",\"bb\":\"1\"}", 0 },
+		{ "{\"A\":\"1\",\"bb\":\"2\"}", 0 },
+		{ "{}", 0 },
+		{ NULL, 0 },
+	};
 	struct world *w = *state;
 
 	add_grant(w, ALICE, "AIDA1", "Decrypt", GRANT_EQUALS,
 		  "{\"a\":\"1\",\"bb\":\"2\"}");
-	assert_int_equal(ask(w, "kms:Decrypt",
-			     "{\"bb\":\"2\",\"a\":\"1\"}"), 1);
-	assert_int_equal(ask(w, "kms:Decrypt",
-			     "{\"a\":\"1\",\"bb\":\"2\",\"c\":\"3\"}"), 0);
-	assert_int_equal(ask(w, "kms:Decrypt", "{\"a\":\"1\"}"), 0);
-	assert_int_equal(ask(w, "kms:Decrypt", "{\"bb\":\"2\"}"), 0);
-	assert_int_equal(ask(w, "kms:Decrypt",
-			     "{\"a\":\"2\",\"bb\":\"2\"}"), 0);
-	assert_int_equal(ask(w, "kms:Decrypt",
-			     "{\"A\":\"1\",\"bb\":\"2\"}"), 0);
-	assert_int_equal(ask(w, "kms:Decrypt", "{}"), 0);
-	assert_int_equal(ask(w, "kms:Decrypt", NULL), 0);
+	check_answers(w, decrypts, answers, COUNT(answers));
 }
 
 static void kms_grant_equals_the_empty_context(void **state)
 {
+	static const struct answer answers[] = {
+		{ NULL, 1 }, { "{}", 1 }, { "{\"a\":\"b\"}", 0 },
+	};
 	struct world *w = *state;
 
 	add_grant(w, ALICE, "AIDA1", "Decrypt", GRANT_EQUALS, "{}");
-	assert_int_equal(ask(w, "kms:Decrypt", NULL), 1);
-	assert_int_equal(ask(w, "kms:Decrypt", "{}"), 1);
-	assert_int_equal(ask(w, "kms:Decrypt", "{\"a\":\"b\"}"), 0);
+	check_answers(w, decrypts, answers, COUNT(answers));
 }
 
 static void kms_grant_subset(void **state)
 {
+	static const struct answer answers[] = {
+		{ "{\"volume\":\"vol-1\",\"generation\":\"1\"}", 1 },
+		{ "{\"x\":\"yyyyyyyyyyyyyyyyyyyy\",\"volume\":\"vol-1\",\"generation\":\"1\"}", 1 },
+		{ "{\"volume\":\"vol-1\",\"generation\":\"2\"}", 0 },
+		{ "{\"volume\":\"vol-2\",\"generation\":\"1\"}", 0 },
+		{ "{\"volume\":\"vol-1\"}", 0 },
+		{ "{\"generation\":\"1\"}", 0 },
+		{ NULL, 0 },
+		/* The neighbours of a pair, run together, are not the pair. */
+		{ "{\"volumev\":\"ol-1\",\"generation\":\"1\"}", 0 },
+	};
 	struct world *w = *state;
 
 	add_grant(w, ALICE, "AIDA1", "Decrypt", GRANT_SUBSET,
 		  "{\"volume\":\"vol-1\",\"generation\":\"1\"}");
-	assert_int_equal(ask(w, "kms:Decrypt",
-			     "{\"volume\":\"vol-1\",\"generation\":\"1\"}"),
-			 1);
-	assert_int_equal(ask(w, "kms:Decrypt",
-			     "{\"x\":\"yyyyyyyyyyyyyyyyyyyy\",\"volume\":\"vol-1\",\"generation\":\"1\"}"),
-			 1);
-	assert_int_equal(ask(w, "kms:Decrypt",
-			     "{\"volume\":\"vol-1\",\"generation\":\"2\"}"),
-			 0);
-	assert_int_equal(ask(w, "kms:Decrypt",
-			     "{\"volume\":\"vol-2\",\"generation\":\"1\"}"),
-			 0);
-	assert_int_equal(ask(w, "kms:Decrypt", "{\"volume\":\"vol-1\"}"), 0);
-	assert_int_equal(ask(w, "kms:Decrypt",
-			     "{\"generation\":\"1\"}"), 0);
-	assert_int_equal(ask(w, "kms:Decrypt", NULL), 0);
-	/* The neighbours of a pair, run together, are not the pair. */
-	assert_int_equal(ask(w, "kms:Decrypt",
-			     "{\"volumev\":\"ol-1\",\"generation\":\"1\"}"),
-			 0);
+	check_answers(w, decrypts, answers, COUNT(answers));
 }
 
 static void kms_grant_one_of_several(void **state)
@@ -344,6 +362,11 @@ static int beget(struct world *w, const char *operations,
 	return rc;
 }
 
+static int begets(struct world *w, const char *constraints)
+{
+	return beget(w, "[\"Decrypt\"]", constraints);
+}
+
 static void kms_grant_child_operations(void **state)
 {
 	struct world *w = *state;
@@ -370,48 +393,36 @@ static void kms_grant_without_create_grant_begets_none(void **state)
 
 static void kms_grant_child_of_a_subset(void **state)
 {
+	static const struct answer answers[] = {
+		{ NULL, 0 },
+		{ "{\"EncryptionContextSubset\":{}}", 0 },
+		{ "{\"EncryptionContextEquals\":{}}", 0 },
+		{ "{\"EncryptionContextSubset\":{\"a\":\"1\"}}", 1 },
+		{ "{\"EncryptionContextSubset\":{\"a\":\"1\",\"b\":\"2\"}}", 1 },
+		{ "{\"EncryptionContextEquals\":{\"a\":\"1\",\"b\":\"2\"}}", 1 },
+		{ "{\"EncryptionContextSubset\":{\"a\":\"2\"}}", 0 },
+		{ "{\"EncryptionContextEquals\":{\"b\":\"2\"}}", 0 },
+	};
 	struct world *w = *state;
 
 	add_grant(w, ALICE, "AIDA1", "CreateGrant Decrypt", GRANT_SUBSET,
 		  "{\"a\":\"1\"}");
-	assert_int_equal(beget(w, "[\"Decrypt\"]", NULL), 0);
-	assert_int_equal(beget(w, "[\"Decrypt\"]",
-			       "{\"EncryptionContextSubset\":{}}"), 0);
-	assert_int_equal(beget(w, "[\"Decrypt\"]",
-			       "{\"EncryptionContextEquals\":{}}"), 0);
-	assert_int_equal(beget(w, "[\"Decrypt\"]",
-			       "{\"EncryptionContextSubset\":{\"a\":\"1\"}}"),
-			 1);
-	assert_int_equal(beget(w, "[\"Decrypt\"]",
-			       "{\"EncryptionContextSubset\":{\"a\":\"1\",\"b\":\"2\"}}"),
-			 1);
-	assert_int_equal(beget(w, "[\"Decrypt\"]",
-			       "{\"EncryptionContextEquals\":{\"a\":\"1\",\"b\":\"2\"}}"),
-			 1);
-	assert_int_equal(beget(w, "[\"Decrypt\"]",
-			       "{\"EncryptionContextSubset\":{\"a\":\"2\"}}"),
-			 0);
-	assert_int_equal(beget(w, "[\"Decrypt\"]",
-			       "{\"EncryptionContextEquals\":{\"b\":\"2\"}}"),
-			 0);
+	check_answers(w, begets, answers, COUNT(answers));
 }
 
 static void kms_grant_child_of_an_equals(void **state)
 {
+	static const struct answer answers[] = {
+		{ "{\"EncryptionContextEquals\":{\"a\":\"1\"}}", 1 },
+		{ "{\"EncryptionContextSubset\":{\"a\":\"1\"}}", 0 },
+		{ "{\"EncryptionContextEquals\":{\"a\":\"1\",\"b\":\"2\"}}", 0 },
+		{ NULL, 0 },
+	};
 	struct world *w = *state;
 
 	add_grant(w, ALICE, "AIDA1", "CreateGrant Decrypt", GRANT_EQUALS,
 		  "{\"a\":\"1\"}");
-	assert_int_equal(beget(w, "[\"Decrypt\"]",
-			       "{\"EncryptionContextEquals\":{\"a\":\"1\"}}"),
-			 1);
-	assert_int_equal(beget(w, "[\"Decrypt\"]",
-			       "{\"EncryptionContextSubset\":{\"a\":\"1\"}}"),
-			 0);
-	assert_int_equal(beget(w, "[\"Decrypt\"]",
-			       "{\"EncryptionContextEquals\":{\"a\":\"1\",\"b\":\"2\"}}"),
-			 0);
-	assert_int_equal(beget(w, "[\"Decrypt\"]", NULL), 0);
+	check_answers(w, begets, answers, COUNT(answers));
 }
 
 static void kms_grant_anchor_is_the_longest_pair(void **state)
