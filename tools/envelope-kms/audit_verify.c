@@ -33,6 +33,7 @@ struct verify {
 	size_t tail, torn;    /* records that no digest has yet */
 	json_t *findings;     /* NULL: they are printed as they come */
 	json_t *beginnings;   /* digests without one before; beside findings */
+	json_t **report;      /* where they go; NULL: they are printed */
 };
 
 static struct verify *walking; /* nftw(3) has no argument for it */
@@ -404,9 +405,14 @@ static int print_json(const struct verify *v, bool valid)
 		"undigested_records", (json_int_t)v->tail, "torn_lines",
 		(json_int_t)v->torn, "chain_begins_anew", v->beginnings,
 		"findings", v->findings);
-	int rc = json && json_dumpf(json, stdout, JSON_INDENT(2)) == 0 ?
-		 0 : -ENOMEM;
+	int rc = json ? 0 : -ENOMEM;
 
+	if (v->report) {
+		*v->report = json;
+		return rc;
+	}
+	if (rc == 0 && json_dumpf(json, stdout, JSON_INDENT(2)) < 0)
+		rc = -ENOMEM;
 	if (rc == 0)
 		putchar('\n');
 	json_decref(json);
@@ -434,7 +440,7 @@ static void free_names(struct names *n)
 
 int cmd_audit_verify(const struct audit_verify_options *o)
 {
-	struct verify v = { .seen = json_object() };
+	struct verify v = { .seen = json_object(), .report = o->report };
 	char *key = o->key ? strdup(o->key) :
 			     file_path(o->dir, FILE_AUDIT_PUBLIC);
 	int rc = -ENOMEM;

@@ -44,6 +44,7 @@ struct audit_verify_options {
 	const char *dir;
 	const char *key;              /* public, in PEM; NULL: the one in dir */
 	bool json;                    /* one object in place of lines */
+	struct json_t **report;       /* with json: put there, not printed */
 };
 
 /*
@@ -70,5 +71,8 @@ int cmd_serve(const struct serve_options *o);
  */
 int cmd_identity(int argc, char **argv);
 int cmd_policy_lint(int argc, char **argv);
+int cmd_backup(int argc, char **argv);
+int cmd_restore(int argc, char **argv);
+int cmd_check(int argc, char **argv);
 
 #endif

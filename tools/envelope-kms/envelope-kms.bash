@@ -15,6 +15,10 @@ _envelope_kms()
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
+	--from)
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		return
+		;;
 	--socket-mode)
 		mapfile -t COMPREPLY < <(compgen -W "600 660 666" -- "$cur")
 		return
@@ -26,7 +30,7 @@ _envelope_kms()
 		;;
 	esac
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words="init serve audit identity policy-lint --help --version"
+		words="init serve backup restore check audit identity policy-lint --help --version"
 	elif [ "$verb" = identity ] && [ "$COMP_CWORD" -eq 2 ] &&
 		[[ $cur != -* ]]; then
 		words="create-account list-accounts delete-account create-user
@@ -41,8 +45,13 @@ _envelope_kms()
 		identity) words="--account --user --role --trust --max-session --json --help" ;;
 		policy-lint) words="--key --help" ;;
 		audit) words="--key --json --help" ;;
+		backup | check) words="--json --help" ;;
+		restore) words="--from --json --help" ;;
 		serve) words="--client-ca --plain-http --socket-mode --digest-seconds --rate --listen --port --region --on-demand-rotations --test-clock-file" ;;
 		esac
+	elif [ "$verb" = backup ] || [ "$verb" = restore ]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
 	else
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return

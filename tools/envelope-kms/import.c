@@ -362,8 +362,7 @@ int op_import_key_material(struct call *c)
 	return rc;
 }
 
-/* Its row stays, unless no ciphertext can have named it yet. */
-static int erase(struct store *s, struct key_row *key,
+int import_erase(struct store *s, struct key_row *key,
 		 const char *material_id, bool pending)
 {
 	int rc = material_erase(s, key, material_id, pending);
@@ -384,8 +383,8 @@ static int delete_material(struct call *c, struct key_row *key,
 				 material_id);
 	if (rc < 0 || !row.present)
 		return rc;
-	rc = erase(c->server->store, key, material_id,
-		   strcmp(row.state, MATERIAL_PENDING) == 0);
+	rc = import_erase(c->server->store, key, material_id,
+			  strcmp(row.state, MATERIAL_PENDING) == 0);
 	/* It waits for the end of this transaction. */
 	reaper_wake(c->server->reaper);
 	return rc;
@@ -433,7 +432,8 @@ static int expire(struct server *s, struct key_row *key)
 	if (rc == 0 && !v.expired[0])
 		rc = -ENOENT;
 	if (rc == 0)
-		rc = erase(s->store, key, v.expired, v.expired_pending);
+		rc = import_erase(s->store, key, v.expired,
+				  v.expired_pending);
 	return rc < 0 ? rc : audit_service_event(s->audit,
 						 "DeleteExpiredKeyMaterial",
 						 key);

@@ -31,6 +31,14 @@ int require_external(struct call *c, const struct key_row *key);
 int import_missing(struct store *s, const struct key_row *key);
 
 /*
+ * Deletes a material, inside a transaction; its row stays, unless no
+ * ciphertext can have named it yet: @pending. The key's state follows.
+ * -ENOMEM; -EIO; -ENOSPC; an errno of the file.
+ */
+int import_erase(struct store *s, struct key_row *key,
+		 const char *material_id, bool pending);
+
+/*
  * The reaper's duty: deletes material that has expired, of one key. 0;
  * -ENOENT: there is none; other errors are logged where they happen.
  */

@@ -28,6 +28,9 @@ static const char help[] =
 	"                             [--digest-seconds N] [--rate N]\n"
 	"                             [--client-ca FILE]\n"
 	"                             [--plain-http] [--socket-mode MODE]\n"
+	"       envelope-kms backup DIR FILE [--json]\n"
+	"       envelope-kms restore FILE DIR --from OLD [--json]\n"
+	"       envelope-kms check DIR [--json]\n"
 	"       envelope-kms audit verify DIR [--key FILE] [--json]\n"
 	"       envelope-kms identity VERB DIR [ARGUMENT]...\n"
 	"       envelope-kms policy-lint FILE\n"
@@ -64,6 +67,10 @@ static const char help[] =
 	"                  default\n"
 	"  --test-clock-file FILE  the clock is off by the seconds in FILE, which may\n"
 	"                  change; refused unless init was told --test\n"
+	"\n"
+	"backup writes the database of DIR into an encrypted file; restore makes a\n"
+	"directory of it, and of the root key, the subkeys and the audit trail, which\n"
+	"are in no backup; check looks for damage. See their --help.\n"
 	"\n"
 	"identity manages accounts, users, roles, access keys and policies;\n"
 	"policy-lint says where a policy lets too many decrypt. See their --help.\n"
@@ -308,6 +315,18 @@ static int parse(int argc, char **argv, struct arguments *a)
 	return -EINVAL;
 }
 
+/* Verbs with a command line of their own. */
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} verbs[] = {
+	{ "backup", cmd_backup },
+	{ "restore", cmd_restore },
+	{ "check", cmd_check },
+	{ "identity", cmd_identity },
+	{ "policy-lint", cmd_policy_lint },
+};
+
 static int status_of(int rc)
 {
 	return rc == -EINVAL ? STATUS_USAGE : rc < 0 ? STATUS_FAILED :
@@ -324,6 +343,7 @@ int main(int argc, char **argv)
 			   .socket_mode = LISTEN_MODE },
 	};
 	bool usage = false;
+	size_t i;
 	int rc = process_harden();
 
 	log_init("envelope-kms");
@@ -336,10 +356,9 @@ int main(int argc, char **argv)
 		return usage ? STATUS_USAGE :
 		       rc < 0 ? STATUS_FAILED : STATUS_DONE;
 	}
-	if (argc > 1 && strcmp(argv[1], "identity") == 0)
-		return status_of(cmd_identity(argc - 1, argv + 1));
-	if (argc > 1 && strcmp(argv[1], "policy-lint") == 0)
-		return status_of(cmd_policy_lint(argc - 1, argv + 1));
+	for (i = 0; argc > 1 && i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (strcmp(argv[1], verbs[i].name) == 0)
+			return status_of(verbs[i].run(argc - 1, argv + 1));
 	if (parse(argc, argv, &a) < 0)
 		return STATUS_USAGE;
 	if (a.finished)

@@ -43,6 +43,15 @@ int store_begin(struct store *s);
 int store_commit(struct store *s);
 void store_rollback(struct store *s);
 
+/*
+ * The database as a file would have it, as it is at the moment of @still,
+ * which is called while nobody else can change it. Others go on working; for
+ * store_snapshot_free(). -EBUSY; what @still returned.
+ */
+int store_snapshot(struct store *s, int (*still)(void *arg), void *arg,
+		   uint8_t **ret, size_t *bytes_ret);
+void store_snapshot_free(uint8_t *data);
+
 /* Settings. store_get(): -ENOENT; text to free(3) in *@ret. */
 int store_set(struct store *s, const char *name, const char *value);
 int store_get(struct store *s, const char *name, char **ret);
@@ -72,6 +81,20 @@ int store_access_key_add(struct store *s, const struct user_row *user,
 int store_access_key_get(struct store *s, const char *access_key_id,
 			 struct user_row *ret, uint8_t **sealed_ret,
 			 size_t *sealed_bytes_ret);
+
+/* The first one behind the id @after; its user's account and name alone. */
+int store_access_key_next(struct store *s, const char *after,
+			  struct user_row *ret,
+			  char id_ret[static ACCESS_KEY_BYTES],
+			  uint8_t **sealed_ret, size_t *sealed_bytes_ret);
+
+/* What is wrong with the tables (store_check.c). */
+typedef int store_text_fn(const char *text, void *arg);
+
+/* Each thing that is wrong, as a sentence without a full stop. */
+int store_check(struct store *s, store_text_fn *fn, void *arg);
+/* How many subkeys are of no material: of no use, and no harm. */
+int store_subkey_orphans(struct store *s, int64_t *ret);
 
 /* Keys and their material (store_keys.c). */
 struct key_row {
@@ -105,6 +128,16 @@ int store_key_set_state(struct store *s, const struct key_row *key);
 int store_key_set_policy(struct store *s, const struct key_row *key);
 int store_key_count(struct store *s, const char *account, const char *region,
 		    int64_t *ret);
+
+/*
+ * The first key behind the one of that region and id, in their order; "", ""
+ * for the first of all. As store_key_get().
+ */
+int store_key_next(struct store *s, const char *region, const char *key_id,
+		   struct key_row *ret);
+
+/* Of all accounts and regions. */
+int store_key_total(struct store *s, int64_t *ret);
 
 /* Called in the order of the key or name; a negative return ends the walk. */
 typedef int store_key_fn(const struct key_row *key, void *arg);
@@ -220,6 +253,9 @@ int store_subkey_get(struct store *s, const struct key_row *key,
 /* -EEXIST. */
 int store_subkey_add(struct store *s, const struct key_row *key,
 		     const char *material_id, const struct secret *subkey);
+
+/* The whole database of them, without the pages of those that are gone. */
+int store_subkeys_copy(const char *from, const char *to);
 
 /*
  * Notes, inside the transaction that deletes a material ("": all of the

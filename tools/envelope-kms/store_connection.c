@@ -369,6 +369,58 @@ int store_execute(struct store *s, const char *sql)
 	return rc;
 }
 
+static int read_only(struct store *s, struct connection *c, const char *sql)
+{
+	int rc = sqlite3_exec(c->db, sql, NULL, NULL, NULL);
+
+	if (rc != SQLITE_OK)
+		log_error("database: %s: %s", s->path, sqlite3_errmsg(c->db));
+	return rc == SQLITE_OK ? 0 : rc == SQLITE_NOMEM ? -ENOMEM : -EIO;
+}
+
+/* A reader sees what was committed when it read for the first time. */
+static int begin_snapshot(struct store *s, struct connection *c,
+			  int (*still)(void *arg), void *arg)
+{
+	int rc = store_begin(s);
+
+	if (rc < 0)
+		return rc;
+	rc = still(arg);
+	if (rc == 0)
+		rc = read_only(s, c, "BEGIN; SELECT count(*) FROM setting");
+	store_rollback(s);
+	return rc;
+}
+
+int store_snapshot(struct store *s, int (*still)(void *arg), void *arg,
+		   uint8_t **ret, size_t *bytes_ret)
+{
+	struct connection *c = take_reader(s);
+	sqlite3_int64 bytes = 0;
+	unsigned char *data = NULL;
+	int rc = c ? begin_snapshot(s, c, still, arg) : -EIO;
+
+	if (rc == 0) {
+		data = sqlite3_serialize(c->db, "main", &bytes, 0);
+		rc = data ? 0 : -ENOMEM;
+	}
+	if (c && !sqlite3_get_autocommit(c->db))
+		read_only(s, c, "ROLLBACK");
+	if (c)
+		give_reader(s, c);
+	if (rc < 0)
+		return rc;
+	*ret = data;
+	*bytes_ret = (size_t)bytes;
+	return 0;
+}
+
+void store_snapshot_free(uint8_t *data)
+{
+	sqlite3_free(data);
+}
+
 static int truncate_log(struct store *s)
 {
 	int rc;

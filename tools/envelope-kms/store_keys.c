@@ -95,6 +95,20 @@ int store_key_count(struct store *s, const char *account, const char *region,
 			    region);
 }
 
+int store_key_next(struct store *s, const char *region, const char *key_id,
+		   struct key_row *ret)
+{
+	return store_first(s, store_read_key, ret, "SELECT " STORE_KEY_COLUMNS
+			   " FROM kms_key WHERE (region, key_id) > (?, ?)"
+			   " ORDER BY region, key_id LIMIT 1", "tt", region,
+			   key_id);
+}
+
+int store_key_total(struct store *s, int64_t *ret)
+{
+	return store_number(s, ret, "SELECT count(*) FROM kms_key", "");
+}
+
 struct walk {
 	struct key_row key; /* what all of them have in common */
 	store_key_fn *fn;

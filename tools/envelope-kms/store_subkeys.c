@@ -39,6 +39,17 @@ int store_subkey_add(struct store *s, const struct key_row *key,
 			 secret_len(subkey));
 }
 
+int store_subkeys_copy(const char *from, const char *to)
+{
+	struct store *s = NULL;
+	int rc = store_connect(from, 0, &s);
+
+	if (rc == 0)
+		rc = store_run(s, "VACUUM INTO ?", "t", to);
+	store_close(s);
+	return rc;
+}
+
 int store_shred_note(struct store *s, const struct key_row *key,
 		     const char *material_id)
 {

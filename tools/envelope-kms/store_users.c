@@ -57,6 +57,40 @@ static int read_key(sqlite3_stmt *stmt, void *arg)
 	return store_bytes(stmt, 5, &ret->sealed, &ret->bytes);
 }
 
+struct next_key {
+	struct sealed_key found;
+	char *id; /* ACCESS_KEY_BYTES */
+};
+
+static int read_next(sqlite3_stmt *stmt, void *arg)
+{
+	struct next_key *ret = arg;
+	struct user_row *user = ret->found.user;
+
+	store_text(stmt, 0, user->account, sizeof(user->account));
+	store_text(stmt, 1, user->name, sizeof(user->name));
+	store_text(stmt, 2, ret->id, ACCESS_KEY_BYTES);
+	return store_bytes(stmt, 3, &ret->found.sealed, &ret->found.bytes);
+}
+
+int store_access_key_next(struct store *s, const char *after,
+			  struct user_row *ret,
+			  char id_ret[static ACCESS_KEY_BYTES],
+			  uint8_t **sealed_ret, size_t *sealed_bytes_ret)
+{
+	struct next_key next = { .found = { .user = ret }, .id = id_ret };
+	int rc = store_first(s, read_next, &next, "SELECT account, user_name,"
+			     " access_key_id, sealed FROM access_key"
+			     " WHERE access_key_id > ? ORDER BY access_key_id"
+			     " LIMIT 1", "t", after);
+
+	if (rc < 0)
+		return rc;
+	*sealed_ret = next.found.sealed;
+	*sealed_bytes_ret = next.found.bytes;
+	return 0;
+}
+
 int store_access_key_get(struct store *s, const char *access_key_id,
 			 struct user_row *ret, uint8_t **sealed_ret,
 			 size_t *sealed_bytes_ret)

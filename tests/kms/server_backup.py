@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The files of `envelope-kms backup`, written a second time."""
+import json
+import os
+import struct
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from server_fixture import run
+from server_seal import kdf
+
+HEAD = 56
+PIECE = 65536
+MAGIC = b"ENVKMSB\1"
+
+
+def _piece(key, number, last):
+    return AESGCM(kdf(key, b"envelope-kms backup piece v1",
+                      struct.pack(">QB", number, last)))
+
+
+def plain(root, sealed):
+    """What a sealed file holds, as sealed_file.h says."""
+    assert sealed[:8] == MAGIC
+    key = kdf(root, b"envelope-kms backup v1", sealed[8:40])
+    assert sealed[40:HEAD] == kdf(key, b"envelope-kms backup check v1",
+                                  b"")[:16]
+    step = PIECE + 16
+    pieces = [sealed[i:i + step] for i in range(HEAD, len(sealed), step)]
+    return b"".join(
+        _piece(key, i, i == len(pieces) - 1).decrypt(b"\0" * 12, piece, None)
+        for i, piece in enumerate(pieces))
+
+
+def seal(root, text):
+    """The other way round."""
+    nonce = os.urandom(32)
+    key = kdf(root, b"envelope-kms backup v1", nonce)
+    pieces = [text[i:i + PIECE] for i in range(0, len(text), PIECE)] or [b""]
+    return MAGIC + nonce + kdf(key, b"envelope-kms backup check v1",
+                               b"")[:16] + b"".join(
+        _piece(key, i, i == len(pieces) - 1).encrypt(b"\0" * 12, piece, None)
+        for i, piece in enumerate(pieces))
+
+
+def unpack(text):
+    """Head and files of an open backup, as backup.h says."""
+    size, = struct.unpack(">I", text[:4])
+    head, at, files = json.loads(text[4:4 + size]), 4 + size, {}
+    for entry in head["files"]:
+        files[entry["name"]] = text[at:at + entry["bytes"]]
+        at += entry["bytes"]
+    assert at == len(text)
+    return head, files
+
+
+def pack(head, files):
+    text = json.dumps({**head, "files": [
+        {"name": name, "bytes": len(data)}
+        for name, data in files.items()]}).encode()
+    return struct.pack(">I", len(text)) + text + b"".join(files.values())
+
+
+def open_backup(server, path):
+    root = (server.dir / "root.key").read_bytes()
+    return unpack(plain(root, path.read_bytes()))
+
+
+def backup(server, name="backup"):
+    """A new backup of a server, running or not."""
+    path = server.folder / name
+    path.unlink(missing_ok=True)
+    done = run("backup", server.dir, path)
+    if done.returncode or done.stderr:
+        raise AssertionError(done.stderr)
+    return path
+
+
+def restore(server, path, name="restored"):
+    """The server's directory out of a backup and of itself; what it said."""
+    fresh = server.folder / name
+    done = run("restore", path, fresh, "--from", server.dir)
+    if done.returncode or done.stderr:
+        raise AssertionError(done.stderr)
+    server.dir.rename(server.folder / f"before-{name}")
+    fresh.rename(server.dir)
+    return done.stdout

@@ -1,0 +1,632 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Backups: whole, sealed, and none brings back what was revoked since."""
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import time
+import unittest
+
+import botocore.exceptions
+
+from server_backup import (HEAD, PIECE, backup, open_backup, pack, plain,
+                           restore, seal)
+from server_fixture import (ACCOUNT, PROGRAM, Api, Server, key_arn, run,
+                            wait_for)
+from test_server_import import FOREVER, wrap
+import tap
+
+DAY = 86400
+ALICE = f"arn:aws:iam::{ACCOUNT}:user/alice"
+
+
+def policy(*more):
+    return json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+         "Action": "kms:*", "Resource": "*"}, *more]})
+
+
+class Case(unittest.TestCase):
+    options = ("--test",)
+
+    def setUp(self):
+        self.server = Server(*self.options, start=False)
+        self.addCleanup(self.server.close)
+        self.serve()
+
+    def serve(self):
+        self.server.start_test_clock("--digest-seconds", "5")
+        self.kms = Api(self.server)
+
+    def new_key(self, **options):
+        return self.kms.create_key(**options)["KeyMetadata"]["KeyId"]
+
+    def state(self, key):
+        return self.kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"]
+
+    def backup(self):
+        self.file = backup(self.server)
+        return self.file
+
+    def restore(self):
+        """Stops the server, restores, serves again; lines that it said."""
+        if self.server.process:
+            self.assertEqual(0, self.server.stop())
+        said = restore(self.server, self.file).splitlines()
+        done = run("check", self.server.dir)
+        self.assertEqual((0, ""), (done.returncode, done.stderr),
+                         done.stdout)
+        self.serve()
+        return said[:-2]
+
+    def code(self, call, **body):
+        try:
+            call(**body)
+        except botocore.exceptions.ClientError as e:
+            return e.response["Error"]["Code"]
+        return None
+
+
+class Whole(Case):
+    def test_round_trip(self):
+        """kms-backup-of-a-served-directory-restores-it"""
+        key = self.new_key(Description="kept", Tags=[
+            {"TagKey": "k", "TagValue": "v"}])
+        self.kms.create_alias(AliasName="alias/kept", TargetKeyId=key)
+        self.kms.put_key_policy(KeyId=key, PolicyName="default",
+                                Policy=policy())
+        blob = self.kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
+        self.kms.rotate_key_on_demand(KeyId=key)
+        later = self.kms.encrypt(KeyId=key, Plaintext=b"y")["CiphertextBlob"]
+        self.backup()
+        self.assertEqual(0o600, self.file.stat().st_mode & 0o777)
+        self.assertEqual([], self.restore())
+        self.assertEqual(b"x", self.kms.decrypt(CiphertextBlob=blob)[
+            "Plaintext"])
+        self.assertEqual(b"y", self.kms.decrypt(CiphertextBlob=later)[
+            "Plaintext"])
+        self.assertEqual("kept", self.kms.describe_key(KeyId="alias/kept")[
+            "KeyMetadata"]["Description"])
+        self.assertEqual("v", self.kms.list_resource_tags(KeyId=key)[
+            "Tags"][0]["TagValue"])
+        self.assertEqual(policy(), self.kms.get_key_policy(KeyId=key)[
+            "Policy"])
+
+    def test_of_a_directory_that_was_never_served(self):
+        """kms-backup-before-the-first-start-restores"""
+        server = Server(start=False)
+        self.addCleanup(server.close)
+        path = backup(server)
+        self.assertIn("and 0 changes since", restore(server, path))
+        server.start()
+        self.assertEqual(200, server.call("ListKeys").status)
+        server.end()
+
+    def test_modes(self):
+        """kms-restored-files-have-the-modes-of-init"""
+        before = {p.name: p.stat().st_mode for p in self.server.dir.iterdir()
+                  if not p.name.endswith(("-wal", "-shm", "endpoint"))}
+        self.backup()
+        self.server.stop()
+        restore(self.server, self.file)
+        self.assertEqual(before, {p.name: p.stat().st_mode
+                                  for p in self.server.dir.iterdir()})
+
+    def test_what_is_in_it(self):
+        """security-29-backup-has-neither-root-key-nor-subkeys"""
+        key = self.new_key(Description="planted")
+        self.backup()
+        sealed = self.file.read_bytes()
+        text = plain((self.server.dir / "root.key").read_bytes(), sealed)
+        rows = [r[0] for r in self.server.sql("SELECT sealed FROM material")]
+        for found in (key.encode(), b"planted", *rows):
+            self.assertIn(found, text)
+            self.assertNotIn(found, sealed)
+        subkeys = [r[0] for r in self.server.sql(
+            "SELECT subkey FROM subkey", database="subkeys.db")]
+        self.assertEqual(len(rows), len(subkeys))
+        for secret in (*subkeys,
+                       (self.server.dir / "root.key").read_bytes()):
+            self.assertNotIn(secret, text)
+            self.assertNotIn(secret, sealed)
+        head, files = open_backup(self.server, self.file)
+        self.assertEqual(
+            ["audit.key", "audit.pem", "ca.key", "ca.pem", "credentials",
+             "envelope.conf", "kms.db", "server.key", "server.pem"],
+            sorted(files))
+        self.assertEqual((1, ACCOUNT, 2), (head["format"], head["account"],
+                                           head["keys"]))
+
+    def test_while_keys_are_made(self):
+        """kms-backup-under-load-is-one-moment-of-the-database"""
+        made = []
+        for i in range(3):
+            worker = subprocess.Popen([PROGRAM, "backup",
+                                       str(self.server.dir),
+                                       str(self.server.folder / f"b{i}")],
+                                      stdout=subprocess.PIPE, text=True)
+            while worker.poll() is None:
+                made.append(self.new_key())
+            self.assertEqual(0, worker.returncode)
+            worker.stdout.close()
+        self.file = self.server.folder / "b2"
+        notes = self.restore()
+        there = {k["KeyId"] for page in self.kms.pages("ListKeys")
+                 for k in page["Keys"]}
+        lost = {key for key in made if any(key in line for line in notes)}
+        self.assertEqual(set(made), (there & set(made)) | lost)
+        self.assertFalse(there & lost)
+
+    def test_names(self):
+        """kms-backup-names-and-refusals"""
+        folder = self.server.folder / "backups"
+        folder.mkdir()
+        done = run("backup", self.server.dir, folder, "--json")
+        said = json.loads(done.stdout)
+        path, = folder.iterdir()
+        self.assertEqual(str(path), said["file"])
+        self.assertRegex(path.name,
+                         r"^envelope-kms-[0-9]{8}T[0-9]{6}Z\.backup$")
+        self.assertEqual(1, said["keys"])
+        for args, status, why in (
+                ((self.server.dir, path), 1, f"{path}: exists; name another file"),
+                ((self.server.dir, "/nowhere/x"), 1, "/nowhere/x: cannot write the backup: No such file or directory"),
+                (("/nowhere", folder / "x"), 1, "/nowhere/root.key: cannot read: No such file or directory"),
+                ((self.server.dir,), 2, "give: envelope-kms backup DIR FILE")):
+            done = run("backup", *args)
+            self.assertEqual((status, f"envelope-kms: {why}\n", ""),
+                             (done.returncode, done.stderr, done.stdout))
+        self.assertEqual(2, run("backup", "--what").returncode)
+        self.assertTrue(run("backup", "--help").stdout.startswith(
+            "Usage: envelope-kms backup DIR FILE"))
+
+    def test_busy(self):
+        """kms-backup-waits-for-a-writer-and-says-so"""
+        db = sqlite3.connect(self.server.dir / "kms.db",
+                             isolation_level=None)
+        self.addCleanup(db.close)
+        db.execute("BEGIN IMMEDIATE")
+        done = run("backup", self.server.dir, self.server.folder / "x")
+        self.assertEqual(
+            (1, f"envelope-kms: {self.server.dir}: the database is busy; try again\n"),
+            (done.returncode, done.stderr))
+        self.assertEqual([], list(self.server.folder.glob("x*")))
+
+
+class Replay(Case):
+    options = ("--test", "--region", "us-east-1", "--region", "eu-west-1")
+
+    def test_states(self):
+        """security-29-restore-replays-the-states-of-keys"""
+        disabled, enabled, doomed, spared, gone = (self.new_key()
+                                                   for _ in range(5))
+        self.kms.disable_key(KeyId=enabled)
+        self.kms.schedule_key_deletion(KeyId=spared)
+        self.backup()
+        self.kms.disable_key(KeyId=disabled)
+        self.kms.enable_key(KeyId=enabled)
+        self.kms.cancel_key_deletion(KeyId=spared)
+        self.kms.schedule_key_deletion(KeyId=gone, PendingWindowInDays=7)
+        self.server.advance(8 * DAY)
+        wait_for(lambda: self.code(self.kms.describe_key, KeyId=gone),
+                 "the key to go")
+        date = self.kms.schedule_key_deletion(
+            KeyId=doomed, PendingWindowInDays=9)["DeletionDate"]
+        self.assertEqual([], self.restore())
+        self.assertEqual(["Disabled", "Enabled", "Disabled",
+                          "PendingDeletion"],
+                         [self.state(k) for k in (disabled, enabled, spared,
+                                                  doomed)])
+        self.assertEqual(int(date), self.kms.describe_key(KeyId=doomed)[
+            "KeyMetadata"]["DeletionDate"])
+        self.assertEqual("NotFoundException",
+                         self.code(self.kms.describe_key, KeyId=gone))
+
+    def test_digested(self):
+        """security-29-restore-replays-what-is-in-signed-digests"""
+        key = self.new_key()
+        other = Api(self.server, region="eu-west-1")
+        there = other.create_key()["KeyMetadata"]["KeyId"]
+        self.digest()
+        self.backup()
+        self.kms.disable_key(KeyId=key)
+        self.digest()
+        other.disable_key(KeyId=there)
+        self.digest()
+        self.assertEqual([], self.restore())
+        self.assertEqual("Disabled", self.state(key))
+        self.assertEqual("Disabled", Api(self.server, region="eu-west-1")
+                         .describe_key(KeyId=there)["KeyMetadata"][
+                             "KeyState"])
+
+    def digest(self):
+        """Until all that was recorded so far is in a log file."""
+        trail = self.server.dir / "audit"
+        wait_for(lambda: not (trail / "audit.log").read_text() and
+                 not list(trail.glob("pending-*")), "a digest")
+
+    def test_grants(self):
+        """security-29-restore-replays-revoked-and-retired-grants"""
+        key = self.new_key()
+        run("identity", "create-user", self.server.dir, "alice")
+        made = [self.kms.create_grant(KeyId=key, GranteePrincipal=ALICE,
+                                      Operations=["Decrypt"], Name=name)
+                for name in ("revoked", "retired", "by-token", "kept")]
+        self.backup()
+        self.kms.revoke_grant(KeyId=key, GrantId=made[0]["GrantId"])
+        self.kms.retire_grant(KeyId=key_arn(key),
+                              GrantId=made[1]["GrantId"])
+        self.kms.retire_grant(GrantToken=made[2]["GrantToken"])
+        late = self.kms.create_grant(KeyId=key, GranteePrincipal=ALICE,
+                                     Operations=["Encrypt"])
+        self.code(self.kms.revoke_grant, KeyId=key, DryRun=True,
+                  GrantId=made[3]["GrantId"])
+        notes = self.restore()
+        self.assertEqual([made[3]["GrantId"]], [
+            g["GrantId"] for g in self.kms.list_grants(KeyId=key)["Grants"]])
+        self.assertEqual(1, len(notes))
+        self.assertRegex(notes[0], f"^CreateGrant of [0-9TZ:-]+, {key_arn(key)}: not in the backup; do it again$")
+        self.assertTrue(late)
+
+    def test_policies(self):
+        """security-29-restore-replays-policies-or-disables-the-key"""
+        short, long = self.new_key(), self.new_key()
+        deny = {"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "kms:Encrypt",
+                "Resource": "*"}
+        self.backup()
+        self.kms.put_key_policy(KeyId=short, PolicyName="default",
+                                Policy=policy(deny))
+        # Too long for a record of the trail.
+        self.kms.put_key_policy(
+            KeyId=long, PolicyName="default",
+            Policy=policy(*({**deny, "Sid": f"s{i:0200}"}
+                            for i in range(30))))
+        notes = self.restore()
+        self.assertEqual("AccessDeniedException", self.code(
+            self.kms.encrypt, KeyId=short, Plaintext=b"x"))
+        self.assertEqual(["Enabled", "Disabled"],
+                         [self.state(short), self.state(long)])
+        self.assertEqual(1, len(notes))
+        self.assertRegex(notes[0], f"^PutKeyPolicy of [0-9TZ:-]+, {key_arn(long)}: not told by the trail; the key is disabled: do it again, then enable the key$")
+        # It stays so in whatever is restored from the same backup later.
+        self.kms.enable_key(KeyId=long)
+        self.assertEqual("DisableKey", next(
+            r["eventName"] for r in self.server.audit()
+            if r["eventName"] in ("DisableKey", "EnableKey")))
+
+    def test_unknown_change(self):
+        """security-29-restore-disables-the-key-of-a-change-it-does-not-know"""
+        key = self.new_key()
+        self.backup()
+        self.kms.tag_resource(KeyId=key, Tags=[{"TagKey": "a",
+                                                "TagValue": "b"}])
+        self.server.stop()
+        trail = self.server.dir / "audit" / "audit.log"
+        lines = trail.read_text().replace('"eventName":"TagResource"',
+                                          '"eventName":"FutureOperation"')
+        trail.write_text(lines)
+        self.assertIn("FutureOperation", lines)
+        notes = self.restore()
+        self.assertEqual("Disabled", self.state(key))
+        self.assertRegex(notes[0], "^FutureOperation of .*the key is disabled")
+
+    def test_aliases_and_tags(self):
+        """security-29-restore-replays-aliases-and-tags"""
+        old, new = self.new_key(), self.new_key()
+        for name in ("moved", "deleted", "to-a-lost-key"):
+            self.kms.create_alias(AliasName=f"alias/{name}",
+                                  TargetKeyId=old)
+        self.kms.tag_resource(KeyId=old, Tags=[
+            {"TagKey": "gone", "TagValue": "x"},
+            {"TagKey": "changed", "TagValue": "x"}])
+        self.backup()
+        lost = self.new_key()
+        self.kms.update_alias(AliasName="alias/moved", TargetKeyId=new)
+        self.kms.update_alias(AliasName="alias/to-a-lost-key",
+                              TargetKeyId=lost)
+        self.kms.delete_alias(AliasName="alias/deleted")
+        self.kms.create_alias(AliasName="alias/made", TargetKeyId=new)
+        self.kms.untag_resource(KeyId=old, TagKeys=["gone"])
+        self.kms.tag_resource(KeyId=old, Tags=[
+            {"TagKey": "changed", "TagValue": "y"}])
+        notes = self.restore()
+        self.assertEqual(
+            {"alias/moved": new, "alias/made": new},
+            {a["AliasName"]: a["TargetKeyId"]
+             for a in self.kms.list_aliases()["Aliases"]
+             if a["AliasName"] != "alias/envelope" and
+             not a["AliasName"].startswith("alias/aws/")})
+        self.assertEqual([{"TagKey": "changed", "TagValue": "y"}],
+                         self.kms.list_resource_tags(KeyId=old)["Tags"])
+        self.assertEqual(1, len(notes))
+        self.assertRegex(notes[0], f"^CreateKey of .*{lost}: made after the backup and lost$")
+
+    def test_rotation(self):
+        """kms-restore-says-what-a-rotation-since-costs"""
+        key = self.new_key()
+        self.backup()
+        self.kms.rotate_key_on_demand(KeyId=key)
+        notes = self.restore()
+        self.assertEqual(1, len(notes))
+        self.assertRegex(notes[0], f"^RotateKey of .*{key}: not in the backup; what the key has encrypted since cannot be decrypted$")
+
+    def test_imported_material(self):
+        """security-29-restore-replays-deleted-imported-material"""
+        key = self.new_key(Origin="EXTERNAL")
+        data = os.urandom(32)
+        self.bring(key, data)
+        blob = self.kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
+        self.backup()
+        self.kms.delete_imported_key_material(KeyId=key)
+        self.assertEqual([], self.restore())
+        self.assertEqual("PendingImport", self.state(key))
+        self.bring(key, data)
+        self.assertEqual(b"x", self.kms.decrypt(CiphertextBlob=blob)[
+            "Plaintext"])
+
+    def bring(self, key, data):
+        got = self.kms.get_parameters_for_import(
+            KeyId=key, WrappingAlgorithm="RSAES_OAEP_SHA_256",
+            WrappingKeySpec="RSA_2048")
+        self.kms.import_key_material(
+            KeyId=key, ImportToken=got["ImportToken"],
+            EncryptedKeyMaterial=wrap(got["PublicKey"], data), **FOREVER)
+
+    def test_primary_region(self):
+        """kms-restore-replays-the-primary-region"""
+        key = self.new_key(MultiRegion=True)
+        self.kms.replicate_key(KeyId=key, ReplicaRegion="eu-west-1")
+        self.backup()
+        self.kms.update_primary_region(KeyId=key, PrimaryRegion="eu-west-1")
+        self.restore()
+        self.assertEqual("REPLICA", self.kms.describe_key(KeyId=key)[
+            "KeyMetadata"]["MultiRegionConfiguration"]["MultiRegionKeyType"])
+
+    def test_twice(self):
+        """kms-restored-directory-is-backed-up-and-restored-again"""
+        key = self.new_key()
+        self.backup()
+        first = self.file
+        self.kms.disable_key(KeyId=key)
+        self.restore()
+        other = self.new_key()
+        self.backup()
+        self.kms.disable_key(KeyId=other)
+        self.server.stop()
+        restore(self.server, self.file, "second")
+        self.serve()
+        self.assertEqual(["Disabled", "Disabled"],
+                         [self.state(key), self.state(other)])
+        # The first one is still good, with all that came since.
+        self.server.stop()
+        restore(self.server, first, "third")
+        self.serve()
+        self.assertEqual("Disabled", self.state(key))
+
+
+class Refused(Case):
+    def setUp(self):
+        super().setUp()
+        self.key = self.new_key()
+        self.backup()
+        self.kms.disable_key(KeyId=self.key)
+        self.server.stop()
+        self.target = self.server.folder / "restored"
+
+    def refused(self, why, file=None, **options):
+        """restore fails with that text and leaves nothing."""
+        before = sorted(self.server.folder.iterdir())
+        done = run("restore", file or self.file, self.target, "--from",
+                   self.server.dir, **options)
+        self.assertEqual((1, ""), (done.returncode, done.stdout))
+        self.assertEqual(why, done.stderr)
+        self.assertEqual(before, sorted(self.server.folder.iterdir()))
+
+    def altered(self, data):
+        path = self.server.folder / "altered"
+        path.write_bytes(data)
+        return path
+
+    def test_damaged(self):
+        """kms-damaged-backup-is-refused"""
+        data = self.file.read_bytes()
+        path = self.server.folder / "altered"
+        for at in (HEAD, HEAD + 5, HEAD + PIECE, HEAD + PIECE + 16,
+                   len(data) - 1):
+            self.refused(f"envelope-kms: {path}: damaged, or cut short; take another backup\n",
+                         self.altered(data[:at] + bytes([data[at] ^ 1]) +
+                                      data[at + 1:]))
+
+    def test_cut(self):
+        """kms-backup-cut-short-anywhere-is-refused"""
+        data = self.file.read_bytes()
+        path = self.server.folder / "altered"
+        for end in (HEAD, HEAD + 1, HEAD + 16, HEAD + PIECE + 16,
+                    len(data) - 1):
+            self.refused(f"envelope-kms: {path}: damaged, or cut short; take another backup\n",
+                         self.altered(data[:end]))
+        self.refused(f"envelope-kms: {path}: damaged, or cut short; take another backup\n",
+                     self.altered(data + b"x"))
+        for end in (0, 7, HEAD - 1):
+            self.refused(f"envelope-kms: {path}: not a backup of envelope-kms\n",
+                         self.altered(data[:end]))
+
+    def test_pieces_swapped(self):
+        data = self.file.read_bytes()
+        step = PIECE + 16
+        self.assertGreater(len(data), HEAD + step)
+        path = self.altered(data[:HEAD] + data[HEAD + step:] +
+                            data[HEAD:HEAD + step])
+        self.refused(f"envelope-kms: {path}: damaged, or cut short; take another backup\n",
+                     path)
+
+    def test_foreign(self):
+        """kms-backup-of-another-server-is-refused"""
+        other = Server(start=False)
+        self.addCleanup(other.close)
+        path = backup(other)
+        self.refused(f"envelope-kms: {path}: made with another root key than {self.server.dir}/root.key\n",
+                     path)
+        self.refused(f"envelope-kms: {self.server.dir}/kms.db: not a backup of envelope-kms\n",
+                     self.server.dir / "kms.db")
+        self.refused("envelope-kms: /nowhere: No such file or directory\n",
+                     "/nowhere")
+
+    def sealed(self, **head):
+        """The backup with another head."""
+        root = (self.server.dir / "root.key").read_bytes()
+        old, files = open_backup(self.server, self.file)
+        files.update(head.pop("files", {}))
+        return self.altered(seal(root, pack({**old, **head}, files)))
+
+    def test_newer(self):
+        path = self.sealed(format=2)
+        self.refused(f"envelope-kms: {path}: made by a newer envelope-kms\n",
+                     path)
+
+    def test_other_files(self):
+        """security-29-backup-cannot-bring-other-files"""
+        for name in ("../x", "root.key", "subkeys.db", "audit/audit.log"):
+            path = self.sealed(files={name: b"x"})
+            self.refused(f"envelope-kms: {path}: damaged, or cut short; take another backup\n",
+                         path)
+
+    def test_trail_tampered(self):
+        """security-29-restore-refuses-a-trail-that-does-not-verify"""
+        self.serve()
+        wait_for(lambda: list(self.server.dir.glob(
+            "audit/AWSLogs/*/CloudTrail/**/*.gz")), "a log file")
+        self.server.stop()
+        log = next(self.server.dir.glob("audit/AWSLogs/*/CloudTrail/**/*.gz"))
+        log.unlink()
+        done = run("restore", self.file, self.target, "--from",
+                   self.server.dir)
+        self.assertEqual(1, done.returncode)
+        self.assertEqual(
+            f"envelope-kms: {self.server.dir}/audit: log {log.relative_to(self.server.dir / 'audit')}: not found\n"
+            f"envelope-kms: {self.server.dir}/audit: the audit trail does not verify; restore nothing from it before you know why\n",
+            done.stderr)
+        self.assertFalse(self.target.exists())
+
+    def test_trail_ends_before(self):
+        """security-29-restore-refuses-a-trail-that-ends-before-the-backup"""
+        why = f"envelope-kms: {self.server.dir}/audit: ends before the backup, or has a gap; find the rest of it, as what was revoked since would come back\n"
+        trail = self.server.dir / "audit"
+        lines = (trail / "audit.log").read_text().splitlines(True)
+        kept = next(i for i, line in enumerate(lines)
+                    if '"CreateKey"' in line)
+        (trail / "audit.log").write_text("".join(lines[:kept]))
+        self.refused(why)
+        (trail / "audit.log").write_text("")
+        self.refused(why)
+        (trail / "audit.log").unlink()
+        trail.rename(self.server.folder / "elsewhere")
+        self.refused(f"envelope-kms: {self.server.dir}/audit: No such file or directory\n")
+
+    def test_torn_record(self):
+        """kms-restore-after-a-crash-takes-the-torn-record-off"""
+        with open(self.server.dir / "audit" / "audit.log", "a") as f:
+            f.write('{"eventVersion":"1.')
+        done = run("restore", self.file, self.target, "--from",
+                   self.server.dir)
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertIn("removing a torn record of 19 bytes at its end",
+                      done.stderr)
+
+    def test_no_subkeys(self):
+        path = self.server.dir / "subkeys.db"
+        path.unlink()
+        self.refused(f"envelope-kms: database: {path}: unable to open database file\n")
+
+    def test_no_root_key(self):
+        (self.server.dir / "root.key").unlink()
+        self.refused(f"envelope-kms: {self.server.dir}/root.key: cannot read: No such file or directory\n")
+
+    def test_served(self):
+        """kms-restore-refuses-a-directory-that-is-served"""
+        self.serve()
+        self.refused(f"envelope-kms: {self.server.dir}: an envelope-kms serves it; stop it first\n")
+
+    def test_target(self):
+        """kms-restore-never-overwrites"""
+        self.target.mkdir()
+        (self.target / "x").write_text("")
+        self.refused(f"envelope-kms: {self.target}: not empty; name a directory that is empty or does not exist\n")
+        self.target = self.server.dir
+        self.refused(f"envelope-kms: {self.target}: not empty; name a directory that is empty or does not exist\n")
+
+    def test_usage(self):
+        for args in ((), (self.file, self.target), (self.file, "--from", "x"),
+                     ("--what",)):
+            self.assertEqual(2, run("restore", *args).returncode)
+        self.assertTrue(run("restore", "--help").stdout.startswith(
+            "Usage: envelope-kms restore FILE DIR --from OLD"))
+
+    def test_json(self):
+        done = run("restore", self.file, self.target, "--from",
+                   self.server.dir, "--json")
+        said = json.loads(done.stdout)
+        self.assertEqual((str(self.target), 1, []),
+                         (said["directory"], said["replayed"],
+                          said["notes"]))
+
+    def test_killed(self):
+        """kms-restore-killed-anywhere-leaves-all-or-nothing"""
+        seed = random.randrange(1 << 32)
+        chance = random.Random(seed)
+        print(f"# seed {seed}")
+        whole = 0
+        for _ in range(10):
+            shutil.rmtree(self.target, ignore_errors=True)
+            process = subprocess.Popen(
+                [PROGRAM, "restore", str(self.file), str(self.target),
+                 "--from", str(self.server.dir)],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(chance.random() * 0.3)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            if self.target.exists():
+                whole += 1
+                self.assertEqual(0, run("check", self.target).returncode)
+        print(f"# complete {whole} times")
+        self.assertEqual(0, run("check", self.server.dir).returncode)
+
+
+class Disk(Case):
+    def setUp(self):
+        super().setUp()
+        self.small = pathlib.Path(tempfile.mkdtemp(prefix="kms-backup-"))
+        self.addCleanup(shutil.rmtree, self.small, True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "kms-test",
+                        self.small], check=True)
+        self.addCleanup(subprocess.run, ["umount", self.small], check=False)
+
+    def test_backup(self):
+        """kms-backup-to-a-full-disk-leaves-nothing"""
+        path = self.small / "backup"
+        done = run("backup", self.server.dir, path)
+        self.assertEqual(
+            (1, f"envelope-kms: {path}: cannot write the backup: No space left on device\n"),
+            (done.returncode, done.stderr))
+        self.assertEqual([], os.listdir(self.small))
+        self.assertEqual(200, self.server.call("CreateKey").status)
+
+    def test_restore(self):
+        """kms-restore-to-a-full-disk-leaves-nothing"""
+        self.backup()
+        self.server.stop()
+        target = self.small / "kms"
+        done = run("restore", self.file, target, "--from", self.server.dir)
+        self.assertEqual(1, done.returncode)
+        self.assertRegex(done.stderr, r"^envelope-kms: .*/kms\.restore-[A-Za-z0-9]{6}/kms\.db: cannot write: No space left on device\n$")
+        self.assertEqual([], os.listdir(self.small))
+
+
+if __name__ == "__main__":
+    tap.main()

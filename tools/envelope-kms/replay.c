@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Which records of the trail count for a restored database, and how. */
+#include "replay.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "call.h"
+
+const char *replay_text(const json_t *object, const char *name)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+
+	return text ? text : "";
+}
+
+static int note(struct replay *r, const struct replay_event *e,
+		const char *what, const char *consequence)
+{
+	json_t *text = json_sprintf("%s of %s%s%s: %s", e->name, e->when,
+				    *what ? ", " : "", what, consequence);
+
+	return json_array_append_new(r->notes, text) < 0 ? -ENOMEM : 0;
+}
+
+/* What a record is about, for people. */
+static const char *subject(const struct replay_event *e)
+{
+	static const char *const names[] = {
+		"keyId", "aliasName", "userName", "roleName", "accountId",
+	};
+	const json_t *first = json_array_get(json_object_get(e->record,
+							     "resources"), 0);
+	const char *text = replay_text(first, "ARN");
+	size_t i;
+
+	for (i = 0; !*text && i < sizeof(names) / sizeof(names[0]); i++)
+		text = replay_text(e->parameters, names[i]);
+	return text;
+}
+
+/* The key that a record names first, if it is there. */
+static int find_key(struct replay *r, struct replay_event *e)
+{
+	const char *id = strstr(subject(e), ":key/");
+	int rc;
+
+	if (!id)
+		return 0;
+	rc = store_key_get(r->store, e->region, id + 5, &e->key);
+	return rc == -ENOENT ? 0 : rc;
+}
+
+/*
+ * Nobody is to use a key by rights that may have been withdrawn: who knows
+ * what they are now enables it.
+ */
+static int close_key(struct replay *r, struct replay_event *e)
+{
+	char arn[CALL_ARN_BYTES];
+	int rc;
+
+	call_key_arn(&e->key, arn);
+	if (json_object_set_new(r->disabled, arn, json_true()) < 0)
+		return -ENOMEM;
+	if (strcmp(e->key.state, "Enabled") != 0)
+		return note(r, e, arn, "not told by the trail; do it again");
+	strcpy(e->key.state, "Disabled");
+	rc = store_key_set_state(r->store, &e->key);
+	return rc < 0 ? rc :
+	       note(r, e, arn, "not told by the trail; the key is disabled: do it again, then enable the key");
+}
+
+static int close_subject(struct replay *r, struct replay_event *e, bool key)
+{
+	int rc;
+
+	if (key)
+		return e->key.key_id[0] ? close_key(r, e) : 0;
+	rc = replay_close_person(r, e);
+	return rc < 0 ? rc :
+	       note(r, e, subject(e), "not told by the trail; the access keys of the user are deactivated, the role is deleted");
+}
+
+static const struct replay_verb *find_verb(const struct replay_verb *verbs,
+					   const char *name)
+{
+	for (; verbs->name; verbs++)
+		if (strcmp(verbs->name, name) == 0)
+			return verbs;
+	return NULL;
+}
+
+static int run_event(struct replay *r, struct replay_event *e, bool key)
+{
+	const struct replay_verb *verb =
+		find_verb(key ? replay_key_verbs : replay_people_verbs,
+			  e->name);
+	int rc;
+
+	if (!verb)
+		return close_subject(r, e, key);
+	if (!verb->run)
+		return verb->note ? note(r, e, subject(e), verb->note) : 0;
+	rc = verb->run(r, e);
+	if (rc == -EBADMSG)
+		return close_subject(r, e, key);
+	if (rc == 0)
+		r->replayed++;
+	return rc;
+}
+
+int replay_record(json_t *record, void *arg)
+{
+	const char *source = replay_text(record, "eventSource");
+	bool key = strcmp(source, "kms.amazonaws.com") == 0;
+	struct replay_event e = {
+		.name = replay_text(record, "eventName"),
+		.when = replay_text(record, "eventTime"),
+		.region = replay_text(record, "awsRegion"),
+		.account = replay_text(record, "recipientAccountId"),
+		.parameters = json_object_get(record, "requestParameters"),
+		.response = json_object_get(record, "responseElements"),
+		.record = record,
+	};
+	struct replay *r = arg;
+	int rc = 0;
+
+	if (json_is_true(json_object_get(record, "readOnly")) ||
+	    json_object_get(record, "errorCode"))
+		return 0;
+	if (!key && strcmp(source, "iam.amazonaws.com") != 0)
+		return 0;
+	if (key)
+		rc = find_key(r, &e);
+	if (rc == 0)
+		rc = run_event(r, &e, key);
+	key_row_free(&e.key);
+	return rc;
+}

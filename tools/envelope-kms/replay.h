@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What was taken away since a backup is taken away from it again, as the
+ * audit trail tells it; what was given since is not there and stays so.
+ */
+#ifndef KMS_REPLAY_H
+#define KMS_REPLAY_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "store.h"
+
+struct replay {
+	struct store *store;
+	json_t *notes;        /* what people have to know; strings */
+	json_t *disabled;     /* keys that cannot be told to be as they were,
+			       * by their ARNs */
+	size_t replayed;      /* records that changed something */
+};
+
+/*
+ * One record, a trail_fn with a struct replay behind @arg, inside a
+ * transaction. What it says and does not tell enough of closes what it is
+ * about: a key is disabled, a user's access keys are deactivated, a role is
+ * deleted. 0; -ENOMEM; -EIO; -ENOSPC.
+ */
+int replay_record(json_t *record, void *arg);
+
+/*
+ * For the verbs' own files: 0: done; -EBADMSG: the record does not tell
+ * enough; other errors as above.
+ */
+struct replay_event {
+	const char *name, *when, *region, *account;
+	const json_t *parameters, *response, *record;
+	struct key_row key;   /* key_id "": of no key that there is */
+};
+
+typedef int replay_fn(struct replay *r, struct replay_event *e);
+
+struct replay_verb {
+	const char *name;     /* NULL: the end */
+	replay_fn *run;       /* NULL: it gave something */
+	const char *note;     /* NULL: nothing to say */
+};
+
+extern const struct replay_verb replay_key_verbs[];    /* kms */
+extern const struct replay_verb replay_people_verbs[]; /* iam */
+
+/* Takes all rights from whom @e is about. As replay_fn. */
+int replay_close_person(struct replay *r, struct replay_event *e);
+
+/* "" when there is none. */
+const char *replay_text(const json_t *object, const char *name);
+
+#endif
