@@ -111,6 +111,15 @@ static int collect(struct call *c, const struct key_row *key,
 	return rc;
 }
 
+/* To list all grants where some are asked for would be a lie. */
+static int refuse_services(struct call *c, const char *member)
+{
+	if (!param_given(c, member))
+		return 0;
+	return call_fail(c, ERR_UNSUPPORTED,
+			 "This server does not offer grants to service principals.");
+}
+
 int op_list_grants(struct call *c)
 {
 	struct facts f = { .action = "kms:ListGrants" };
@@ -127,6 +136,8 @@ int op_list_grants(struct call *c)
 	if (rc < 0)
 		return rc;
 	rc = params_check(c);
+	if (rc == 0)
+		rc = refuse_services(c, "GranteeServicePrincipal");
 	if (rc == 0)
 		rc = grant_id_check(c, id);
 	if (rc == 0)
@@ -151,9 +162,11 @@ int op_list_retirable_grants(struct call *c)
 
 	if (rc < 0)
 		return rc;
+	rc = refuse_services(c, "RetiringServicePrincipal");
 	if (!who && !param_given(c, "RetiringPrincipal"))
 		param_missing(c, "RetiringPrincipal");
-	rc = params_check(c);
+	if (rc == 0)
+		rc = params_check(c);
 	if (rc == 0)
 		rc = principal_of_account(c, who);
 	if (rc == 0)
