@@ -427,6 +427,8 @@ static void kms_policy_resource_variables(void **state)
 {
 	static const char text[] = "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"arn:aws:kms:*:*:alias/${aws:username}\"}]}";
 	static const char old[] = "{\"Version\":\"2008-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"arn:aws:kms:*:*:alias/${aws:username}\"}]}";
+	static const char others[] = "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"*\",\"NotResource\":\"arn:aws:kms:*:*:alias/${aws:username}\"}]}";
+	static const char hands_off[] = "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Deny\",\"Action\":\"*\",\"NotResource\":\"arn:aws:kms:*:*:alias/${aws:username}\"}]}";
 	json_t *facts = json_pack("{s:s}", "aws:username", "alice");
 	const char *arn = "arn:aws:kms:us-east-1:" ACCOUNT ":alias/alice";
 
@@ -439,9 +441,22 @@ static void kms_policy_resource_variables(void **state)
 	/* The older version has no variables. */
 	assert_int_equal(verdict_as(old, POLICY_IDENTITY, alice,
 				    "kms:CreateAlias", arn, facts), 0);
+	assert_int_equal(verdict_as(others, POLICY_IDENTITY, alice,
+				    "kms:CreateAlias", arn, facts), 0);
+	assert_int_equal(verdict_as(others, POLICY_IDENTITY, alice,
+				    "kms:CreateAlias", KEY, facts),
+			 POLICY_ALLOWS);
+	assert_int_equal(verdict_as(hands_off, POLICY_IDENTITY, alice,
+				    "kms:CreateAlias", arn, facts), 0);
 	json_decref(facts);
 	assert_int_equal(verdict_as(text, POLICY_IDENTITY, alice,
 				    "kms:CreateAlias", arn, NULL), 0);
+	/* Who has no name is excepted from nothing that is allowed. */
+	assert_int_equal(verdict_as(others, POLICY_IDENTITY, session,
+				    "kms:CreateAlias", KEY, NULL), 0);
+	assert_int_equal(verdict_as(hands_off, POLICY_IDENTITY, session,
+				    "kms:CreateAlias", arn, NULL),
+			 POLICY_DENIES);
 }
 
 static void kms_policy_verdicts_add_up(void **state)

@@ -126,9 +126,9 @@ static bool match_action(const struct patterns *list, const char *action)
 	return list->negated;
 }
 
-/* 1; 0; negative. An unresolved variable matches nothing. */
+/* 1; 0; negative. An unresolved variable matches nothing, and is told. */
 static int match_one_resource(const struct pattern *p,
-			      const struct policy_request *r)
+			      const struct policy_request *r, bool *unresolved)
 {
 	char *expanded = NULL;
 	int rc;
@@ -136,6 +136,8 @@ static int match_one_resource(const struct pattern *p,
 	if (!p->variables)
 		return pattern_matches_arn(p->text, r->resource, true);
 	rc = pattern_expand(p, r, &expanded);
+	if (!expanded)
+		*unresolved = true;
 	if (rc == 0)
 		rc = expanded && pattern_matches_arn(expanded, r->resource,
 						     true);
@@ -147,19 +149,22 @@ static int match_resource(const struct policy *p, const struct statement *s,
 			  const struct policy_request *r)
 {
 	const struct patterns *list = &s->resources;
+	bool unresolved = false;
 	size_t i;
 
 	if (!list->present)
 		return p->kind == POLICY_TRUST;
 	for (i = 0; i < list->count; i++) {
-		int rc = match_one_resource(&list->items[i], r);
+		int rc = match_one_resource(&list->items[i], r,
+					    &unresolved);
 
 		if (rc < 0)
 			return rc;
 		if (rc)
 			return !list->negated;
 	}
-	return list->negated;
+	/* All but one knows not what: an Allow is not for that. */
+	return list->negated && (s->deny || !unresolved);
 }
 
 static int match_conditions(const struct statement *s,
