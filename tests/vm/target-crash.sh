@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # kernels: 6.12
-# vm: --time 2400
+# vm: --time 1800
 # A machine that dies: whatever is cut off, ext4 and XFS on a volume recover,
 # are clean, and have all that was synced. The disk stops at a flush or a write
 # with FUA; with ext4 on large blocks also some of the sectors are there that
@@ -11,7 +11,7 @@
 . /test/vm/helpers/target.bash
 
 SEED=${1:-$((RANDOM + 1))}
-POINTS=${2:-40}
+POINTS=${2:-75}
 echo "# seed $SEED"
 RANDOM=$SEED
 MIB=24
