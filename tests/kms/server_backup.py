@@ -3,10 +3,12 @@
 import json
 import os
 import struct
+import unittest
 
+import botocore.exceptions
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from server_fixture import run
+from server_fixture import ACCOUNT, Api, Server, run
 from server_seal import kdf
 
 HEAD = 56
@@ -85,3 +87,53 @@ def restore(server, path, name="restored"):
     server.dir.rename(server.folder / f"before-{name}")
     fresh.rename(server.dir)
     return done.stdout
+
+
+def policy(*more):
+    return json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {
+            "AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+         "Action": "kms:*", "Resource": "*"}, *more]})
+
+
+class BackupCase(unittest.TestCase):
+    """A served directory, and what a backup of it becomes."""
+
+    options = ("--test",)
+
+    def setUp(self):
+        self.server = Server(*self.options, start=False)
+        self.addCleanup(self.server.close)
+        self.serve()
+
+    def serve(self):
+        self.server.start_test_clock("--digest-seconds", "5")
+        self.kms = Api(self.server)
+
+    def new_key(self, **options):
+        return self.kms.create_key(**options)["KeyMetadata"]["KeyId"]
+
+    def state(self, key):
+        return self.kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"]
+
+    def backup(self):
+        self.file = backup(self.server)
+        return self.file
+
+    def restore(self):
+        """Stops the server, restores, serves again; lines that it said."""
+        if self.server.process:
+            self.assertEqual(0, self.server.stop())
+        said = restore(self.server, self.file).splitlines()
+        done = run("check", self.server.dir)
+        self.assertEqual((0, ""), (done.returncode, done.stderr),
+                         done.stdout)
+        self.serve()
+        return said[:-2]
+
+    def code(self, call, **body):
+        try:
+            call(**body)
+        except botocore.exceptions.ClientError as e:
+            return e.response["Error"]["Code"]
+        return None

@@ -5,8 +5,10 @@ import os
 import sqlite3
 import unittest
 
+from botocore.exceptions import ClientError
 from cryptography.exceptions import InvalidTag
 
+from server_backup import backup, open_backup, restore
 from server_fixture import INTERNAL, Api, Server, run, wait_for
 from server_seal import open_material, open_row
 from test_server_import import FOREVER, wrap
@@ -51,11 +53,11 @@ class Shred(unittest.TestCase):
                         if p.is_file() and p.name not in ("copy.db",))
         return [s for s in self.secrets if s in text]
 
-    def backup(self):
+    def copy(self):
         """As a backup tool of the database takes it, while it is served."""
         self.server.sql("VACUUM INTO ?", str(self.server.folder / "copy.db"))
 
-    def restore(self):
+    def put_back(self):
         self.assertEqual(0, self.server.stop())
         for name in ("kms.db-wal", "kms.db-shm"):
             (self.server.dir / name).unlink(missing_ok=True)
@@ -88,8 +90,7 @@ class Shred(unittest.TestCase):
             self.assertEqual("AccessDeniedException", self.kms_refuses(blob))
 
     def kms_refuses(self, blob):
-        import botocore.exceptions
-        with self.assertRaises(botocore.exceptions.ClientError) as caught:
+        with self.assertRaises(ClientError) as caught:
             self.kms.decrypt(CiphertextBlob=blob)
         return caught.exception.response["Error"]["Code"]
 
@@ -97,7 +98,7 @@ class Shred(unittest.TestCase):
         """security-29-backup-from-before-a-deletion-decrypts-nothing"""
         self.new_key()
         other = self.kms.encrypt(KeyId="alias/envelope", Plaintext=b"kept")
-        self.backup()
+        self.copy()
         old = sqlite3.connect(self.server.folder / "copy.db")
         sealed = {r[0]: r[1] for r in old.execute(
             "SELECT material_id, sealed FROM material WHERE key_id = ?",
@@ -107,7 +108,7 @@ class Shred(unittest.TestCase):
             self.assertEqual(32, len(open_material(self.server, row,
                                                    sealed[row[2]])))
         self.delete()
-        self.restore()
+        self.put_back()
         for blob in self.blobs:
             self.assertEqual("InvalidCiphertextException",
                              self.kms_refuses(blob))
@@ -120,6 +121,47 @@ class Shred(unittest.TestCase):
             self.assertEqual([], self.server.sql(
                 "SELECT 1 FROM subkey WHERE material_id = ?", row[2],
                 database="subkeys.db"))
+
+    def test_backup_and_restore(self):
+        """security-29-restored-backup-from-before-a-deletion-opens-no-header"""
+        self.new_key()
+        context = {"envelope:volume-id": "vol-1", "envelope:generation": "1"}
+        wrapped = self.kms.generate_data_key(
+            KeyId=self.key, NumberOfBytes=64, EncryptionContext=context)
+        # The wrapped key is all that a header has: it opens now.
+        self.assertEqual(wrapped["Plaintext"], self.kms.decrypt(
+            KeyId=self.key, CiphertextBlob=wrapped["CiphertextBlob"],
+            EncryptionContext=context)["Plaintext"])
+        self.remember()
+        before = backup(self.server, "before")
+        held = open_backup(self.server, before)[1]["kms.db"]
+        sealed = [s for s in self.secrets if s in held]
+        self.assertEqual(len(self.rows), len(sealed))
+        old = sqlite3.connect(self.server.dir / "subkeys.db")
+        old.execute("VACUUM INTO ?",
+                    (str(self.server.folder / "copy-subkeys.db"),))
+        old.close()
+        self.delete()
+        after = open_backup(self.server, backup(self.server, "after"))
+        self.assertEqual([], [s for s in self.secrets
+                              if s in after[1]["kms.db"]])
+        self.assertEqual(0, self.server.stop())
+        # Even with the subkeys that a careless copy has kept.
+        for name in ("honest", "careless"):
+            if name == "careless":
+                (self.server.folder / "copy-subkeys.db").rename(
+                    self.server.dir / "subkeys.db")
+            restore(self.server, before, name)
+            self.assertEqual([], self.found())
+            self.server.start_test_clock()
+            with self.assertRaises(ClientError) as caught:
+                self.kms.decrypt(CiphertextBlob=wrapped["CiphertextBlob"],
+                                 EncryptionContext=context)
+            self.assertEqual("AccessDeniedException",
+                             caught.exception.response["Error"]["Code"])
+            self.assertEqual("NotFoundException", self.code(
+                "DescribeKey", KeyId=self.key))
+            self.assertEqual(0, self.server.stop())
 
     def test_root_key_alone_opens_nothing(self):
         """security-29-material-needs-root-key-and-subkey"""
@@ -154,10 +196,10 @@ class Shred(unittest.TestCase):
         self.remember()
         blob = self.kms.encrypt(KeyId=self.key,
                                 Plaintext=b"x")["CiphertextBlob"]
-        self.backup()
+        self.copy()
         self.kms.delete_imported_key_material(KeyId=self.key)
         self.wait_until_gone()
-        self.restore()
+        self.put_back()
         self.assertEqual("InvalidCiphertextException",
                          self.kms_refuses(blob))
         self.bring(data)

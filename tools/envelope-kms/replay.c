@@ -7,6 +7,21 @@
 #include <string.h>
 
 #include "call.h"
+#include "policy.h"
+#include "principal.h"
+
+int replay_bind(struct replay *r, const char *text, int kind, char **ret)
+{
+	char why[POLICY_WHY_BYTES];
+	struct policy *p = NULL;
+	int rc = policy_parse(text, strlen(text), (enum policy_kind)kind, &p,
+			      why);
+
+	if (rc == 0)
+		rc = principals_bind(r->store, p, ret);
+	policy_free(p);
+	return rc > 0 ? -EBADMSG : rc;
+}
 
 const char *replay_text(const json_t *object, const char *name)
 {
@@ -130,7 +145,8 @@ int replay_record(json_t *record, void *arg)
 	if (json_is_true(json_object_get(record, "readOnly")) ||
 	    json_object_get(record, "errorCode"))
 		return 0;
-	if (!key && strcmp(source, "iam.amazonaws.com") != 0)
+	if (!key && strcmp(source, "iam.amazonaws.com") != 0 &&
+	    strcmp(source, "organizations.amazonaws.com") != 0)
 		return 0;
 	if (key)
 		rc = find_key(r, &e);

@@ -47,7 +47,13 @@ struct replay_verb {
 };
 
 extern const struct replay_verb replay_key_verbs[];    /* kms */
-extern const struct replay_verb replay_people_verbs[]; /* iam */
+extern const struct replay_verb replay_people_verbs[]; /* iam and others */
+
+/*
+ * Whom the names in a policy of that kind (policy.h) mean, in *@ret to
+ * free(3). -EBADMSG: it is none, or one of them is nobody.
+ */
+int replay_bind(struct replay *r, const char *text, int kind, char **ret);
 
 /* Takes all rights from whom @e is about. As replay_fn. */
 int replay_close_person(struct replay *r, struct replay_event *e);

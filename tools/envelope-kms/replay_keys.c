@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "import.h"
+#include "policy.h"
 #include "replay.h"
 #include "replicate.h"
 #include "store_grants.h"
@@ -84,13 +85,18 @@ static int purge(struct replay *r, struct replay_event *e)
 static int put_policy(struct replay *r, struct replay_event *e)
 {
 	const char *text = replay_text(e->parameters, "policy");
+	char *bound = NULL;
+	int rc;
 
 	if (!e->key.key_id[0])
 		return 0;
-	if (!*text)
-		return -EBADMSG;
+	rc = *text ? replay_bind(r, text, POLICY_KEY, &bound) : -EBADMSG;
+	if (rc < 0)
+		return rc;
 	free(e->key.policy);
+	free(e->key.principals);
 	e->key.policy = strdup(text);
+	e->key.principals = bound;
 	return e->key.policy ? store_key_set_policy(r->store, &e->key) :
 			       -ENOMEM;
 }

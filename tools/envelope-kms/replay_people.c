@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What the trail tells of accounts, users, roles and their policies. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "builtin.h"
+#include "policy.h"
 #include "replay.h"
 #include "store_identities.h"
 
@@ -108,6 +111,44 @@ static int put_policy(struct replay *r, struct replay_event *e)
 						    who, name, text);
 }
 
+/* It comes with the program, so the trail has only its name. */
+static int attach_policy(struct replay *r, struct replay_event *e)
+{
+	const char *name = need(e, "policyName"), *kind;
+	const char *text = name ? builtin_policy(name) : NULL;
+	const char *who = owner(e, &kind);
+	int rc = who && text ? find_owner(r, e, kind, who) : -EBADMSG;
+
+	return rc < 0 ? gone(rc) : store_policy_put(r->store, e->account, kind,
+						    who, name, text);
+}
+
+static int set_trust(struct replay *r, struct replay_event *e)
+{
+	const char *text = need(e, "assumeRolePolicyDocument");
+	int64_t seconds = json_integer_value(
+		json_object_get(e->parameters, "maxSessionDuration"));
+	const char *name = need(e, "roleName");
+	struct role_row role = { .trust = NULL };
+	char *bound = NULL;
+	int rc = name && text ? store_role_get(r->store, e->account, name,
+					       &role) : -EBADMSG;
+
+	if (rc < 0)
+		return gone(rc);
+	rc = replay_bind(r, text, POLICY_TRUST, &bound);
+	if (rc == 0) {
+		free(role.trust);
+		free(role.principals);
+		role.trust = strdup(text);
+		role.principals = bound;
+		role.max_seconds = seconds ? seconds : role.max_seconds;
+		rc = role.trust ? store_role_set(r->store, &role) : -ENOMEM;
+	}
+	role_row_free(&role);
+	return rc;
+}
+
 static int delete_policy(struct replay *r, struct replay_event *e)
 {
 	const char *name = need(e, "policyName"), *kind;
@@ -160,13 +201,16 @@ int replay_close_person(struct replay *r, struct replay_event *e)
 #define AGAIN "not in the backup; do it again"
 
 const struct replay_verb replay_people_verbs[] = {
-	{ "DeleteAccount", delete_account, NULL },
+	{ "CloseAccount", delete_account, NULL },
 	{ "DeleteUser", delete_user, NULL },
 	{ "DeleteRole", delete_role, NULL },
 	{ "DeleteAccessKey", delete_access_key, NULL },
 	{ "UpdateAccessKey", update_access_key, NULL },
 	{ "PutUserPolicy", put_policy, NULL },
 	{ "PutRolePolicy", put_policy, NULL },
+	{ "AttachUserPolicy", attach_policy, NULL },
+	{ "AttachRolePolicy", attach_policy, NULL },
+	{ "UpdateAssumeRolePolicy", set_trust, NULL },
 	{ "DeleteUserPolicy", delete_policy, NULL },
 	{ "DeleteRolePolicy", delete_policy, NULL },
 

@@ -1,0 +1,318 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""No backup brings back what was revoked since: restore replays the trail."""
+import json
+import os
+import unittest
+
+from server_backup import BackupCase, policy, restore
+from server_fixture import ACCOUNT, Api, key_arn, run, wait_for
+from test_server_import import FOREVER, wrap
+import tap
+
+DAY = 86400
+ALICE = f"arn:aws:iam::{ACCOUNT}:user/alice"
+
+
+class Replay(BackupCase):
+    options = ("--test", "--region", "us-east-1", "--region", "eu-west-1")
+
+    def test_states(self):
+        """security-29-restore-replays-the-states-of-keys"""
+        disabled, enabled, doomed, spared, gone = (self.new_key()
+                                                   for _ in range(5))
+        self.kms.disable_key(KeyId=enabled)
+        self.kms.schedule_key_deletion(KeyId=spared)
+        self.backup()
+        self.kms.disable_key(KeyId=disabled)
+        self.kms.enable_key(KeyId=enabled)
+        self.kms.cancel_key_deletion(KeyId=spared)
+        self.kms.schedule_key_deletion(KeyId=gone, PendingWindowInDays=7)
+        self.server.advance(8 * DAY)
+        wait_for(lambda: self.code(self.kms.describe_key, KeyId=gone),
+                 "the key to go")
+        date = self.kms.schedule_key_deletion(
+            KeyId=doomed, PendingWindowInDays=9)["DeletionDate"]
+        self.assertEqual([], self.restore())
+        self.assertEqual(["Disabled", "Enabled", "Disabled",
+                          "PendingDeletion"],
+                         [self.state(k) for k in (disabled, enabled, spared,
+                                                  doomed)])
+        self.assertEqual(int(date), self.kms.describe_key(KeyId=doomed)[
+            "KeyMetadata"]["DeletionDate"])
+        self.assertEqual("NotFoundException",
+                         self.code(self.kms.describe_key, KeyId=gone))
+
+    def test_digested(self):
+        """security-29-restore-replays-what-is-in-signed-digests"""
+        key = self.new_key()
+        other = Api(self.server, region="eu-west-1")
+        there = other.create_key()["KeyMetadata"]["KeyId"]
+        self.digest()
+        self.backup()
+        self.kms.disable_key(KeyId=key)
+        self.digest()
+        other.disable_key(KeyId=there)
+        self.digest()
+        self.assertEqual([], self.restore())
+        self.assertEqual("Disabled", self.state(key))
+        self.assertEqual("Disabled", Api(self.server, region="eu-west-1")
+                         .describe_key(KeyId=there)["KeyMetadata"][
+                             "KeyState"])
+
+    def digest(self):
+        """Until all that was recorded so far is in a log file."""
+        trail = self.server.dir / "audit"
+        wait_for(lambda: not (trail / "audit.log").read_text() and
+                 not list(trail.glob("pending-*")), "a digest")
+
+    def test_grants(self):
+        """security-29-restore-replays-revoked-and-retired-grants"""
+        key = self.new_key()
+        run("identity", "create-user", self.server.dir, "alice")
+        made = [self.kms.create_grant(KeyId=key, GranteePrincipal=ALICE,
+                                      Operations=["Decrypt"], Name=name)
+                for name in ("revoked", "retired", "by-token", "kept")]
+        self.backup()
+        self.kms.revoke_grant(KeyId=key, GrantId=made[0]["GrantId"])
+        self.kms.retire_grant(KeyId=key_arn(key),
+                              GrantId=made[1]["GrantId"])
+        self.kms.retire_grant(GrantToken=made[2]["GrantToken"])
+        late = self.kms.create_grant(KeyId=key, GranteePrincipal=ALICE,
+                                     Operations=["Encrypt"])
+        self.code(self.kms.revoke_grant, KeyId=key, DryRun=True,
+                  GrantId=made[3]["GrantId"])
+        notes = self.restore()
+        self.assertEqual([made[3]["GrantId"]], [
+            g["GrantId"] for g in self.kms.list_grants(KeyId=key)["Grants"]])
+        self.assertEqual(1, len(notes))
+        self.assertRegex(notes[0], f"^CreateGrant of [0-9TZ:-]+, {key_arn(key)}: not in the backup; do it again$")
+        self.assertTrue(late)
+
+    def test_policies(self):
+        """security-29-restore-replays-policies-or-disables-the-key"""
+        short, long = self.new_key(), self.new_key()
+        deny = {"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "kms:Encrypt",
+                "Resource": "*"}
+        self.backup()
+        self.kms.put_key_policy(KeyId=short, PolicyName="default",
+                                Policy=policy(deny))
+        # Too long for a record of the trail.
+        self.kms.put_key_policy(
+            KeyId=long, PolicyName="default",
+            Policy=policy(*({**deny, "Sid": f"s{i:0200}"}
+                            for i in range(30))))
+        notes = self.restore()
+        self.assertEqual("AccessDeniedException", self.code(
+            self.kms.encrypt, KeyId=short, Plaintext=b"x"))
+        self.assertEqual(["Enabled", "Disabled"],
+                         [self.state(short), self.state(long)])
+        self.assertEqual(1, len(notes))
+        self.assertRegex(notes[0], f"^PutKeyPolicy of [0-9TZ:-]+, {key_arn(long)}: not told by the trail; the key is disabled: do it again, then enable the key$")
+        # It stays so in whatever is restored from the same backup later.
+        self.kms.enable_key(KeyId=long)
+        self.assertEqual("DisableKey", next(
+            r["eventName"] for r in self.server.audit()
+            if r["eventName"] in ("DisableKey", "EnableKey")))
+
+    def test_unknown_change(self):
+        """security-29-restore-disables-the-key-of-a-change-it-does-not-know"""
+        key = self.new_key()
+        self.backup()
+        self.kms.tag_resource(KeyId=key, Tags=[{"TagKey": "a",
+                                                "TagValue": "b"}])
+        self.server.stop()
+        trail = self.server.dir / "audit" / "audit.log"
+        lines = trail.read_text().replace('"eventName":"TagResource"',
+                                          '"eventName":"FutureOperation"')
+        trail.write_text(lines)
+        self.assertIn("FutureOperation", lines)
+        notes = self.restore()
+        self.assertEqual("Disabled", self.state(key))
+        self.assertRegex(notes[0], "^FutureOperation of .*the key is disabled")
+
+    def test_aliases_and_tags(self):
+        """security-29-restore-replays-aliases-and-tags"""
+        old, new = self.new_key(), self.new_key()
+        for name in ("moved", "deleted", "to-a-lost-key"):
+            self.kms.create_alias(AliasName=f"alias/{name}",
+                                  TargetKeyId=old)
+        self.kms.tag_resource(KeyId=old, Tags=[
+            {"TagKey": "gone", "TagValue": "x"},
+            {"TagKey": "changed", "TagValue": "x"}])
+        self.backup()
+        lost = self.new_key()
+        self.kms.update_alias(AliasName="alias/moved", TargetKeyId=new)
+        self.kms.update_alias(AliasName="alias/to-a-lost-key",
+                              TargetKeyId=lost)
+        self.kms.delete_alias(AliasName="alias/deleted")
+        self.kms.create_alias(AliasName="alias/made", TargetKeyId=new)
+        self.kms.untag_resource(KeyId=old, TagKeys=["gone"])
+        self.kms.tag_resource(KeyId=old, Tags=[
+            {"TagKey": "changed", "TagValue": "y"}])
+        notes = self.restore()
+        self.assertEqual(
+            {"alias/moved": new, "alias/made": new},
+            {a["AliasName"]: a["TargetKeyId"]
+             for a in self.kms.list_aliases()["Aliases"]
+             if a["AliasName"] != "alias/envelope" and
+             not a["AliasName"].startswith("alias/aws/")})
+        self.assertEqual([{"TagKey": "changed", "TagValue": "y"}],
+                         self.kms.list_resource_tags(KeyId=old)["Tags"])
+        self.assertEqual(1, len(notes))
+        self.assertRegex(notes[0], f"^CreateKey of .*{lost}: made after the backup and lost$")
+
+    def test_rotation(self):
+        """kms-restore-says-what-a-rotation-since-costs"""
+        key = self.new_key()
+        self.backup()
+        self.kms.rotate_key_on_demand(KeyId=key)
+        notes = self.restore()
+        self.assertEqual(1, len(notes))
+        self.assertRegex(notes[0], f"^RotateKey of .*{key}: not in the backup; what the key has encrypted since cannot be decrypted$")
+
+    def test_imported_material(self):
+        """security-29-restore-replays-deleted-imported-material"""
+        key = self.new_key(Origin="EXTERNAL")
+        data = os.urandom(32)
+        self.bring(key, data)
+        blob = self.kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
+        self.backup()
+        self.kms.delete_imported_key_material(KeyId=key)
+        self.assertEqual([], self.restore())
+        self.assertEqual("PendingImport", self.state(key))
+        self.bring(key, data)
+        self.assertEqual(b"x", self.kms.decrypt(CiphertextBlob=blob)[
+            "Plaintext"])
+
+    def bring(self, key, data):
+        got = self.kms.get_parameters_for_import(
+            KeyId=key, WrappingAlgorithm="RSAES_OAEP_SHA_256",
+            WrappingKeySpec="RSA_2048")
+        self.kms.import_key_material(
+            KeyId=key, ImportToken=got["ImportToken"],
+            EncryptedKeyMaterial=wrap(got["PublicKey"], data), **FOREVER)
+
+    def test_primary_region(self):
+        """kms-restore-replays-the-primary-region"""
+        key = self.new_key(MultiRegion=True)
+        self.kms.replicate_key(KeyId=key, ReplicaRegion="eu-west-1")
+        self.backup()
+        self.kms.update_primary_region(KeyId=key, PrimaryRegion="eu-west-1")
+        self.restore()
+        self.assertEqual("REPLICA", self.kms.describe_key(KeyId=key)[
+            "KeyMetadata"]["MultiRegionConfiguration"]["MultiRegionKeyType"])
+
+    def identity(self, verb, *args):
+        done = run("identity", verb, self.server.dir, *args)
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        return done.stdout
+
+    def test_people(self):
+        """security-29-restore-replays-users-roles-and-access-keys"""
+        folder = self.server.folder
+        (folder / "deny").write_text(json.dumps({
+            "Version": "2012-10-17", "Statement": [{
+                "Effect": "Deny", "Action": "*", "Resource": "*"}]}))
+        trusts = []
+        for name in ("root", "user/kept"):
+            trusts.append(json.dumps({"Version": "2012-10-17", "Statement": [{
+                "Effect": "Allow", "Action": "sts:AssumeRole",
+                "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:{name}"}}]}))
+            (folder / name.replace("/", "-")).write_text(trusts[-1])
+        for name in ("deleted", "kept"):
+            self.identity("create-user", name)
+        for name in ("r-deleted", "r-kept"):
+            self.identity("create-role", name, "--trust", folder / "root")
+        keys = [json.loads(self.identity("create-access-key", "kept",
+                                         "--json"))["AccessKey"]["AccessKeyId"]
+                for _ in range(2)]
+        for name in ("lost", "KeyAuditor"):
+            self.identity("put-policy", name, folder / "deny", "--user",
+                          "kept")
+        self.identity("create-account", "444455556666")
+        self.backup()
+        self.identity("delete-user", "deleted")
+        self.identity("delete-role", "r-deleted")
+        self.identity("deactivate-access-key", "kept", keys[0])
+        self.identity("delete-access-key", "kept", keys[1])
+        self.identity("delete-policy", "lost", "--user", "kept")
+        self.identity("put-policy", "new", folder / "deny", "--role",
+                      "r-kept")
+        self.identity("attach-policy", "KeyAuditor", "--user", "kept")
+        self.identity("set-trust", "r-kept", folder / "user-kept")
+        self.identity("delete-account", "444455556666")
+        self.identity("create-user", "late")
+        notes = self.restore()
+        self.assertEqual(["administrator", "kept"], [
+            r[0] for r in self.server.sql(
+                "SELECT name FROM user ORDER BY name")])
+        self.assertEqual([("r-kept", trusts[1])], self.server.sql(
+            "SELECT name, trust FROM role"))
+        self.assertIn("AIDA", self.server.sql(
+            "SELECT principals FROM role")[0][0])
+        self.assertEqual([(keys[0], 0)], self.server.sql(
+            "SELECT access_key_id, active FROM access_key"
+            " WHERE user_name = 'kept'"))
+        self.assertEqual([("r-kept", "new"), ("kept", "KeyAuditor")],
+                         self.server.sql(
+            "SELECT owner, name FROM identity_policy WHERE owner"
+            " <> 'administrator' ORDER BY kind"))
+        self.assertNotIn("Deny", self.server.sql(
+            "SELECT document FROM identity_policy WHERE name ="
+            " 'KeyAuditor'")[0][0])
+        self.assertEqual([(ACCOUNT,)], self.server.sql(
+            "SELECT account FROM account"))
+        self.assertEqual(1, len(notes))
+        self.assertRegex(notes[0], "^CreateUser of .*, late: made after the backup and lost$")
+
+    def test_unknown_change_of_people(self):
+        """security-29-restore-closes-whom-a-change-it-does-not-know-is-about"""
+        (self.server.folder / "trust").write_text(json.dumps({
+            "Version": "2012-10-17", "Statement": [{
+                "Effect": "Allow", "Action": "sts:AssumeRole",
+                "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}}]}))
+        self.identity("create-user", "alice")
+        self.identity("create-access-key", "alice")
+        self.identity("create-role", "role", "--trust",
+                      self.server.folder / "trust")
+        self.backup()
+        self.identity("attach-policy", "KeyAuditor", "--user", "alice")
+        self.identity("attach-policy", "KeyAuditor", "--role", "role")
+        self.server.stop()
+        trail = self.server.dir / "audit" / "audit.log"
+        trail.write_text(trail.read_text().replace(
+            '"eventName":"Attach', '"eventName":"Future'))
+        notes = self.restore()
+        self.assertEqual([(0,)], self.server.sql(
+            "SELECT active FROM access_key WHERE user_name = 'alice'"))
+        self.assertEqual([], self.server.sql("SELECT name FROM role"))
+        self.assertEqual(["alice", "role"],
+                         [n.split(", ")[1].split(":")[0] for n in notes])
+        for line in notes:
+            self.assertIn("the access keys of the user are deactivated, the role is deleted", line)
+
+    def test_twice(self):
+        """kms-restored-directory-is-backed-up-and-restored-again"""
+        key = self.new_key()
+        self.backup()
+        first = self.file
+        self.kms.disable_key(KeyId=key)
+        self.restore()
+        other = self.new_key()
+        self.backup()
+        self.kms.disable_key(KeyId=other)
+        self.server.stop()
+        restore(self.server, self.file, "second")
+        self.serve()
+        self.assertEqual(["Disabled", "Disabled"],
+                         [self.state(key), self.state(other)])
+        # The first one is still good, with all that came since.
+        self.server.stop()
+        restore(self.server, first, "third")
+        self.serve()
+        self.assertEqual("Disabled", self.state(key))
+
+
+if __name__ == "__main__":
+    tap.main()
