@@ -164,6 +164,34 @@ waits_again()
 		still_waiting && unlock env vol-s && later_is 0
 }
 t "interrupted suspend: a read that waited does so again" waits_again
+
+# A read of more than a MiB is decrypted in several sections, and a lock comes
+# between two of them: what was decrypted before it is not decrypted again.
+BYTES=$((8 << 20))
+reads_of()
+{
+	local before
+
+	before=$(stat_of env reads)
+	vmio check $DEV 0 $BYTES 3 && echo $(($(stat_of env reads) - before))
+}
+half_decrypted()
+{
+	local n=0
+
+	[ "$(reads_of)" -lt 8 ] || return 1
+	later vmrace 5 50 env "$(DISK=/dev/mapper/low table $SECTORS %s \
+		sector_size:4096)" wipe
+	until [ -e "$LATER" ]; do
+		vmio check $DEV 0 $BYTES 3 || return 1
+		n=$((n + 1))
+	done
+	echo "$n reads"
+	later_is 0
+}
+echo 0 > /sys/module/dm_envelope/parameters/spread_bytes
+t "half-done: data of large reads" vmio fill $DEV 0 $BYTES 3
+t "half-done: locks between the sections of large reads" half_decrypted
 dmsetup remove env
 dmsetup remove low
 t "the module goes" rmmod dm_envelope

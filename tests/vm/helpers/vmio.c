@@ -51,11 +51,22 @@ static int is_zero(const uint8_t *p, size_t bytes)
 	return 1;
 }
 
+/*
+ * Memory of large requests is in huge pages, so that the kernel need not cut
+ * them for the number of their pages.
+ */
+#define HUGE_PAGE_BYTES	(2 << 20)
+
+static uint8_t *memory(size_t bytes)
+{
+	return aligned_alloc(bytes < HUGE_PAGE_BYTES ? 4096 : HUGE_PAGE_BYTES,
+			     bytes);
+}
+
 static int transfer(const char *verb, int fd, int flags, off_t offset,
 		    size_t bytes, uint64_t seed)
 {
-	uint8_t *buffer = aligned_alloc(4096, bytes);
-	uint8_t *want = aligned_alloc(4096, bytes);
+	uint8_t *buffer = memory(bytes), *want = memory(bytes);
 	struct iovec iov = { buffer, bytes };
 	int writing = !strcmp(verb, "fill") || !strcmp(verb, "zero");
 	ssize_t n;
