@@ -37,7 +37,7 @@ ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
 
 # What each part links with; pkg-config names what is missing.
 AGENT_PKGS := devmapper blkid libcurl jansson libcrypto
-KMS_PKGS := libmicrohttpd sqlite3 gnutls jansson libcrypto zlib
+KMS_PKGS := libmicrohttpd sqlite3 gnutls jansson libcrypto zlib libseccomp
 need = $(or $(shell $(PKGCONFIG) $(1) $(2) 2>/dev/null),\
 	$(error $(shell $(PKGCONFIG) --print-errors $(2) 2>&1 | head -1); \
 	run scripts/setup))

@@ -2,6 +2,7 @@
 /* `envelope-kms serve`: opens a KMS directory, listens, ends on a signal. */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -27,6 +28,8 @@
 #include "material.h"
 #include "policy_cache.h"
 #include "reaper.h"
+#include "sandbox.h"
+#include "sandbox.h"
 #include "root_key.h"
 #include "server.h"
 #include "signing_keys.h"
@@ -340,6 +343,56 @@ static int find_client_ca(struct serve *s)
 	return s->client_ca ? 0 : -ENOMEM;
 }
 
+/* Paths of a sandbox, and who frees them. */
+struct reach {
+	struct sandbox_path paths[8];
+	char *owned[8];
+	size_t count;
+};
+
+/* Takes over @path; NULL: there is none. */
+static void reach_add(struct reach *r, char *path, int access)
+{
+	if (!path)
+		return;
+	r->owned[r->count] = path;
+	r->paths[r->count].path = path;
+	r->paths[r->count++].access = access;
+}
+
+/* The folder of @path, where others of that name may come. */
+static void reach_folder(struct reach *r, const char *path, int access)
+{
+	char *name = strdup(path);
+
+	/* which may be relative, or a text of the C library's own */
+	reach_add(r, name ? realpath(dirname(name), NULL) : NULL, access);
+	free(name);
+}
+
+/* DIR, where its trail is, and what the options name. */
+static int confine_files(struct serve *s)
+{
+	struct reach r = { .count = 0 };
+	char *audit = file_path(s->dir, FILE_AUDIT_DIR);
+	int rc;
+
+	reach_add(&r, strdup(s->dir), SANDBOX_CHANGE);
+	reach_add(&r, audit ? realpath(audit, NULL) : NULL, SANDBOX_CHANGE);
+	reach_add(&r, strdup("/dev/urandom"), SANDBOX_READ);
+	if (s->client_ca)
+		reach_folder(&r, s->client_ca, SANDBOX_READ);
+	if (s->options->test_clock)
+		reach_folder(&r, s->options->test_clock, SANDBOX_READ);
+	if (s->listener.made)
+		reach_folder(&r, s->listener.path, SANDBOX_REMOVE);
+	rc = sandbox_files(r.paths, r.count);
+	while (r.count)
+		free(r.owned[--r.count]);
+	free(audit);
+	return rc;
+}
+
 static int start(struct serve *s)
 {
 	int rc = lock_dir(s);
@@ -348,21 +401,28 @@ static int start(struct serve *s)
 		rc = find_client_ca(s);
 	if (rc < 0)
 		return rc;
+	below_warn(s->dir);
+	rc = sandbox_privileges(s->dir);
+	if (rc < 0)
+		return rc;
 	/* One that a killed server has left would name nobody. */
 	withdraw_endpoint(s);
 	check_locked_memory();
-	below_warn(s->dir);
 	rc = root_key_read(s->dir, &s->server.root);
 	if (rc == 0)
 		rc = read_tls(s, &s->tls);
 	if (rc == 0)
 		rc = open_store(s);
 	if (rc == 0)
+		rc = open_socket(s);
+	if (rc == 0)
+		rc = sandbox_bound();
+	if (rc == 0)
+		rc = confine_files(s);
+	if (rc == 0)
 		rc = audit_open(s->dir, &s->server.audit);
 	if (rc == 0)
 		rc = start_digests(s);
-	if (rc == 0)
-		rc = open_socket(s);
 	if (rc < 0)
 		return rc;
 	s->server.throttle = throttle_new(s->options->rate);
@@ -377,9 +437,9 @@ static int start(struct serve *s)
 	if (rc < 0)
 		return rc;
 	rc = listen_http(s);
-	if (rc < 0)
-		return rc;
-	return publish_endpoint(s);
+	if (rc == 0)
+		rc = sandbox_calls();
+	return rc < 0 ? rc : publish_endpoint(s);
 }
 
 static void announce(const struct serve *s)
