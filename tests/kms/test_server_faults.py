@@ -309,6 +309,54 @@ class Folder(unittest.TestCase):
             "SELECT count(*) FROM kms_key")[0][0])
         server.stop()
 
+    def test_disk_of_everything_full(self):
+        """kms-full-disk-answers-500-and-loses-nothing"""
+        server = Server(start=False)
+        self.addCleanup(server.end)
+        small = self.folder / "small"
+        small.mkdir()
+        self.mounted(small, "2m")
+        shutil.copytree(server.dir, small / "kms")
+        server.dir = small / "kms"
+        server.start("--digest-seconds", "1")
+        made = []
+
+        def create():
+            reply = server.call("CreateKey", {"Description": "x" * 4000})
+            if reply.status == 200:
+                made.append(reply.json["KeyMetadata"]["KeyId"])
+            return reply
+
+        self.assertEqual(200, create().status)
+        filler = fill(small)
+        wait_for(lambda: create().status == 500, "the disk to be full")
+        wait_for(lambda: "cannot write the digest of" in server.stderr(),
+                 "a digest that fails")
+        for _ in range(20):
+            reply = create()
+            self.assertEqual((500, INTERNAL), (reply.status, reply.message))
+        done = run("backup", server.dir, small / "backup")
+        self.assertEqual(1, done.returncode)
+        self.assertFalse((small / "backup").exists())
+        filler.unlink()
+        wait_for(lambda: create().status == 200, "the server to recover")
+        server.stop()
+        # Not even a digest that was half there is in the way of the next.
+        server.start("--digest-seconds", "1")
+        wait_for(lambda: not list((server.dir / "audit").glob("pending-*"))
+                 and not (server.dir / "audit/audit.log").read_text(),
+                 "the digests that were due")
+        recorded = {r["resources"][0]["ARN"].split("/")[1]
+                    for r in server.audit() if r["eventName"] == "CreateKey"
+                    and "errorCode" not in r}
+        there = {r[0] for r in server.sql("SELECT key_id FROM kms_key")}
+        self.assertLessEqual(set(made), there)
+        self.assertLessEqual(set(made), recorded)
+        self.assertEqual(0, server.stop())
+        done = run("check", server.dir)
+        self.assertEqual((0, ""), (done.returncode, done.stderr),
+                         done.stdout)
+
     def test_deletion_waits_for_the_trail(self):
         """security-30-no-key-is-deleted-without-its-record"""
         server = Server()
