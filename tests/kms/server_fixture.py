@@ -122,6 +122,17 @@ class Server:
         if start:
             self.start()
 
+    def copy(self):
+        """Another one, not started, with the same directory."""
+        other = Server.__new__(Server)
+        other.folder = pathlib.Path(tempfile.mkdtemp(prefix="kms-server-"))
+        atexit.register(other.close)
+        other.dir = other.folder / "kms"
+        other.process = None
+        other.under = ()
+        shutil.copytree(self.dir, other.dir)
+        return other
+
     def start(self, *options, **environment):
         """Serves, and returns once the server answers."""
         endpoint = self.dir / "endpoint"

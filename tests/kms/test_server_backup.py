@@ -145,13 +145,22 @@ class Whole(BackupCase):
         self.assertEqual([], list(self.server.folder.glob("x*")))
 
 
-class Refused(BackupCase):
+class Refused(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.whole = Server()
+        key = cls.whole.call("CreateKey").json["KeyMetadata"]["KeyId"]
+        cls.file = backup(cls.whole)
+        cls.whole.call("DisableKey", {"KeyId": key})
+        cls.whole.stop()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.whole.close()
+
     def setUp(self):
-        super().setUp()
-        self.key = self.new_key()
-        self.backup()
-        self.kms.disable_key(KeyId=self.key)
-        self.server.stop()
+        self.server = self.whole.copy()
+        self.addCleanup(self.server.close)
         self.target = self.server.folder / "restored"
 
     def refused(self, why, file=None, **options):
@@ -234,7 +243,7 @@ class Refused(BackupCase):
 
     def test_trail_tampered(self):
         """security-29-restore-refuses-a-trail-that-does-not-verify"""
-        self.serve()
+        self.server.start("--digest-seconds", "1")
         wait_for(lambda: list(self.server.dir.glob(
             "audit/AWSLogs/*/CloudTrail/**/*.gz")), "a log file")
         self.server.stop()
@@ -285,7 +294,7 @@ class Refused(BackupCase):
 
     def test_served(self):
         """kms-restore-refuses-a-directory-that-is-served"""
-        self.serve()
+        self.server.start()
         self.refused(f"envelope-kms: {self.server.dir}: an envelope-kms serves it; stop it first\n")
 
     def test_target(self):

@@ -3,7 +3,6 @@
 """`envelope-kms check` finds each damage, names it, and prints no secret."""
 import json
 import os
-import shutil
 import unittest
 
 from server_fixture import REGION, Server, run, wait_for
@@ -34,12 +33,8 @@ class Check(unittest.TestCase):
         cls.whole.close()
 
     def setUp(self):
-        self.server = Server.__new__(Server)
-        self.server.folder = self.whole.folder / "copy"
-        self.server.dir = self.server.folder / "kms"
-        self.server.folder.mkdir()
-        self.addCleanup(shutil.rmtree, self.server.folder, True)
-        shutil.copytree(self.whole.dir, self.server.dir)
+        self.server = self.whole.copy()
+        self.addCleanup(self.server.close)
         self.key, self.material, self.sealed = self.server.sql(
             "SELECT key_id, material_id, sealed FROM material LIMIT 1")[0]
 

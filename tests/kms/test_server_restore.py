@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """No backup brings back what was revoked since: restore replays the trail."""
+import gzip
 import json
 import os
 import unittest
@@ -88,6 +89,39 @@ class Replay(BackupCase):
         self.assertEqual(1, len(notes))
         self.assertRegex(notes[0], f"^CreateGrant of [0-9TZ:-]+, {key_arn(key)}: not in the backup; do it again$")
         self.assertTrue(late)
+
+    def test_left_twice(self):
+        """kms-restore-counts-once-what-a-crash-left-twice"""
+        key = self.new_key()
+        run("identity", "create-user", self.server.dir, "alice")
+        self.backup()
+        self.kms.create_grant(KeyId=key, GranteePrincipal=ALICE,
+                              Operations=["Encrypt"])
+        trail = self.server.dir / "audit"
+        self.digest()
+        # A server that was killed here had not yet removed what it put away.
+        log = max(trail.glob("AWSLogs/*/CloudTrail/us-east-1/**/*.gz"),
+                  key=lambda p: p.name.split("_")[-1])
+        records = json.loads(gzip.decompress(log.read_bytes()))["Records"]
+        stamp = log.name.split("_")[-1].split(".")[0]
+        self.server.stop()
+        (trail / f"pending-{stamp}.log").write_text("".join(
+            json.dumps(r, separators=(",", ":")) + "\n" for r in records))
+        self.assertIn("CreateGrant", [r["eventName"] for r in records])
+        self.assertEqual(1, len(self.restore()))
+
+    def test_no_live_file(self):
+        """kms-backup-and-restore-without-a-live-file-of-the-trail"""
+        key = self.new_key()
+        self.digest()
+        self.server.stop()
+        live = self.server.dir / "audit" / "audit.log"
+        live.unlink()
+        self.backup()
+        self.serve()
+        self.kms.disable_key(KeyId=key)
+        self.assertEqual([], self.restore())
+        self.assertEqual("Disabled", self.state(key))
 
     def test_policies(self):
         """security-29-restore-replays-policies-or-disables-the-key"""

@@ -78,16 +78,26 @@ static int list_logs(const char *bucket, struct names *ret)
 	return rc;
 }
 
-static int is_pending(const struct dirent *entry)
+static int is_live(const struct dirent *entry)
 {
-	return strncmp(entry->d_name, PENDING, strlen(PENDING)) == 0;
+	return strncmp(entry->d_name, PENDING, strlen(PENDING)) == 0 ||
+	       strcmp(entry->d_name, FILE_AUDIT_LOG) == 0;
 }
 
-/* "pending-STAMP.log" by their stamps, then the live file. */
+/* "pending-STAMP.log" by their stamps, then the live file, if there is one. */
+static int in_time(const struct dirent **a, const struct dirent **b)
+{
+	int a_last = strcmp((*a)->d_name, FILE_AUDIT_LOG) == 0;
+	int b_last = strcmp((*b)->d_name, FILE_AUDIT_LOG) == 0;
+
+	return a_last != b_last ? a_last - b_last :
+				  strcmp((*a)->d_name, (*b)->d_name);
+}
+
 static int list_live(const char *bucket, struct names *ret)
 {
 	struct dirent **entries = NULL;
-	int i, count = scandir(bucket, &entries, is_pending, alphasort);
+	int i, count = scandir(bucket, &entries, is_live, in_time);
 	int rc = count < 0 ? -errno : 0;
 
 	for (i = 0; i < count; i++) {
@@ -96,7 +106,7 @@ static int list_live(const char *bucket, struct names *ret)
 		free(entries[i]);
 	}
 	free(entries);
-	return rc == 0 ? add_name(ret, FILE_AUDIT_LOG) : rc;
+	return rc;
 }
 
 /* The region in the name of a log file; "": none. */
