@@ -216,7 +216,8 @@ class Server:
             "verify": str(self.dir / "ca.pem"), "aws_access_key_id": access,
             "aws_secret_access_key": secret,
             "config": botocore.config.Config(
-                retries={"total_max_attempts": 1}), **options})
+                retries={"total_max_attempts": 1},
+                read_timeout=WAIT_SECONDS), **options})
 
     def connection(self, **options):
         """A connection as the endpoint has it; one with TLS trusts this

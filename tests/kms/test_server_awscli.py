@@ -12,7 +12,7 @@ from server_fixture import ACCOUNT, REGION, key_arn
 from server_people import denied
 import tap
 
-CLI_SECONDS = 120
+CLI_SECONDS = 300
 
 
 class AwsCli(ClientCase):
@@ -38,7 +38,8 @@ aws_secret_access_key = {cls.friend.secret}
         """`aws kms` with arguments; its answer, or its complaint."""
         done = subprocess.run(
             ["/usr/bin/aws", "kms", *args, "--endpoint-url",
-             self.server.endpoint, "--region", region, "--profile", profile],
+             self.server.endpoint, "--region", region, "--profile", profile,
+             "--cli-read-timeout", str(CLI_SECONDS)],
             env={**os.environ, "AWS_CONFIG_FILE": "/dev/null",
                  "AWS_SHARED_CREDENTIALS_FILE": str(self.credentials),
                  "AWS_DATA_PATH": MODELS,

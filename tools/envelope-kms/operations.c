@@ -23,9 +23,9 @@
  * InvalidCiphertextException, IK IncorrectKeyException.
  *
  * CreateKey: Description?, KeyUsage?, KeySpec? | CustomerMasterKeySpec?,
- *   Origin?, MultiRegion?, Tags? -> KeyMetadata. UNS (anything but a
- *   single-Region symmetric key of our own making, Policy), LIM,
- *   TagException.
+ *   Origin?, MultiRegion?, Policy?, Tags?, BypassPolicyLockoutSafetyCheck? ->
+ *   KeyMetadata. UNS (anything but a symmetric key of origin AWS_KMS or
+ *   EXTERNAL), LIM, TagException, MalformedPolicyDocumentException.
  * DescribeKey: KeyId (any key), GrantTokens? -> KeyMetadata. NF, IGT.
  * ListKeys: Limit?, Marker? -> Keys, Truncated, NextMarker?.
  *   InvalidMarkerException.
