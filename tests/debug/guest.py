@@ -7,20 +7,14 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-
-# What a kernel says when something is wrong. lockdep sets no taint bit, so
-# the text is the judge; a KASAN report may switch lockdep off.
-TROUBLE = re.compile(
-    r"BUG:|WARNING:|Oops|INFO: (possible|task|rcu|trying)|rcu:.*stall"
-    r"|possible (circular|recursive)|UBSAN|kmemleak: [1-9]|ODEBUG"
-    r"|Kernel panic|scheduling while atomic|sleeping function"
-    r"|general protection|lockdep is turned off|soft lockup"
-    r"|blocked for more than|bad unlock balance|stack overflow")
+sys.path.insert(0, str(ROOT / "scripts"))
+import vm_console  # noqa: E402
 
 # The host's own files are the root. con0 is standard output; the paths that
 # the kernel's console takes must not have blanks, so all lies in one folder.
@@ -39,7 +33,10 @@ class Outcome:
         self.why = why
 
     def trouble(self):
-        return [line for line in self.console if TROUBLE.search(line)]
+        return vm_console.trouble(self.console)
+
+    def foreign_races(self):
+        return list(vm_console.foreign_races(self.console).values())
 
 
 def patient_lib():

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# vm: --threads single
 # Large requests are cut into parts for several CPUs: the same ciphertext, no
 # cut where none is allowed, and a lock in the middle.
 . /test/vm/helpers/target.bash

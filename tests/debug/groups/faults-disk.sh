@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# on: uml smp
 # Disks that fail: errors reach the caller for just the blocks concerned, and
 # nothing hangs; a lock does not wait for a disk.
 . /test/debug-lib.sh

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# on: uml smp
 # Every allocation that the module makes fails once, or a sample of them unless
 # LONG=1, in everything that it does: errors are reported, nothing is lost or
 # leaks, and the next try works.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# on: uml smp
 # splat: a lock inversion: WARNING: possible circular locking dependency
 # splat: a sleep in atomic context: BUG: sleeping function called from invalid
 # splat: a shift out of range: UBSAN: shift-out-of-bounds

@@ -5,6 +5,8 @@
  */
 
 #include <linux/delay.h>
+#include <linux/err.h>
+#include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/slab.h>
@@ -88,6 +90,41 @@ static void freed_work(void)
 	kfree(work);
 }
 
+/* plain, so that two who write it at once race */
+static int raced;
+
+static noinline void make_race(void)
+{
+	int i;
+
+	for (i = 0; i < 100; i++)
+		raced++;
+}
+
+static int race_on(void *unused)
+{
+	while (!kthread_should_stop()) {
+		make_race();
+		cond_resched();
+	}
+	return 0;
+}
+
+static void data_race_with_thread(void)
+{
+	struct task_struct *other = kthread_run(race_on, NULL, "selftest");
+	int i;
+
+	if (IS_ERR(other))
+		return;
+	for (i = 0; i < 10000; i++) {
+		make_race();
+		cond_resched();
+	}
+	kthread_stop(other);
+	pr_info("raced to %d\n", raced);
+}
+
 static void die(void)
 {
 	panic("selftest: asked to");
@@ -104,6 +141,7 @@ static const struct {
 	{ "bad-shift", bad_shift },
 	{ "leak", leak },
 	{ "freed-work", freed_work },
+	{ "data-race", data_race_with_thread },
 	{ "panic", die },
 };
 
