@@ -413,12 +413,28 @@ int envelope_message_set(struct envelope_target *target, bool leased,
 	return r;
 }
 
+/* Loaded to take the target's place, with the same secret. */
+static bool is_successor(struct envelope_target *other,
+			 struct envelope_target *target)
+{
+	return !READ_ONCE(other->live) &&
+	       dm_table_get_md(other->ti->table) ==
+	       dm_table_get_md(target->ti->table) &&
+	       !crypto_memneq(other->digest, target->digest,
+			      sizeof(target->digest));
+}
+
 int envelope_message_wipe(struct envelope_target *target)
 {
 	unsigned int noio = memalloc_noio_save();
+	struct envelope_target *other;
 
 	mutex_lock(&envelope_registry_mutex);
 	lock_target(target, ENVELOPE_REASON_WIPED);
+	/* or the next resume would undo it */
+	list_for_each_entry(other, &targets, node)
+		if (is_successor(other, target))
+			lock_target(other, ENVELOPE_REASON_WIPED);
 	mutex_unlock(&envelope_registry_mutex);
 	memalloc_noio_restore(noio);
 	return 0;

@@ -253,10 +253,11 @@ static void sum_stats(struct envelope_target *target,
 		const struct envelope_stats *stats =
 			per_cpu_ptr(target->stats, cpu);
 
-		ret->reads += stats->reads;
-		ret->writes += stats->writes;
-		ret->holes += stats->holes;
-		ret->errors += stats->errors;
+		/* counted on meanwhile */
+		ret->reads += READ_ONCE(stats->reads);
+		ret->writes += READ_ONCE(stats->writes);
+		ret->holes += READ_ONCE(stats->holes);
+		ret->errors += READ_ONCE(stats->errors);
 	}
 }
 

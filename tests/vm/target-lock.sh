@@ -136,6 +136,20 @@ t "invalidate: locks within a second or so" becomes 15 "locked invalidated"
 key vol-invalid2 3 > /dev/null
 t "invalidate: unlock" unlock env vol-invalid2
 
+# Nobody waits for the second that the poll takes: the next request sees it.
+at_once()
+{
+	fresh "$1" && "${@:2}" "$(serial "$1")" && later vmio -n read $DEV 0 4096 &&
+		later_is 1 && grep -x EAGAIN "$LATER.out"
+}
+t "invalidate: the next request is not served" \
+	at_once vol-next keyctl invalidate
+expired()
+{
+	keyctl timeout "$1" 1 && sleep 1.1
+}
+t "expiry: nor is the next one after it" at_once vol-next2 expired
+
 fresh vol-wipe
 t "wipe: locks" dmsetup message env 0 key wipe
 t "wipe: reason" is_state env "locked wiped"
@@ -179,6 +193,15 @@ inactive()
 		is_state env "locked revoked"
 }
 t "revoke: locks a table that is not active yet" inactive
+
+wiped_inactive()
+{
+	fresh vol-in2 && dmsetup reload env --table "$(table $SECTORS vol-in2)" &&
+		dmsetup message env 0 key wipe && dmsetup resume env &&
+		is_state env "locked wiped" && unlock env vol-in2 &&
+		is_state env "active -"
+}
+t "wipe: locks such a table, too" wiped_inactive
 
 # events NAME: how many so far; waiting for the next one then misses none.
 events()
