@@ -51,11 +51,22 @@ static void die(const char *what)
 	exit(1);
 }
 
-static gnutls_session_t dial(void)
-{
-	struct sockaddr_in sa = { .sin_family = AF_INET };
+struct line {
 	gnutls_certificate_credentials_t credentials;
 	gnutls_session_t session;
+	int fd;
+};
+
+static void hang_up(struct line *l)
+{
+	gnutls_deinit(l->session);
+	gnutls_certificate_free_credentials(l->credentials);
+	close(l->fd);
+}
+
+static void dial(struct line *l)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET };
 	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
 
 	sa.sin_port = htons((uint16_t)load.port);
@@ -63,18 +74,19 @@ static gnutls_session_t dial(void)
 	if (fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
 		die("cannot connect");
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	gnutls_certificate_allocate_credentials(&credentials);
-	gnutls_init(&session, GNUTLS_CLIENT);
-	gnutls_set_default_priority(session);
-	gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials);
-	gnutls_transport_set_int(session, fd);
-	if (gnutls_handshake(session) < 0)
+	l->fd = fd;
+	gnutls_certificate_allocate_credentials(&l->credentials);
+	gnutls_init(&l->session, GNUTLS_CLIENT);
+	gnutls_set_default_priority(l->session);
+	gnutls_credentials_set(l->session, GNUTLS_CRD_CERTIFICATE,
+			       l->credentials);
+	gnutls_transport_set_int(l->session, fd);
+	if (gnutls_handshake(l->session) < 0)
 		die("TLS handshake failed");
-	return session;
 }
 
-/* Reads one answer whole and returns its status. */
-static int read_answer(gnutls_session_t session)
+/* Reads one answer whole and returns its status; @closes: it is the last. */
+static int read_answer(gnutls_session_t session, int *closes)
 {
 	char text[16384];
 	size_t used = 0;
@@ -93,28 +105,41 @@ static int read_answer(gnutls_session_t session)
 		end = strstr(text, "\r\n\r\n");
 		length = strcasestr(text, "Content-Length: ");
 		if (end && length && used >= (size_t)(end + 4 - text) +
-		    strtoul(length + 16, NULL, 10))
+		    strtoul(length + 16, NULL, 10)) {
+			*closes = strncmp(text, "HTTP/1.0", 8) == 0 ||
+				  strcasestr(text, "Connection: close");
 			return atoi(text + 9);
+		}
 	}
 }
 
 static void *run(void *arg)
 {
 	struct client *c = arg;
-	gnutls_session_t session = dial();
-	int64_t begin = now_us();
+	struct line line;
+	int64_t begin;
+
+	dial(&line);
+	begin = now_us();
 
 	while (begin < load.until_us && c->count < load.count) {
 		int64_t end;
+		int closes;
 
-		if (gnutls_record_send(session, load.request, load.bytes) < 0)
+		if (gnutls_record_send(line.session, load.request,
+				       load.bytes) < 0)
 			die("cannot send");
-		if (read_answer(session) != 200)
+		if (read_answer(line.session, &closes) != 200)
 			c->wrong++;
+		if (closes) {
+			hang_up(&line);
+			dial(&line);
+		}
 		end = now_us();
 		c->us[c->count++] = (uint32_t)(end - begin);
 		begin = end;
 	}
+	hang_up(&line);
 	return NULL;
 }
 
