@@ -92,37 +92,44 @@ static void add_time(struct audit_text *record)
 	audit_text_string(record, "eventTime", text);
 }
 
-static json_t *session_identity(const struct call *c)
+static void add_session(struct audit_text *record, const struct identity *who)
 {
-	const struct identity *who = &c->who;
 	time_t issued = (time_t)(who->issued_ms / 1000);
 	char text[32];
 	struct tm tm;
 
 	gmtime_r(&issued, &tm);
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:{s:{s:s, s:s, s:s, s:s, s:s}, s:{s:s, s:s}}}",
-			 "type", "AssumedRole", "principalId",
-			 who->user.user_id, "arn", who->user.arn, "accountId",
-			 who->user.account, "accessKeyId", who->access_key_id,
-			 "sessionContext", "sessionIssuer", "type", "Role",
-			 "principalId", who->role_id, "arn", who->role_arn,
-			 "accountId", who->user.account, "userName",
-			 who->user.name, "attributes", "creationDate", text,
-			 "mfaAuthenticated", "false");
+	audit_text_open(record, "sessionContext");
+	audit_text_open(record, "sessionIssuer");
+	audit_text_string(record, "type", "Role");
+	audit_text_string(record, "principalId", who->role_id);
+	audit_text_string(record, "arn", who->role_arn);
+	audit_text_string(record, "accountId", who->user.account);
+	audit_text_string(record, "userName", who->user.name);
+	audit_text_close(record);
+	audit_text_open(record, "attributes");
+	audit_text_string(record, "creationDate", text);
+	audit_text_string(record, "mfaAuthenticated", "false");
+	audit_text_close(record);
+	audit_text_close(record);
 }
 
-static json_t *user_identity(const struct call *c)
+static void add_identity(struct audit_text *record, const struct identity *who)
 {
-	const struct user_row *user = &c->who.user;
+	bool session = who->role_arn[0];
 
-	if (c->who.role_arn[0])
-		return session_identity(c);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}",
-			 "type", "IAMUser", "principalId", user->user_id,
-			 "arn", user->arn, "accountId", user->account,
-			 "accessKeyId", c->who.access_key_id, "userName",
-			 user->name);
+	audit_text_open(record, "userIdentity");
+	audit_text_string(record, "type", session ? "AssumedRole" : "IAMUser");
+	audit_text_string(record, "principalId", who->user.user_id);
+	audit_text_string(record, "arn", who->user.arn);
+	audit_text_string(record, "accountId", who->user.account);
+	audit_text_string(record, "accessKeyId", who->access_key_id);
+	if (session)
+		add_session(record, who);
+	else
+		audit_text_string(record, "userName", who->user.name);
+	audit_text_close(record);
 }
 
 static json_t *shown(json_t *value);
@@ -248,12 +255,15 @@ static void add_tail(struct audit_text *record, const char *event_type,
 	audit_text_string(record, "eventCategory", "Management");
 }
 
-/* @source NULL: KMS. */
-static void add_head(struct audit_text *record, json_t *identity,
-		     const char *source, const char *name, const char *region)
+static void add_version(struct audit_text *record)
 {
 	audit_text_string(record, "eventVersion", "1.08");
-	audit_text_json(record, "userIdentity", identity);
+}
+
+/* @source NULL: KMS. */
+static void add_event(struct audit_text *record, const char *source,
+		      const char *name, const char *region)
+{
 	add_time(record);
 	audit_text_string(record, "eventSource",
 			  source ? source : "kms.amazonaws.com");
@@ -271,8 +281,9 @@ int audit_call(struct audit *a, const struct call *c)
 	rc = crypto_uuid(event_id);
 	if (rc < 0)
 		return rc;
-	add_head(&record, user_identity(c), c->source, c->target,
-		 c->who.region);
+	add_version(&record);
+	add_identity(&record, &c->who);
+	add_event(&record, c->source, c->target, c->who.region);
 	audit_text_string(&record, "sourceIPAddress", c->source_address);
 	add_user_agent(&record, c->user_agent);
 	if (c->error != ERR_NONE)
@@ -309,7 +320,9 @@ int audit_service_event(struct audit *a, const char *name,
 	call_key_arn(key, arn);
 	who = json_pack("{s:s, s:s}", "accountId", key->account, "invokedBy",
 			"AWS Internal");
-	add_head(&record, who, NULL, name, key->region);
+	add_version(&record);
+	audit_text_json(&record, "userIdentity", who);
+	add_event(&record, NULL, name, key->region);
 	audit_text_string(&record, "sourceIPAddress", "AWS Internal");
 	audit_text_string(&record, "userAgent", "AWS Internal");
 	audit_text_raw(&record, "requestParameters", "null");
@@ -367,9 +380,11 @@ int audit_change(struct audit *a, const struct audit_change *change)
 		rc = crypto_uuid(request_id);
 	if (rc < 0)
 		return rc;
-	add_head(&record, local_identity(change->account),
-		 change->source ? change->source : "iam.amazonaws.com",
-		 change->name, change->region);
+	add_version(&record);
+	audit_text_json(&record, "userIdentity",
+			local_identity(change->account));
+	add_event(&record, change->source ? change->source :
+		  "iam.amazonaws.com", change->name, change->region);
 	audit_text_string(&record, "sourceIPAddress", "localhost");
 	audit_text_string(&record, "userAgent", "envelope-kms identity");
 	audit_text_json(&record, "requestParameters",

@@ -74,9 +74,23 @@ static void put_quoted(struct audit_text *t, const char *text)
 
 static void put_name(struct audit_text *t, const char *name)
 {
-	put(t, t->used ? "," : "{", 1);
+	if (!t->used)
+		put(t, "{", 1);
+	else if (t->data[t->used - 1] != '{')
+		put(t, ",", 1);
 	put_quoted(t, name);
 	put(t, ":", 1);
+}
+
+void audit_text_open(struct audit_text *t, const char *name)
+{
+	put_name(t, name);
+	put(t, "{", 1);
+}
+
+void audit_text_close(struct audit_text *t)
+{
+	put(t, "}", 1);
 }
 
 static void put_object(struct audit_text *t, json_t *object)

@@ -29,6 +29,10 @@ void audit_text_value(struct audit_text *t, json_t *value);
 void audit_text_string(struct audit_text *t, const char *name,
 		       const char *value);
 
+/* The members up to audit_text_close() are those of the object @name. */
+void audit_text_open(struct audit_text *t, const char *name);
+void audit_text_close(struct audit_text *t);
+
 /* The value is text in JSON already. */
 void audit_text_raw(struct audit_text *t, const char *name,
 		    const char *json);

@@ -18,16 +18,19 @@ static char encode_digit(unsigned int d)
 		      (between(d, 62, 62) & '+') | (between(d, 63, 63) & '/'));
 }
 
-/* The value of a digit; 0x80 and more: not a digit. */
-static unsigned int decode_digit(unsigned char c)
+/* -1 where @a <= @c <= @b, else 0; all below 256. */
+static int within(int c, int a, int b)
 {
-	unsigned int upper = between(c, 'A', 'Z'), lower = between(c, 'a', 'z');
-	unsigned int digit = between(c, '0', '9');
-	unsigned int plus = between(c, '+', '+'), slash = between(c, '/', '/');
+	return ((a - 1 - c) & (c - b - 1)) >> 8;
+}
 
-	return (upper & (c - 'A')) | (lower & (c - 'a' + 26u)) |
-	       (digit & (c - '0' + 52u)) | (plus & 62) | (slash & 63) |
-	       (~(upper | lower | digit | plus | slash) & 0x80);
+/* The value of a digit; -1: not a digit. */
+static int decode_digit(unsigned char c)
+{
+	return -1 + (within(c, 'A', 'Z') & (c - 'A' + 1)) +
+	       (within(c, 'a', 'z') & (c - 'a' + 27)) +
+	       (within(c, '0', '9') & (c - '0' + 53)) +
+	       (within(c, '+', '+') & 63) + (within(c, '/', '/') & 64);
 }
 
 void base64_encode(const uint8_t *data, size_t bytes, char *ret)
@@ -53,7 +56,7 @@ void base64_encode(const uint8_t *data, size_t bytes, char *ret)
 long base64_decode(const char *text, size_t text_bytes, uint8_t *ret)
 {
 	size_t pad = 0, bytes = 0, i;
-	unsigned int bad = 0;
+	int bad = 0; /* negative: yes */
 
 	if (text_bytes % 4)
 		return -EINVAL;
@@ -66,21 +69,21 @@ long base64_decode(const char *text, size_t text_bytes, uint8_t *ret)
 		size_t k;
 
 		for (k = 0; k < 4; k++) {
-			unsigned int d = k < 4 - skip ?
-					 decode_digit((unsigned char)text[i + k]) : 0;
+			int d = k < 4 - skip ?
+				decode_digit((unsigned char)text[i + k]) : 0;
 
-			bad |= d & 0x80;
+			bad |= d;
 			v = v << 6 | (d & 63);
 		}
 		/* Bits behind the last byte must be zero, or two texts mean
 		 * the same bytes.
 		 */
-		bad |= skip && (v & (skip == 1 ? 0xff : 0xffff));
+		bad |= -(skip && (v & (skip == 1 ? 0xff : 0xffff)));
 		ret[bytes++] = (uint8_t)(v >> 16);
 		if (skip < 2)
 			ret[bytes++] = (uint8_t)(v >> 8);
 		if (skip < 1)
 			ret[bytes++] = (uint8_t)v;
 	}
-	return bad ? -EINVAL : (long)bytes;
+	return bad < 0 ? -EINVAL : (long)bytes;
 }

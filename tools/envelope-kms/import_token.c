@@ -205,6 +205,8 @@ int op_get_parameters_for_import(struct call *c)
 				   STATE_UNAVAILABLE);
 	if (rc == 0)
 		rc = check_parameters(c, &p);
+	/* To make an RSA key takes seconds, and all is read. */
+	store_read_end(c->server->store);
 	if (rc == 0)
 		rc = answer_parameters(c, &key, &p);
 	key_row_free(&key);

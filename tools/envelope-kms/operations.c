@@ -271,7 +271,10 @@ void operation_run(struct call *c)
 		withdraw(c);
 		writes = false;
 	} else {
+		if (!writes)
+			store_read_begin(store);
 		handle(c);
+		store_read_end(store);
 	}
 	/* What is refused waits for the disk together with others. */
 	if (writes && c->error != ERR_NONE) {

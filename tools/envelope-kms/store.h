@@ -52,6 +52,15 @@ int store_snapshot(struct store *s, int (*still)(void *arg), void *arg,
 		   uint8_t **ret, size_t *bytes_ret);
 void store_snapshot_free(uint8_t *data);
 
+/*
+ * From here to store_read_end() all that this thread reads is of one moment,
+ * for which the database is locked once and not for each query; what it
+ * writes itself is seen. Few can do that at a time, so that nothing in between
+ * may take long. store_read_end() may come early, and then again.
+ */
+void store_read_begin(struct store *s);
+void store_read_end(struct store *s);
+
 /* Settings. store_get(): -ENOENT; text to free(3) in *@ret. */
 int store_set(struct store *s, const char *name, const char *value);
 int store_get(struct store *s, const char *name, char **ret);

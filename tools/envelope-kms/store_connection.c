@@ -9,7 +9,7 @@
 #include "log.h"
 #include "store_private.h"
 
-#define READERS_MAX 4
+#define READERS_MAX 8
 #define STATEMENTS 160 /* kept by a connection: more than there are texts */
 #define PARTS 2       /* the database, and that of the subkeys */
 #define BUSY_MS 5000
@@ -25,7 +25,7 @@ static const char writer_pragmas[] =
 
 static const char reader_pragmas[] =
 	"PRAGMA query_only=ON; PRAGMA trusted_schema=OFF;"
-	"PRAGMA temp_store=MEMORY; PRAGMA cache_size=-1000;";
+	"PRAGMA temp_store=MEMORY; PRAGMA cache_size=-600;";
 
 /*
  * A statement that is kept: to prepare it costs more than all else that a
@@ -65,6 +65,7 @@ static _Thread_local struct mine {
 	struct connection *connection; /* NULL: none */
 	unsigned int depth;
 	bool writes;
+	bool moment;               /* reads in one transaction */
 	struct connection *reader; /* it had, as it began to write */
 	unsigned int reader_depth;
 } mine[PARTS];
@@ -284,25 +285,6 @@ void store_lock(struct store *s)
 	m->depth = 1;
 }
 
-void store_unlock(struct store *s)
-{
-	struct mine *m = &mine[s->part];
-	struct connection *c = m->connection;
-	bool writes = m->writes;
-
-	if (--m->depth == 0) {
-		m->connection = writes ? m->reader : NULL;
-		m->depth = writes ? m->reader_depth : 0;
-		m->writes = false;
-		m->reader = NULL;
-		m->reader_depth = 0;
-		if (!writes)
-			give_reader(s, c);
-	}
-	if (writes)
-		pthread_mutex_unlock(&s->write_lock);
-}
-
 int store_prepare(struct store *s, const char *sql, sqlite3_stmt **ret)
 {
 	struct connection *c = mine[s->part].connection;
@@ -356,6 +338,76 @@ void store_finish(sqlite3_stmt *stmt)
 	sqlite3_reset(stmt);
 	sqlite3_clear_bindings(stmt);
 	c->statements[i].busy = false;
+}
+
+static int run_plain(struct store *s, const char *sql)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc = store_prepare(s, sql, &stmt);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(stmt);
+	store_finish(stmt);
+	return rc;
+}
+
+static bool begin_moment(struct store *s)
+{
+	return run_plain(s, "BEGIN") == SQLITE_DONE;
+}
+
+/* A reader that kept its moment would answer for ever from it. */
+static void end_moment(struct store *s)
+{
+	if (run_plain(s, "COMMIT") != SQLITE_DONE)
+		run_plain(s, "ROLLBACK");
+}
+
+void store_unlock(struct store *s)
+{
+	struct mine *m = &mine[s->part];
+	struct connection *c = m->connection;
+	bool writes = m->writes;
+
+	if (--m->depth == 0) {
+		m->connection = writes ? m->reader : NULL;
+		m->depth = writes ? m->reader_depth : 0;
+		m->writes = false;
+		m->reader = NULL;
+		m->reader_depth = 0;
+		if (!writes) {
+			give_reader(s, c);
+		} else if (m->moment) {
+			/* What was written is read from now on. */
+			end_moment(s);
+			m->moment = begin_moment(s);
+		}
+	}
+	if (writes)
+		pthread_mutex_unlock(&s->write_lock);
+}
+
+void store_read_begin(struct store *s)
+{
+	struct mine *m = &mine[s->part];
+
+	if (m->moment)
+		return;
+	store_lock(s);
+	m->moment = m->depth == 1 && !m->writes && begin_moment(s);
+	if (!m->moment)
+		store_unlock(s);
+}
+
+void store_read_end(struct store *s)
+{
+	struct mine *m = &mine[s->part];
+
+	if (!m->moment)
+		return;
+	m->moment = false;
+	end_moment(s);
+	store_unlock(s);
 }
 
 int store_execute(struct store *s, const char *sql)
