@@ -47,14 +47,14 @@ static int in_child(int (*probe)(void *arg), void *arg)
 
 static int calls_of_a_takeover(void *arg)
 {
-	char *const argv[] = { "true", NULL };
+	char *const argv[] = { "none", NULL };
 	struct rlimit limit = { 1024, 1024 };
 
 	(void)arg;
 	MUST(sandbox_calls() == 0);
 	MUST(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) >= 0);
-	MUST(REFUSED(execve("/bin/true", argv, NULL)));
-	MUST(REFUSED(syscall(SYS_execveat, -1, "/bin/true", argv, NULL, 0)));
+	MUST(REFUSED(execve("/nonexistent", argv, NULL)));
+	MUST(REFUSED(syscall(SYS_execveat, -1, "/nonexistent", argv, NULL, 0)));
 	MUST(REFUSED(socket(AF_INET, SOCK_STREAM, 0)));
 	MUST(REFUSED(socket(AF_INET6, SOCK_DGRAM, 0)));
 	MUST(REFUSED(socket(AF_NETLINK, SOCK_RAW, 0)));
@@ -108,11 +108,11 @@ static int calls_of_a_server(void *arg)
 /* A thread that was there before is confined as well. */
 static void *exec_later(void *gate)
 {
-	char *const argv[] = { "true", NULL };
+	char *const argv[] = { "none", NULL };
 
 	pthread_mutex_lock(gate);
 	pthread_mutex_unlock(gate);
-	return REFUSED(execve("/bin/true", argv, NULL)) ? gate : NULL;
+	return REFUSED(execve("/nonexistent", argv, NULL)) ? gate : NULL;
 }
 
 static int calls_of_other_threads(void *arg)

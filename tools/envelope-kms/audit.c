@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "audit_journal.h"
 #include "audit_log.h"
 #include "audit_text.h"
 #include "call.h"
@@ -27,6 +28,7 @@
 struct audit {
 	struct audit_log *log;
 	struct audit_digest *digest; /* NULL: not started */
+	struct audit_journal *journal; /* NULL: no copies to it */
 };
 
 int audit_open(const char *dir, struct audit **ret)
@@ -50,11 +52,17 @@ int audit_start_digests(struct audit *a, const struct audit_digest_options *o)
 	return audit_digest_start(a->log, o, &a->digest);
 }
 
+int audit_forward(struct audit *a)
+{
+	return audit_journal_open(&a->journal);
+}
+
 void audit_close(struct audit *a)
 {
 	if (!a)
 		return;
 	audit_digest_stop(a->digest);
+	audit_journal_close(a->journal);
 	audit_log_close(a->log);
 	free(a);
 }
@@ -65,6 +73,8 @@ static int write_record(struct audit *a, struct audit_text *record)
 
 	if (rc == 0)
 		rc = audit_log_append(a->log, record->data, record->used);
+	if (rc == 0 && a->journal)
+		audit_journal_send(a->journal, record->data, record->used);
 	audit_text_free(record);
 	return rc;
 }

@@ -23,6 +23,12 @@ struct key_row;
 int audit_open(const char *dir, struct audit **ret);
 void audit_close(struct audit *a);
 
+/*
+ * Copies records to the journal from now on, once they are durable. 0;
+ * -ENOMEM; -errno.
+ */
+int audit_forward(struct audit *a);
+
 /* Puts records away and signs them from now on. As audit_digest_start(). */
 int audit_start_digests(struct audit *a, const struct audit_digest_options *o);
 

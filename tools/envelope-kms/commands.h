@@ -35,6 +35,7 @@ struct serve_options {
 	unsigned int rate;            /* calls a second of an account; 0: any */
 	int digest_seconds;           /* between digests of the audit trail */
 	const char *test_clock;       /* NULL: the real time */
+	bool journal;                 /* gets a copy of each record */
 	bool plain_http;              /* in place of TLS */
 	mode_t socket_mode;           /* of a UNIX socket */
 	const char *client_ca;        /* file; NULL: no certificates asked */

@@ -47,7 +47,7 @@ _envelope_kms()
 		audit) words="--key --json --help" ;;
 		backup | check) words="--json --help" ;;
 		restore) words="--from --json --help" ;;
-		serve) words="--client-ca --plain-http --socket-mode --digest-seconds --rate --listen --port --region --on-demand-rotations --test-clock-file" ;;
+		serve) words="--client-ca --journal --plain-http --socket-mode --digest-seconds --rate --listen --port --region --on-demand-rotations --test-clock-file" ;;
 		esac
 	elif [ "$verb" = backup ] || [ "$verb" = restore ]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")

@@ -26,7 +26,7 @@ static const char help[] =
 	"                             [--region NAME]... [--on-demand-rotations N]\n"
 	"                             [--test-clock-file FILE]\n"
 	"                             [--digest-seconds N] [--rate N]\n"
-	"                             [--client-ca FILE]\n"
+	"                             [--client-ca FILE] [--journal]\n"
 	"                             [--plain-http] [--socket-mode MODE]\n"
 	"       envelope-kms backup DIR FILE [--json]\n"
 	"       envelope-kms restore FILE DIR --from OLD [--json]\n"
@@ -60,6 +60,7 @@ static const char help[] =
 	"                  at once; any number by default\n"
 	"  --client-ca FILE  clients must have a certificate that one of the authorities\n"
 	"                  in FILE has signed\n"
+	"  --journal       copies each record of the audit trail to the journal\n"
 	"  --plain-http    without TLS: on a UNIX socket, or on a loopback address,\n"
 	"                  where nothing secret is answered\n"
 	"  --socket-mode MODE  of the UNIX socket, in octal; 600 by default\n"
@@ -90,6 +91,7 @@ static const struct option options[] = {
 	{ "digest-seconds", required_argument, NULL, 'd' },
 	{ "test-clock-file", required_argument, NULL, 'c' },
 	{ "client-ca", required_argument, NULL, 'C' },
+	{ "journal", no_argument, NULL, 'j' },
 	{ "plain-http", no_argument, NULL, 'P' },
 	{ "socket-mode", required_argument, NULL, 'm' },
 	{ "help", no_argument, NULL, '?' + 1 },
@@ -237,6 +239,9 @@ static int take_option(struct arguments *a, int c)
 		return 0;
 	case 'C':
 		a->serve.client_ca = optarg;
+		return 0;
+	case 'j':
+		a->serve.journal = true;
 		return 0;
 	case 'P':
 		a->serve.plain_http = true;

@@ -423,6 +423,8 @@ static int start(struct serve *s)
 		rc = audit_open(s->dir, &s->server.audit);
 	if (rc == 0)
 		rc = start_digests(s);
+	if (rc == 0 && s->options->journal)
+		rc = audit_forward(s->server.audit);
 	if (rc < 0)
 		return rc;
 	s->server.throttle = throttle_new(s->options->rate);
