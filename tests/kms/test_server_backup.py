@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Backups: whole, sealed, and refused where anything is wrong with them."""
+import base64
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ import unittest
 from server_backup import (HEAD, PIECE, BackupCase, backup, open_backup, pack,
                            plain, policy, restore, seal)
 from server_fixture import ACCOUNT, PROGRAM, Server, run, wait_for
+from test_server_schema import VECTOR, old_server
 import tap
 
 
@@ -233,6 +235,29 @@ class Refused(unittest.TestCase):
         path = self.sealed(format=2)
         self.refused(f"envelope-kms: {path}: made by a newer envelope-kms\n",
                      path)
+
+    def test_older(self):
+        """kms-backup-of-an-older-database-is-brought-up-to-date"""
+        self.server.close()
+        self.server = old_server()
+        self.addCleanup(self.server.close)
+        (self.server.dir / "audit" / "audit.log").write_text("")
+        root = (self.server.dir / "root.key").read_bytes()
+        files = {name: (self.server.dir / name).read_bytes()
+                 for name in ("kms.db", "ca.pem", "server.pem", "server.key",
+                              "credentials")}
+        path = self.altered(seal(root, pack(
+            {"format": 1, "created": "2026-01-05T21:35:47Z", "keys": 1,
+             "account": ACCOUNT, "trail": {}}, files)))
+        done = run("restore", path, self.server.folder / "restored",
+                   "--from", self.server.dir)
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.server.dir = self.server.folder / "restored"
+        self.assertEqual([], list(self.server.dir.glob("kms.db.v*")))
+        self.server.start()
+        self.assertEqual(VECTOR["plaintext"], self.server.client().decrypt(
+            CiphertextBlob=base64.b64decode(VECTOR["blob"]),
+            EncryptionContext=VECTOR["context"])["Plaintext"].decode())
 
     def test_other_files(self):
         """security-29-backup-cannot-bring-other-files"""
