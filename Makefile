@@ -218,6 +218,7 @@ $(O)/bench/%: tests/bench/%.c $(KMS_OBJS) $(LEAF_OBJS)
 		$(KMS_LIBS) -o $@
 
 bench-kms: $(O)/bench/kms_load $(O)/bench/kms_bare programs
+	scripts/setup test
 	BUILD=$(O) tests/bench/kms
 
 MANS = $(wildcard tools/*/*.8)
