@@ -235,15 +235,14 @@ static int run_blocks(struct envelope_crypt *crypt,
 		      struct skcipher_request *req, unsigned int stop)
 {
 	unsigned int bytes = crypt->cipher->block_bytes;
-	bool holes = crypt->cipher->holes && !crypt->encrypt;
 	__le64 *iv = iv_of(crypt);
 
 	while (crypt->src.bi_size > stop) {
 		struct bio_vec bv = bvec_iter_bvec(crypt->src_vec, crypt->src);
-		bool whole = bv.bv_len >= bytes;
 		int r;
 
-		if (holes && unlikely(may_be_hole(&bv)) &&
+		if (!crypt->encrypt && unlikely(may_be_hole(&bv)) &&
+		    crypt->cipher->holes &&
 		    is_hole(crypt->src_vec, crypt->src, bytes)) {
 			crypt->holes++;
 			block_done(crypt);
@@ -252,7 +251,12 @@ static int run_blocks(struct envelope_crypt *crypt,
 		r = run_block(crypt, req, &bv, bytes, iv);
 		if (unlikely(r))
 			return r == -EBUSY ? -EINPROGRESS : r;
-		if (likely(whole))
+		if (crypt->src.bi_size == bytes) {
+			/* nobody asks where the last one was */
+			crypt->src.bi_size = 0;
+			return 0;
+		}
+		if (likely(bv.bv_len >= bytes))
 			whole_block_done(crypt, bytes);
 		else
 			block_done(crypt);
