@@ -67,6 +67,25 @@ static int find_key(struct replay *r, struct replay_event *e)
 	return rc == -ENOENT ? 0 : rc;
 }
 
+/* The name of @e's key or user in the list of those that stay closed. */
+static void closed_name(const struct replay_event *e,
+			char ret[static CALL_ARN_BYTES])
+{
+	if (e->key.key_id[0])
+		call_key_arn(&e->key, ret);
+	else
+		snprintf(ret, CALL_ARN_BYTES, "user %s/%s", e->account,
+			 replay_text(e->parameters, "userName"));
+}
+
+bool replay_is_closed(const struct replay *r, const struct replay_event *e)
+{
+	char name[CALL_ARN_BYTES];
+
+	closed_name(e, name);
+	return json_object_get(r->disabled, name);
+}
+
 /*
  * Nobody is to use a key by rights that may have been withdrawn: who knows
  * what they are now enables it.
@@ -76,7 +95,7 @@ static int close_key(struct replay *r, struct replay_event *e)
 	char arn[CALL_ARN_BYTES];
 	int rc;
 
-	call_key_arn(&e->key, arn);
+	closed_name(e, arn);
 	if (json_object_set_new(r->disabled, arn, json_true()) < 0)
 		return -ENOMEM;
 	if (strcmp(e->key.state, "Enabled") != 0)
@@ -89,10 +108,14 @@ static int close_key(struct replay *r, struct replay_event *e)
 
 static int close_subject(struct replay *r, struct replay_event *e, bool key)
 {
+	char name[CALL_ARN_BYTES];
 	int rc;
 
 	if (key)
 		return e->key.key_id[0] ? close_key(r, e) : 0;
+	closed_name(e, name);
+	if (json_object_set_new(r->disabled, name, json_true()) < 0)
+		return -ENOMEM;
 	rc = replay_close_person(r, e);
 	return rc < 0 ? rc :
 	       note(r, e, subject(e), "not told by the trail; the access keys of the user are deactivated, the role is deleted");

@@ -15,8 +15,9 @@
 struct replay {
 	struct store *store;
 	json_t *notes;        /* what people have to know; strings */
-	json_t *disabled;     /* keys that cannot be told to be as they were,
-			       * by their ARNs */
+	json_t *disabled;     /* who cannot be told to be as he was, and stays
+			       * closed: keys by their ARNs, users as
+			       * "user ACCOUNT/NAME" */
 	size_t replayed;      /* records that changed something */
 };
 
@@ -57,6 +58,9 @@ int replay_bind(struct replay *r, const char *text, int kind, char **ret);
 
 /* Takes all rights from whom @e is about. As replay_fn. */
 int replay_close_person(struct replay *r, struct replay_event *e);
+
+/* Is @e's key, or its user, closed? Nothing in the trail opens it again. */
+bool replay_is_closed(const struct replay *r, const struct replay_event *e);
 
 /* "" when there is none. */
 const char *replay_text(const json_t *object, const char *name);

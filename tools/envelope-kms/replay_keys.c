@@ -35,7 +35,8 @@ static int set_state(struct replay *r, struct replay_event *e,
 
 static int enable(struct replay *r, struct replay_event *e)
 {
-	return set_state(r, e, "Enabled");
+	return set_state(r, e, replay_is_closed(r, e) ? "Disabled" :
+							"Enabled");
 }
 
 static int disable(struct replay *r, struct replay_event *e)

@@ -74,7 +74,8 @@ static int update_access_key(struct replay *r, struct replay_event *e)
 
 	return rc < 0 ? gone(rc) :
 	       gone(store_access_key_set_active(r->store, &user, id,
-						strcmp(status, "Active") == 0));
+						strcmp(status, "Active") == 0 &&
+						!replay_is_closed(r, e)));
 }
 
 /* The kind of who has the policy, and his name; NULL: neither. */
