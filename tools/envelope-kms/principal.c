@@ -199,9 +199,11 @@ static void rename_in(json_t *who, const char *arn, const char *name)
 	json_t *list = json_object_get(who, "AWS"), *one;
 	size_t i;
 
-	if (json_is_string(list) &&
-	    strcmp(json_string_value(list), arn) == 0)
-		json_object_set_new(who, "AWS", json_string(name));
+	if (json_is_string(list)) {
+		if (strcmp(json_string_value(list), arn) == 0)
+			json_object_set_new(who, "AWS", json_string(name));
+		return; /* @list may be gone */
+	}
 	json_array_foreach(list, i, one)
 		if (json_is_string(one) &&
 		    strcmp(json_string_value(one), arn) == 0)
