@@ -13,7 +13,7 @@ import botocore.model
 import botocore.session
 
 from server_fixture import (PROGRAM, REGION, WAIT_SECONDS, Server, Signer,
-                            run)
+                            run, wait_for)
 import tap
 
 TABLE = (pathlib.Path(__file__).resolve().parent.parent.parent /
@@ -160,6 +160,7 @@ class Unix(Case):
         server = self.server()
         server.start("--plain-http", "--listen", f"unix:{self.path}")
         self.assertEqual(f"unix:{self.path}", server.endpoint)
+        wait_for(server.stdout, "what it says")
         self.assertEqual(f"listening on unix:{self.path}\n\n",
                          server.stdout())
         made = server.call("GenerateDataKey", {

@@ -195,6 +195,12 @@ int sandbox_files(const struct sandbox_path *paths, size_t count)
 		return report("confine files", -errno);
 	for (i = 0; rc == 0 && i < count; i++)
 		rc = add_path(ruleset, attr.handled_access_fs, &paths[i]);
+#ifdef __SANITIZE_ADDRESS__
+	/* where the search for leaks finds the threads */
+	if (rc == 0)
+		rc = add_path(ruleset, attr.handled_access_fs,
+			      &(struct sandbox_path){ "/proc", SANDBOX_READ });
+#endif
 	if (rc == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		rc = -errno;
 	close(ruleset);
