@@ -62,7 +62,7 @@ t_says 1 "key set while active: the key is not taken" "Input/output error" \
 	unlock env vol-a
 t "key set while active: locks" is_state env "locked wiped"
 later vmio check $DEV 0 1048576 2
-t "key set while active: what comes waits" wait_until 60 waiting env
+t "key set while active: what comes waits" wait_until 10 waiting env
 t "key set while active: unlocks afterwards" unlock env vol-a
 t "key set while active: what waited is right" later_is 0
 
@@ -78,7 +78,7 @@ key vol-b 1 > /dev/null
 t_says 1 "lock: it can never be unlocked" "No such device" unlock env vol-b
 t "lock: it stays locked" is_state env "locked revoked"
 later vmio check $DEV 0 4096 2
-t "lock: requests wait" wait_until 60 waiting env
+t "lock: requests wait" wait_until 10 waiting env
 t "lock: on_lock error" dmsetup message env 0 on_lock error
 t "lock: what waited fails" later_is 1
 t "lock: a second lock" dmsetup message env 0 key wipe
