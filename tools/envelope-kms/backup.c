@@ -72,7 +72,8 @@ static int read_small(struct backup *b)
 		if (!path)
 			return -ENOMEM;
 		if (access(path, F_OK) == 0)
-			rc = file_read(b->dir, backup_files[i].name, 0, &b->small[i]);
+			rc = file_read(b->dir, backup_files[i].name, 0,
+				       &b->small[i]);
 		free(path);
 	}
 	return rc;

@@ -29,7 +29,7 @@ static char *absolute(const char *dir)
 	return path;
 }
 
-/* An early answer; fresh_publish() is what really keeps a full directory safe. */
+/* An early answer; fresh_publish() keeps a full directory safe. */
 static int check_target(const char *dir)
 {
 	DIR *d = opendir(dir);

@@ -25,7 +25,7 @@ struct pieces {
 	struct secret *key;   /* F */
 	uint64_t next;        /* number of the next piece */
 	struct secret *plain; /* PIECE_BYTES */
-	size_t used;          /* bytes of it that wait: to be sealed, or given */
+	size_t used;          /* bytes of it, to be sealed or given */
 	uint8_t sealed[PIECE_BYTES + CRYPTO_TAG_BYTES];
 };
 
