@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Conditions that emulators get wrong, each from a request to its answer."""
+import hashlib
 import json
+import os
 
-from server_fixture import ACCOUNT, REGION, ServerCase, b64
+from server_fixture import ACCOUNT, REGION, Api, ServerCase, b64
 from server_people import KEY_ROOT, Person, document, statement
+from test_server_import import Importer
 import tap
 
 PAIR = "kms:EncryptionContext:a"
@@ -130,6 +133,17 @@ class Conditions(ServerCase):
                 self.assertEqual(expected, self.person.call("Encrypt", {
                     "KeyId": form, "Plaintext": b64(b"x")}).status,
                     json.dumps([resource, form]))
+
+
+class ImportedMaterial(ServerCase, Importer):
+    def test_id(self):
+        """security-31-id-of-imported-material-is-no-hash-of-it"""
+        self.kms = Api(self.server)
+        data = os.urandom(32)
+        ids = {self.bring(self.external(), data)["KeyMaterialId"]
+               for _ in range(2)}
+        self.assertEqual(2, len(ids))
+        self.assertNotIn(hashlib.sha256(data).hexdigest(), ids)
 
 
 if __name__ == "__main__":
