@@ -230,6 +230,7 @@ install: programs
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/sbin
 	install -m 644 $(MANS) $(DESTDIR)$(PREFIX)/share/man/man8
 	for c in $(COMPLETIONS); do install -m 644 $$c $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$(basename $$c .bash); done
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/dm-envelope/examples scripts/examples/*
 	for k in $(KERNELS); do if [ -e $(O)/$$k/dm-envelope.ko ]; then install -D -m 644 $(O)/$$k/dm-envelope.ko $(DESTDIR)/lib/modules/$$k/updates/dm-envelope.ko; fi; done
 	for u in service socket; do install -D -m 644 scripts/systemd/envelope-kms.$$u $(DESTDIR)/usr/lib/systemd/system/envelope-kms.$$u; done
 	install -D -m 644 scripts/systemd/dm-envelope.conf $(DESTDIR)/usr/lib/modules-load.d/dm-envelope.conf
@@ -239,6 +240,7 @@ uninstall:
 	rm -f $(patsubst $(O)/bin/%,$(DESTDIR)$(PREFIX)/sbin/%,$(PROGRAMS))
 	rm -f $(patsubst %,$(DESTDIR)$(PREFIX)/share/man/man8/%,$(notdir $(MANS)))
 	rm -f $(patsubst %.bash,$(DESTDIR)$(PREFIX)/share/bash-completion/completions/%,$(notdir $(COMPLETIONS)))
+	rm -f $(patsubst %,$(DESTDIR)$(PREFIX)/share/doc/dm-envelope/examples/%,$(notdir $(wildcard scripts/examples/*)))
 	rm -f $(DESTDIR)/usr/lib/systemd/system/envelope-kms.service $(DESTDIR)/usr/lib/systemd/system/envelope-kms.socket
 	rm -f $(DESTDIR)/lib/modules/*/updates/dm-envelope.ko
 	rm -f $(DESTDIR)/usr/lib/modules-load.d/dm-envelope.conf

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """alias/aws/ebs: made on first use, used by all, changed by nobody."""
+import json
+import pathlib
 import time
 import unittest
 
@@ -13,6 +15,8 @@ ALIAS = "alias/aws/ebs"
 ADMIN = f"arn:aws:iam::{ACCOUNT}:user/administrator"
 OTHER = "eu-west-1"
 STRANGERS = "999988887777"
+MANUAL = (pathlib.Path(__file__).resolve().parent.parent.parent /
+          "tools/envelope-kms/envelope-kms.8")
 
 
 class Managed(ServerCase):
@@ -125,6 +129,27 @@ class Managed(ServerCase):
                               Operations=["DescribeKey"])
         self.assertIsNone(
             stranger.call("DescribeKey", {"KeyId": own_arn}).code)
+
+    def test_callers_account_is_enough(self):
+        """security-33-managed-key-here-asks-for-the-callers-account-only"""
+        nobody = Person(self.server, "nobody")
+        key = self.key()["KeyId"]
+        made = nobody.call("GenerateDataKeyWithoutPlaintext", {
+            "KeyId": ALIAS, "NumberOfBytes": 64})
+        self.assertEqual(200, made.status, made.body)
+        for operation, body in (
+                ("Decrypt", {"CiphertextBlob": made.json["CiphertextBlob"]}),
+                ("DescribeKey", {"KeyId": ALIAS}),
+                ("CreateGrant", {"KeyId": key, "GranteePrincipal": ADMIN,
+                                 "Operations": ["Decrypt"]})):
+            answer = nobody.call(operation, body)
+            self.assertEqual(200, answer.status, answer.body)
+        policy = self.kms.get_key_policy(KeyId=key)["Policy"]
+        uses = json.loads(policy)["Statement"][0]
+        self.assertEqual({"StringEquals": {"kms:CallerAccount": ACCOUNT}},
+                         uses["Condition"])
+        self.assertIn("AWS asks for kms:ViaService as well",
+                      MANUAL.read_text().replace("\n", " "))
 
     def test_many_at_once_make_one(self):
         import concurrent.futures

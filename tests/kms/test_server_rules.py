@@ -121,6 +121,27 @@ class Conditions(ServerCase):
             allowed("old", "new"), allowed("new", "old"),
             allowed("old", "old"), allowed("new", "new")])
 
+    def test_equals_of_nothing(self):
+        """security-28-equals-of-an-empty-context-is-not-any-context"""
+        pair = {"a": "1"}
+
+        def answers(constraint, *contexts):
+            made = self.kms.create_grant(
+                KeyId=self.key, GranteePrincipal=self.person.arn,
+                Operations=["Encrypt"], Constraints=constraint)
+            codes = [self.person.call("Encrypt", {
+                "KeyId": self.key, "Plaintext": b64(b"x"),
+                **({} if c is None else {"EncryptionContext": c})}).code
+                for c in contexts]
+            self.kms.revoke_grant(KeyId=self.key, GrantId=made["GrantId"])
+            return [code is None for code in codes]
+
+        self.person.may(statement("Allow", "kms:DescribeKey"))
+        self.assertEqual([True, True, False], answers(
+            {"EncryptionContextEquals": {}}, None, {}, pair))
+        self.assertEqual([False, False, True], answers(
+            {"EncryptionContextEquals": pair}, None, {}, pair))
+
     def test_id_forms(self):
         """security-28-every-id-form-is-the-key-it-means"""
         self.kms.create_alias(AliasName="alias/rules", TargetKeyId=self.key)
@@ -133,6 +154,40 @@ class Conditions(ServerCase):
                 self.assertEqual(expected, self.person.call("Encrypt", {
                     "KeyId": form, "Plaintext": b64(b"x")}).status,
                     json.dumps([resource, form]))
+
+
+class Contexts(ServerCase):
+    def raw(self, operation, context, **body):
+        """A call whose context is the JSON @context, byte for byte."""
+        text = json.dumps(body)[:-1] + ', "EncryptionContext": ' + context
+        return self.server.call(operation, (text + "}").encode())
+
+    def test_one_encoding(self):
+        """security-27-one-encoding-of-contexts-for-every-operation"""
+        key, _ = self.new_key()
+        one = '{"a": "1", "b\u00e9": "2"}'
+        same = '{ "b\\u00e9" :"2","\\u0061":"1" }'
+        apart = ('{"a": "1b\u00e9", "": "2"}', '{"b\u00e9": "2"}',
+                 '{"a": "1", "be\u0301": "2"}', '{"A": "1", "b\u00e9": "2"}',
+                 '{"a": "2", "b\u00e9": "1"}', "{}")
+        blobs = [self.raw(operation, one, KeyId=key, **more).json[
+            "CiphertextBlob"] for operation, more in (
+                ("Encrypt", {"Plaintext": b64(b"x")}),
+                ("GenerateDataKey", {"NumberOfBytes": 32}),
+                ("GenerateDataKeyWithoutPlaintext", {"NumberOfBytes": 32}))]
+        blobs.append(self.server.call("ReEncrypt", {
+            "CiphertextBlob": blobs[0], "DestinationKeyId": key,
+            "SourceEncryptionContext": json.loads(one),
+            "DestinationEncryptionContext": json.loads(one)}).json[
+                "CiphertextBlob"])
+        for blob in blobs:
+            for text in (one, same):
+                reply = self.raw("Decrypt", text, CiphertextBlob=blob)
+                self.assertEqual(200, reply.status, text)
+            for text in apart:
+                reply = self.raw("Decrypt", text, CiphertextBlob=blob)
+                self.assertEqual("InvalidCiphertextException", reply.code,
+                                 text)
 
 
 class ImportedMaterial(ServerCase, Importer):

@@ -74,7 +74,9 @@ class Install(unittest.TestCase):
             for wanted in ("usr/local/sbin/envelope",
                            "usr/local/sbin/envelope-kms",
                            "usr/local/share/man/man8/envelope.8",
-                           "usr/local/share/man/man8/envelope-kms.8"):
+                           "usr/local/share/man/man8/envelope-kms.8",
+                           "usr/local/share/doc/dm-envelope/examples/"
+                           "kms-key-policy.json"):
                 self.assertIn(wanted, files)
             make("uninstall", f"DESTDIR={folder}")
             left = [p for p in pathlib.Path(folder).rglob("*") if p.is_file()]
