@@ -136,7 +136,7 @@ class Documents(unittest.TestCase):
 
     def test_modinfo(self):
         """documents: modinfo says what the module is"""
-        modules = sorted(BUILD.glob("*/dm-envelope.ko"))
+        modules = sorted(BUILD.glob("[0-9]*/dm-envelope.ko"))
         self.assertGreater(len(modules), 0)
         for module in modules:
             out = subprocess.run(["/sbin/modinfo", module], check=True,
