@@ -4,6 +4,7 @@
 import gzip
 import json
 import os
+import time
 import unittest
 
 from server_backup import BackupCase, policy, restore
@@ -223,13 +224,53 @@ class Replay(BackupCase):
         self.assertEqual(b"x", self.kms.decrypt(CiphertextBlob=blob)[
             "Plaintext"])
 
-    def bring(self, key, data):
+    def test_states_without_material(self):
+        """security-29-restore-enables-no-key-without-its-material"""
+        enabled, disabled = (self.new_key(Origin="EXTERNAL")
+                             for _ in range(2))
+        self.backup()
+        for key in (enabled, disabled):
+            self.bring(key, os.urandom(32))
+            self.kms.disable_key(KeyId=key)
+        self.kms.enable_key(KeyId=enabled)
+        notes = self.restore()
+        self.assertEqual(["PendingImport"] * 2,
+                         [self.state(k) for k in (enabled, disabled)])
+        self.assertEqual(2, len(notes))
+        for line in notes:
+            self.assertRegex(line, "^ImportKeyMaterial of .*: not in the backup; do it again$")
+
+    def test_expiry(self):
+        """security-29-restore-replays-the-dates-of-imported-material"""
+        shortened, expired = (self.new_key(Origin="EXTERNAL")
+                              for _ in range(2))
+        data = os.urandom(32)
+        self.bring(shortened, data)
+        end = int(time.time()) + DAY
+        self.bring(expired, os.urandom(32), ValidTo=end,
+                   ExpirationModel="KEY_MATERIAL_EXPIRES")
+        self.backup()
+        self.server.advance(2 * DAY)
+        wait_for(lambda: self.state(expired) == "PendingImport",
+                 "the material to expire")
+        end = int(time.time()) + 3 * DAY + 0.5
+        self.bring(shortened, data, ValidTo=end,
+                   ExpirationModel="KEY_MATERIAL_EXPIRES")
+        self.assertEqual([], self.restore())
+        self.assertEqual("PendingImport", self.state(expired))
+        self.assertEqual(end, self.kms.describe_key(KeyId=shortened)[
+            "KeyMetadata"]["ValidTo"])
+        self.server.advance(4 * DAY)
+        self.assertEqual("PendingImport", self.state(shortened))
+
+    def bring(self, key, data, **options):
         got = self.kms.get_parameters_for_import(
             KeyId=key, WrappingAlgorithm="RSAES_OAEP_SHA_256",
             WrappingKeySpec="RSA_2048")
         self.kms.import_key_material(
             KeyId=key, ImportToken=got["ImportToken"],
-            EncryptedKeyMaterial=wrap(got["PublicKey"], data), **FOREVER)
+            EncryptedKeyMaterial=wrap(got["PublicKey"], data),
+            **(options or FOREVER))
 
     def test_primary_region(self):
         """kms-restore-replays-the-primary-region"""
@@ -240,6 +281,28 @@ class Replay(BackupCase):
         self.restore()
         self.assertEqual("REPLICA", self.kms.describe_key(KeyId=key)[
             "KeyMetadata"]["MultiRegionConfiguration"]["MultiRegionKeyType"])
+
+    def test_order_of_regions(self):
+        """kms-restore-replays-all-regions-in-the-order-of-time"""
+        apis = [self.kms, Api(self.server, region="eu-west-1")]
+        keys = []
+        for here, there in (apis, apis[::-1]):
+            keys.append(here.create_key(MultiRegion=True)[
+                "KeyMetadata"]["KeyId"])
+            here.replicate_key(KeyId=keys[-1], ReplicaRegion=there.how["region"])
+        self.backup()
+        for i, (here, there) in enumerate((apis, apis[::-1])):
+            here.update_primary_region(KeyId=keys[i],
+                                       PrimaryRegion=there.how["region"])
+            self.server.advance(10 * i + 10)
+            there.update_primary_region(KeyId=keys[i],
+                                        PrimaryRegion=here.how["region"])
+        self.restore()
+        self.assertEqual(
+            [api.how["region"] for api in apis],
+            [self.kms.describe_key(KeyId=k)["KeyMetadata"][
+                "MultiRegionConfiguration"]["PrimaryKey"]["Region"]
+             for k in keys])
 
     def identity(self, verb, *args):
         done = run("identity", verb, self.server.dir, *args)

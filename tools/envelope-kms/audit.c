@@ -194,7 +194,7 @@ static json_t *shown(json_t *value)
 	const char *key;
 	json_t *member;
 
-	if (json_is_integer(value) || json_is_boolean(value))
+	if (json_is_number(value) || json_is_boolean(value))
 		return json_incref(value);
 	if (json_is_string(value) &&
 	    json_string_length(value) <= PARAMETER_CHARS)

@@ -67,7 +67,7 @@ static int count_needed(const struct material_row *row, void *arg)
 }
 
 static int survey_key(struct store *s, const struct key_row *key,
-		      struct survey *v)
+		      int64_t now_ms, struct survey *v)
 {
 	struct related all = { .key = NULL };
 	struct key_row *primary;
@@ -75,7 +75,7 @@ static int survey_key(struct store *s, const struct key_row *key,
 	int rc;
 
 	memset(v, 0, sizeof(*v));
-	v->now_ms = server_now_ms();
+	v->now_ms = now_ms;
 	rc = store_material_list(s, key, false, -1, -1, survey_row, v);
 	if (rc < 0 || !is_replica(key))
 		return rc;
@@ -101,7 +101,7 @@ int import_missing(struct store *s, const struct key_row *key)
 
 	if (strcmp(key->origin, "EXTERNAL") != 0)
 		return 0;
-	rc = survey_key(s, key, &v);
+	rc = survey_key(s, key, server_now_ms(), &v);
 	return rc < 0 ? rc : v.missing || !key->material_id[0];
 }
 
@@ -112,7 +112,7 @@ static int settle(struct store *s, struct key_row *key)
 	bool leaves = strstr(key->state, "Deletion");
 	struct survey v;
 	bool complete;
-	int rc = survey_key(s, key, &v);
+	int rc = survey_key(s, key, server_now_ms(), &v);
 
 	if (rc < 0)
 		return rc;
@@ -254,7 +254,7 @@ static int place_in_replica(struct call *c, struct import *in)
 static int place_new(struct call *c, struct import *in)
 {
 	struct survey v;
-	int rc = survey_key(c->server->store, &in->key, &v);
+	int rc = survey_key(c->server->store, &in->key, server_now_ms(), &v);
 
 	if (rc < 0)
 		return rc;
@@ -370,6 +370,34 @@ int import_erase(struct store *s, struct key_row *key,
 	return rc < 0 ? rc : settle(s, key);
 }
 
+int import_set_expiry(struct store *s, struct key_row *key,
+		      const char *material_id, int64_t expires_ms)
+{
+	struct material_row row;
+	int rc = store_material_find(s, key, material_id, &row);
+
+	if (rc == 0 && !row.present)
+		rc = -ENOENT;
+	if (rc < 0)
+		return rc;
+	row.expires_ms = expires_ms;
+	rc = store_material_set(s, key, &row);
+	return rc < 0 ? rc : settle(s, key);
+}
+
+int import_expire_by(struct store *s, struct key_row *key, int64_t at_ms)
+{
+	struct survey v;
+	int rc = survey_key(s, key, at_ms, &v);
+
+	while (rc == 0 && v.expired[0]) {
+		rc = import_erase(s, key, v.expired, v.expired_pending);
+		if (rc == 0)
+			rc = survey_key(s, key, at_ms, &v);
+	}
+	return rc;
+}
+
 static int delete_material(struct call *c, struct key_row *key,
 			   const char *material_id)
 {
@@ -424,11 +452,12 @@ out:
 
 static int expire(struct server *s, struct key_row *key)
 {
+	int64_t now = server_now_ms();
 	struct survey v;
-	int rc = store_key_expired(s->store, server_now_ms(), key);
+	int rc = store_key_expired(s->store, now, key);
 
 	if (rc == 0)
-		rc = survey_key(s->store, key, &v);
+		rc = survey_key(s->store, key, now, &v);
 	if (rc == 0 && !v.expired[0])
 		rc = -ENOENT;
 	if (rc == 0)

@@ -39,6 +39,15 @@ int import_erase(struct store *s, struct key_row *key,
 		 const char *material_id, bool pending);
 
 /*
+ * For what the trail tells: the date of a material that @key has (-ENOENT: it
+ * has none of that id), and the end of all its material whose date is @at_ms
+ * or before. Inside a transaction; errors otherwise as import_erase()'s.
+ */
+int import_set_expiry(struct store *s, struct key_row *key,
+		      const char *material_id, int64_t expires_ms);
+int import_expire_by(struct store *s, struct key_row *key, int64_t at_ms);
+
+/*
  * The reaper's duty: deletes material that has expired, of one key. 0;
  * -ENOENT: there is none; other errors are logged where they happen.
  */

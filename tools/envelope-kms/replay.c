@@ -4,11 +4,14 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "call.h"
 #include "policy.h"
 #include "principal.h"
+
+#define SOURCE_KMS "kms.amazonaws.com"
 
 int replay_bind(struct replay *r, const char *text, int kind, char **ret)
 {
@@ -139,9 +142,9 @@ static int run_event(struct replay *r, struct replay_event *e, bool key)
 
 	if (!verb)
 		return close_subject(r, e, key);
-	if (!verb->run)
+	rc = verb->run ? verb->run(r, e) : 1;
+	if (rc > 0)
 		return verb->note ? note(r, e, subject(e), verb->note) : 0;
-	rc = verb->run(r, e);
 	if (rc == -EBADMSG)
 		return close_subject(r, e, key);
 	if (rc == 0)
@@ -149,10 +152,9 @@ static int run_event(struct replay *r, struct replay_event *e, bool key)
 	return rc;
 }
 
-int replay_record(json_t *record, void *arg)
+static int replay_one(struct replay *r, const json_t *record)
 {
-	const char *source = replay_text(record, "eventSource");
-	bool key = strcmp(source, "kms.amazonaws.com") == 0;
+	bool key = strcmp(replay_text(record, "eventSource"), SOURCE_KMS) == 0;
 	struct replay_event e = {
 		.name = replay_text(record, "eventName"),
 		.when = replay_text(record, "eventTime"),
@@ -162,19 +164,91 @@ int replay_record(json_t *record, void *arg)
 		.response = json_object_get(record, "responseElements"),
 		.record = record,
 	};
-	struct replay *r = arg;
-	int rc = 0;
+	int rc = key ? find_key(r, &e) : 0;
 
-	if (json_is_true(json_object_get(record, "readOnly")) ||
-	    json_object_get(record, "errorCode"))
-		return 0;
-	if (!key && strcmp(source, "iam.amazonaws.com") != 0 &&
-	    strcmp(source, "organizations.amazonaws.com") != 0)
-		return 0;
-	if (key)
-		rc = find_key(r, &e);
 	if (rc == 0)
 		rc = run_event(r, &e, key);
 	key_row_free(&e.key);
 	return rc;
+}
+
+/* A record on its way into the order of time. */
+struct replay_kept {
+	char when[32];        /* its time, or a later one before it */
+	char region[REGION_BYTES];
+	size_t number;
+	char *text;           /* less than a tree takes */
+};
+
+static bool counts(const json_t *record)
+{
+	const char *source = replay_text(record, "eventSource");
+
+	return !json_is_true(json_object_get(record, "readOnly")) &&
+	       !json_object_get(record, "errorCode") &&
+	       (strcmp(source, SOURCE_KMS) == 0 ||
+		strcmp(source, "iam.amazonaws.com") == 0 ||
+		strcmp(source, "organizations.amazonaws.com") == 0);
+}
+
+int replay_record(json_t *record, void *arg)
+{
+	struct replay *r = arg;
+	struct replay_kept *k, *last;
+
+	if (!counts(record))
+		return 0;
+	k = realloc(r->kept, (r->kept_count + 1) * sizeof(*k));
+	if (!k)
+		return -ENOMEM;
+	r->kept = k;
+	k += r->kept_count;
+	last = r->kept_count ? k - 1 : NULL;
+	k->number = r->kept_count;
+	snprintf(k->when, sizeof(k->when), "%s",
+		 replay_text(record, "eventTime"));
+	snprintf(k->region, sizeof(k->region), "%s",
+		 replay_text(record, "awsRegion"));
+	/* A clock that was set back changes nothing of a region's order. */
+	if (last && strcmp(last->region, k->region) == 0 &&
+	    strcmp(last->when, k->when) > 0)
+		strcpy(k->when, last->when);
+	k->text = json_dumps(record, JSON_COMPACT);
+	if (!k->text)
+		return -ENOMEM;
+	r->kept_count++;
+	return 0;
+}
+
+static int in_time(const void *a, const void *b)
+{
+	const struct replay_kept *x = a, *y = b;
+	int order = strcmp(x->when, y->when);
+
+	return order ? order : x->number < y->number ? -1 : 1;
+}
+
+int replay_run(struct replay *r)
+{
+	json_t *record;
+	size_t i;
+	int rc = 0;
+
+	if (r->kept_count)
+		qsort(r->kept, r->kept_count, sizeof(*r->kept), in_time);
+	for (i = 0; rc == 0 && i < r->kept_count; i++) {
+		record = json_loads(r->kept[i].text, 0, NULL);
+		rc = record ? replay_one(r, record) : -ENOMEM;
+		json_decref(record);
+	}
+	return rc;
+}
+
+void replay_clear(struct replay *r)
+{
+	while (r->kept_count)
+		free(r->kept[--r->kept_count].text);
+	free(r->kept);
+	json_decref(r->notes);
+	json_decref(r->disabled);
 }

@@ -14,6 +14,8 @@
 
 struct replay {
 	struct store *store;
+	struct replay_kept *kept; /* records, until replay_run() */
+	size_t kept_count;
 	json_t *notes;        /* what people have to know; strings */
 	json_t *disabled;     /* who cannot be told to be as he was, and stays
 			       * closed: keys by their ARNs, users as
@@ -21,17 +23,23 @@ struct replay {
 	size_t replayed;      /* records that changed something */
 };
 
-/*
- * One record, a trail_fn with a struct replay behind @arg, inside a
- * transaction. What it says and does not tell enough of closes what it is
- * about: a key is disabled, a user's access keys are deactivated, a role is
- * deleted. 0; -ENOMEM; -EIO; -ENOSPC.
- */
+/* Keeps a record that may count: a trail_fn, @arg a struct replay. -ENOMEM. */
 int replay_record(json_t *record, void *arg);
 
 /*
- * For the verbs' own files: 0: done; -EBADMSG: the record does not tell
- * enough; other errors as above.
+ * All that is kept, each region's in its order and all of them in that of
+ * time, inside a transaction. What a record says and does not tell enough of
+ * closes what it is about: a key is disabled, a user's access keys are
+ * deactivated, a role is deleted. 0; -ENOMEM; -EIO; -ENOSPC.
+ */
+int replay_run(struct replay *r);
+
+/* What @r owns. */
+void replay_clear(struct replay *r);
+
+/*
+ * For the verbs' own files: 0: done; 1: it gave something that is lost;
+ * -EBADMSG: the record does not tell enough; other errors as above.
  */
 struct replay_event {
 	const char *name, *when, *region, *account;
@@ -43,8 +51,8 @@ typedef int replay_fn(struct replay *r, struct replay_event *e);
 
 struct replay_verb {
 	const char *name;     /* NULL: the end */
-	replay_fn *run;       /* NULL: it gave something */
-	const char *note;     /* NULL: nothing to say */
+	replay_fn *run;       /* NULL: it always gave something */
+	const char *note;     /* of that; NULL: nothing to say */
 };
 
 extern const struct replay_verb replay_key_verbs[];    /* kms */

@@ -33,15 +33,26 @@ static int set_state(struct replay *r, struct replay_event *e,
 	return store_key_set_state(r->store, &e->key);
 }
 
+/* A key that waits for its material goes on to, whatever it was since. */
+static int set_use(struct replay *r, struct replay_event *e, bool use)
+{
+	int missing = e->key.key_id[0] ?
+		      import_missing(r->store, &e->key) : 0;
+
+	return missing < 0 ? missing :
+	       set_state(r, e, missing ? "PendingImport" :
+			       use && !replay_is_closed(r, e) ? "Enabled" :
+								"Disabled");
+}
+
 static int enable(struct replay *r, struct replay_event *e)
 {
-	return set_state(r, e, replay_is_closed(r, e) ? "Disabled" :
-							"Enabled");
+	return set_use(r, e, true);
 }
 
 static int disable(struct replay *r, struct replay_event *e)
 {
-	return set_state(r, e, "Disabled");
+	return set_use(r, e, false);
 }
 
 static int schedule(struct replay *r, struct replay_event *e)
@@ -64,13 +75,9 @@ static int schedule(struct replay *r, struct replay_event *e)
 
 static int cancel(struct replay *r, struct replay_event *e)
 {
-	int missing = e->key.key_id[0] ?
-		      import_missing(r->store, &e->key) : 0;
-
 	e->key.deletion_ms = 0;
 	e->key.window_days = 0;
-	return missing < 0 ? missing :
-	       set_state(r, e, missing ? "PendingImport" : "Disabled");
+	return set_use(r, e, false);
 }
 
 static int purge(struct replay *r, struct replay_event *e)
@@ -138,6 +145,38 @@ static int delete_material(struct replay *r, struct replay_event *e)
 		rc = import_erase(r->store, &e->key, id,
 				  strcmp(row.state, MATERIAL_PENDING) == 0);
 	return rc == -ENOENT ? 0 : rc;
+}
+
+/* Material that the backup has, too, has its date from here on. */
+static int import_material(struct replay *r, struct replay_event *e)
+{
+	const char *id = replay_text(e->response, "keyMaterialId");
+	const char *model = replay_text(e->parameters, "expirationModel");
+	double date = json_number_value(json_object_get(e->parameters,
+							"validTo"));
+	int rc;
+
+	if (!e->key.key_id[0])
+		return 1;
+	if (!*id || (date <= 0 &&
+		     strcmp(model, "KEY_MATERIAL_DOES_NOT_EXPIRE") != 0))
+		return -EBADMSG;
+	rc = import_set_expiry(r->store, &e->key, id, (int64_t)(date * 1000));
+	return rc == -ENOENT ? 1 : rc;
+}
+
+/* What expired by then, as far as the backup has it. */
+static int expire(struct replay *r, struct replay_event *e)
+{
+	struct tm tm = { 0 };
+	const char *end = strptime(e->when, "%Y-%m-%dT%H:%M:%SZ", &tm);
+
+	if (!e->key.key_id[0])
+		return 0;
+	/* anywhere in that second */
+	return !end || *end ? -EBADMSG :
+	       import_expire_by(r->store, &e->key,
+				(int64_t)timegm(&tm) * 1000 + 999);
 }
 
 /* An alias of a key that is lost must not stay with the one before. */
@@ -233,7 +272,9 @@ const struct replay_verb replay_key_verbs[] = {
 	{ "PutKeyPolicy", put_policy, NULL },
 	{ "RevokeGrant", end_grant, NULL },
 	{ "RetireGrant", end_grant, NULL },
+	{ "ImportKeyMaterial", import_material, AGAIN },
 	{ "DeleteImportedKeyMaterial", delete_material, NULL },
+	{ "DeleteExpiredKeyMaterial", expire, NULL },
 	{ "CreateAlias", set_alias, NULL },
 	{ "UpdateAlias", set_alias, NULL },
 	{ "DeleteAlias", delete_alias, NULL },
@@ -241,14 +282,11 @@ const struct replay_verb replay_key_verbs[] = {
 	{ "UntagResource", untag, NULL },
 	{ "UpdatePrimaryRegion", set_primary, NULL },
 
-	/* its date is in the backup, and the server looks at that */
-	{ "DeleteExpiredKeyMaterial", NULL, NULL },
 	/* what the replicas get comes with the record of the primary */
 	{ "SynchronizeMultiRegionKey", NULL, NULL },
 	{ "CreateKey", NULL, LOST },
 	{ "ReplicateKey", NULL, AGAIN },
 	{ "CreateGrant", NULL, AGAIN },
-	{ "ImportKeyMaterial", NULL, AGAIN },
 	{ "RotateKey", NULL, ROTATED },
 	{ "RotateKeyOnDemand", NULL, NULL }, /* RotateKey follows */
 	{ "EnableKeyRotation", NULL, AGAIN },

@@ -362,6 +362,8 @@ static int replay_all(struct restore *r)
 		goto out;
 	rc = trail_since(bucket, json_object_get(r->head, "trail"),
 			 replay_record, &r->replay);
+	if (rc == 0)
+		rc = replay_run(&r->replay);
 	if (rc == -ENODATA)
 		log_error("%s/" FILE_AUDIT_DIR ": ends before the backup, or has a gap; find the rest of it, as what was revoked since would come back",
 			  r->from);
@@ -507,8 +509,7 @@ int cmd_restore(int argc, char **argv)
 	rc = run(&r);
 	fresh_end(&r.fresh);
 	sealed_in_free(r.in);
-	json_decref(r.replay.notes);
-	json_decref(r.replay.disabled);
+	replay_clear(&r.replay);
 	json_decref(r.head);
 	secret_free(r.root);
 	if (r.from_fd >= 0)
