@@ -4,6 +4,8 @@
 import json
 
 from server_fixture import ACCOUNT, ServerCase, b64, key_arn
+from server_people import Person, identity
+from test_server_sts import trust
 import tap
 
 ADMIN = f"arn:aws:iam::{ACCOUNT}:user/administrator"
@@ -241,6 +243,37 @@ class Listing(GrantCase):
             key, GrantId=one,
             GranteePrincipal=f"arn:aws:iam::{ACCOUNT}:user/other"))
         self.assertEqual(2, len(self.listed(key, GranteePrincipal=ADMIN)))
+
+    def test_deleted_principals(self):
+        """grants-show-who-was-deleted-by-unique-id"""
+        gone, kept = Person(self.server, "gone"), Person(self.server, "kept")
+        identity(self.server, "create-role", "away", "--trust", "-",
+                 text=trust(ACCOUNT))
+        role = f"arn:aws:iam::{ACCOUNT}:role/away"
+        key, _ = self.new_key()
+        made = self.grant(key, grantee=gone.arn, RetiringPrincipal=kept.arn)
+        session = role.replace(":iam:", ":sts:").replace(
+            "role/", "assumed-role/") + "/i-1"
+        self.grant(key, grantee=session, RetiringPrincipal=role)
+
+        def shown():
+            return {(g["GranteePrincipal"], g["RetiringPrincipal"])
+                    for g in self.listed(key)}
+
+        self.assertEqual({(gone.arn, kept.arn), (session, role)}, shown())
+        ids, = self.server.sql("SELECT (SELECT user_id FROM user WHERE name ="
+                               " 'gone'), (SELECT role_id FROM role)")
+        identity(self.server, "delete-user", "gone")
+        identity(self.server, "delete-role", "away")
+        dead = {(ids[0], kept.arn), (f"{ids[1]}:i-1", ids[1])}
+        self.assertEqual(dead, shown())
+        Person(self.server, "gone")
+        self.assertEqual(dead, shown())
+        entry, = self.listed(key, GrantId=made["GrantId"])
+        self.assertEqual(ids[0], entry["GranteePrincipal"])
+        self.assertEqual([ids[0]], [
+            g["GranteePrincipal"] for g in self.kms.list_retirable_grants(
+                RetiringPrincipal=kept.arn)["Grants"]])
 
     def test_retirable_over_all_keys(self):
         me = f"arn:aws:iam::{ACCOUNT}:user/administrator"

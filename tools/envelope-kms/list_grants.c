@@ -25,6 +25,12 @@ static json_t *operations_of(const struct grant_row *g)
 	return list;
 }
 
+/* A page that the store fills. */
+struct listing {
+	struct store *store;
+	struct page page;
+};
+
 static int set_optional(json_t *entry, const char *name, const char *text)
 {
 	if (!text[0])
@@ -50,8 +56,18 @@ static int set_constraint(json_t *entry, const struct grant_row *g)
 					     pairs)) < 0 ? -ENOMEM : 0;
 }
 
-/* NULL: out of memory. */
-static json_t *entry_of(const struct grant_row *g)
+/* Who has been deleted is shown by his unique id: others may have his name. */
+static int set_principal(json_t *entry, const char *name, struct store *s,
+			 const char *arn, const char *uid)
+{
+	char dead[PRINCIPAL_DEAD_BYTES];
+	int rc = principal_dead_name(s, arn, uid, dead);
+
+	return rc < 0 ? rc : set_optional(entry, name, dead[0] ? dead : arn);
+}
+
+static int make_entry(struct store *s, const struct grant_row *g,
+		      json_t **ret)
 {
 	struct key_row key = { .description = NULL };
 	char arn[CALL_ARN_BYTES];
@@ -62,51 +78,61 @@ static json_t *entry_of(const struct grant_row *g)
 	strcpy(key.region, g->region);
 	strcpy(key.key_id, g->key_id);
 	call_key_arn(&key, arn);
-	entry = json_pack("{s:s, s:s, s:f, s:s, s:o}", "KeyId", arn,
+	entry = json_pack("{s:s, s:s, s:f, s:o}", "KeyId", arn,
 			  "GrantId", g->grant_id, "CreationDate",
-			  (double)g->created_ms / 1000, "GranteePrincipal",
-			  g->grantee, "Operations", operations_of(g));
+			  (double)g->created_ms / 1000, "Operations",
+			  operations_of(g));
 	if (!entry)
-		return NULL;
-	rc = set_optional(entry, "Name", g->name);
+		return -ENOMEM;
+	rc = set_principal(entry, "GranteePrincipal", s, g->grantee,
+			   g->grantee_uid);
 	if (rc == 0)
-		rc = set_optional(entry, "RetiringPrincipal", g->retiring);
+		rc = set_principal(entry, "RetiringPrincipal", s, g->retiring,
+				   g->retiring_uid);
+	if (rc == 0)
+		rc = set_optional(entry, "Name", g->name);
 	if (rc == 0)
 		rc = set_constraint(entry, g);
 	if (rc == 0 &&
 	    json_object_set_new(entry, "IssuingAccount",
 				json_sprintf("arn:aws:iam::%s:root",
-					     g->issuer)) == 0)
-		return entry;
-	json_decref(entry);
-	return NULL;
+					     g->issuer)) < 0)
+		rc = -ENOMEM;
+	if (rc == 0)
+		*ret = entry;
+	else
+		json_decref(entry);
+	return rc;
 }
 
 static int take_grant(const struct grant_row *g, void *arg)
 {
-	return page_take(arg, g->grant_id, entry_of(g));
+	struct listing *l = arg;
+	json_t *entry;
+	int rc = make_entry(l->store, g, &entry);
+
+	return rc < 0 ? rc : page_take(&l->page, g->grant_id, entry);
 }
 
 /* Either the one grant that was asked for, or a page of them. */
-static int collect(struct call *c, const struct key_row *key,
-		   const char *grantee, const char *id, struct page *page)
+static int collect(const struct key_row *key, const char *grantee,
+		   const char *id, struct listing *l)
 {
+	struct page *page = &l->page;
 	struct grant_row g;
 	int rc;
 
 	if (!id)
-		return store_grant_list(c->server->store, key, grantee,
-					page->after, page->limit + 1,
-					take_grant, page);
-	rc = store_grant_get(c->server->store, key->region, key->key_id, id,
-			     &g);
+		return store_grant_list(l->store, key, grantee, page->after,
+					page->limit + 1, take_grant, l);
+	rc = store_grant_get(l->store, key->region, key->key_id, id, &g);
 	if (rc == -ENOENT)
 		return 0;
 	if (rc < 0)
 		return rc;
 	if ((!grantee || strcmp(grantee, g.grantee) == 0) &&
 	    strcmp(id, page->after) > 0)
-		rc = take_grant(&g, page);
+		rc = take_grant(&g, l);
 	grant_row_free(&g);
 	return rc;
 }
@@ -130,8 +156,8 @@ int op_list_grants(struct call *c)
 	const char *grantee = param_string(c, "GranteePrincipal",
 					   PARAM_OPTIONAL, 1,
 					   PRINCIPAL_BYTES - 1);
-	struct page page;
-	int rc = page_begin(c, "grant", PAGE_USUAL, PAGE_MAX, &page);
+	struct listing l = { .store = c->server->store };
+	int rc = page_begin(c, "grant", PAGE_USUAL, PAGE_MAX, &l.page);
 
 	if (rc < 0)
 		return rc;
@@ -143,10 +169,10 @@ int op_list_grants(struct call *c)
 	if (rc == 0)
 		rc = resolve_key(c, key_id, RESOLVE_KEY_ONLY, &f, &key);
 	if (rc == 0)
-		rc = collect(c, &key, grantee, id, &page);
+		rc = collect(&key, grantee, id, &l);
 	if (rc == 0)
-		rc = page_answer(c, &page, "Grants");
-	page_free(&page);
+		rc = page_answer(c, &l.page, "Grants");
+	page_free(&l.page);
 	key_row_free(&key);
 	return rc;
 }
@@ -157,8 +183,8 @@ int op_list_retirable_grants(struct call *c)
 	const char *who = param_string(c, "RetiringPrincipal",
 				       PARAM_OPTIONAL, 1,
 				       PRINCIPAL_BYTES - 1);
-	struct page page;
-	int rc = page_begin(c, "retirable", PAGE_USUAL, PAGE_MAX, &page);
+	struct listing l = { .store = c->server->store };
+	int rc = page_begin(c, "retirable", PAGE_USUAL, PAGE_MAX, &l.page);
 
 	if (rc < 0)
 		return rc;
@@ -172,11 +198,11 @@ int op_list_retirable_grants(struct call *c)
 	if (rc == 0)
 		rc = authorise_other(c, &f, "*");
 	if (rc == 0)
-		rc = store_grant_retirable(c->server->store,
-					   c->who.region, who, page.after,
-					   page.limit + 1, take_grant, &page);
+		rc = store_grant_retirable(l.store, c->who.region, who,
+					   l.page.after, l.page.limit + 1,
+					   take_grant, &l);
 	if (rc == 0)
-		rc = page_answer(c, &page, "Grants");
-	page_free(&page);
+		rc = page_answer(c, &l.page, "Grants");
+	page_free(&l.page);
 	return rc;
 }

@@ -172,23 +172,19 @@ int principals_bind(struct store *s, const struct policy *p, char **ret)
 	return rc;
 }
 
-/*
- * The unique id that is shown for @arn, "AROA…:SESSION" for a session, where
- * @uid has it no more; "" while it does. -ENOMEM; -EIO.
- */
-static int dead_name(struct store *s, const char *arn, const char *uid,
-		     char ret[static PRINCIPAL_UID_BYTES * 2])
+int principal_dead_name(struct store *s, const char *arn, const char *uid,
+			char ret[static PRINCIPAL_DEAD_BYTES])
 {
 	char now[PRINCIPAL_UID_BYTES];
 	const char *session = strstr(arn, ":assumed-role/");
-	int rc = principal_find(s, arn, now);
+	int rc = uid[0] ? principal_find(s, arn, now) : 0;
 
 	ret[0] = '\0';
 	if (rc < 0 && rc != -ENOENT)
 		return rc;
-	if (rc == 0 && strcmp(now, uid) == 0)
+	if (!uid[0] || (rc == 0 && strcmp(now, uid) == 0))
 		return 0;
-	snprintf(ret, PRINCIPAL_UID_BYTES * 2, "%s%s%s", uid,
+	snprintf(ret, PRINCIPAL_DEAD_BYTES, "%s%s%s", uid,
 		 session ? ":" : "", session ? strrchr(arn, '/') + 1 : "");
 	return 0;
 }
@@ -228,7 +224,7 @@ static void rename_in_policy(json_t *policy, const char *arn,
 int principals_show(struct store *s, const char *text, const char *bound,
 		    char **ret)
 {
-	char name[PRINCIPAL_UID_BYTES * 2];
+	char name[PRINCIPAL_DEAD_BYTES];
 	char *lines = strdup(bound), *rest = lines, *line;
 	json_t *policy = NULL;
 	int rc = lines ? 0 : -ENOMEM;
@@ -239,7 +235,7 @@ int principals_show(struct store *s, const char *text, const char *bound,
 		if (!uid)
 			continue;
 		*uid++ = '\0';
-		rc = dead_name(s, line, uid, name);
+		rc = principal_dead_name(s, line, uid, name);
 		if (rc < 0 || !name[0])
 			continue;
 		if (!policy)

@@ -7,6 +7,7 @@
 #include "policy.h"
 
 #define PRINCIPAL_UID_BYTES 65
+#define PRINCIPAL_DEAD_BYTES (2 * PRINCIPAL_UID_BYTES)
 
 /*
  * Is @arn somebody? @uid_ret gets his unique id, so that who gets his name
@@ -19,6 +20,14 @@ int principal_check(struct call *c, const char *arn,
 /* The same without the sentence: -ENOENT for nobody. */
 int principal_find(struct store *s, const char *arn,
 		   char uid_ret[static PRINCIPAL_UID_BYTES]);
+
+/*
+ * How @arn is shown when it is no more whom it was, with @uid: by unique id,
+ * "AROA…:SESSION" for a session. "": he still has it, or @uid is "". 0;
+ * -ENOMEM; -EIO.
+ */
+int principal_dead_name(struct store *s, const char *arn, const char *uid,
+			char ret[static PRINCIPAL_DEAD_BYTES]);
 
 /* The account of @arn, which has the form of a principal's. */
 void principal_account(const char *arn, char ret[static ACCOUNT_BYTES]);
