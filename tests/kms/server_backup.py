@@ -2,6 +2,7 @@
 """The files of `envelope-kms backup`, written a second time."""
 import json
 import os
+import re
 import struct
 import unittest
 
@@ -106,9 +107,23 @@ class BackupCase(unittest.TestCase):
         self.addCleanup(self.server.close)
         self.serve()
 
-    def serve(self):
-        self.server.start_test_clock("--digest-seconds", "5")
+    def serve(self, digest_seconds=5):
+        self.server.start_test_clock("--digest-seconds", str(digest_seconds))
         self.kms = Api(self.server)
+
+    def serve_without_digests(self):
+        """What is recorded from now on stays in the live file."""
+        self.server.stop()
+        self.serve(86400)
+
+    def alter_trail(self, pattern, text, times=1):
+        """Stops the server and puts @text where its last records have
+        @pattern, which they must so many times."""
+        self.server.stop()
+        trail = self.server.dir / "audit" / "audit.log"
+        lines, found = re.subn(pattern, text, trail.read_text())
+        self.assertEqual(times, found)
+        trail.write_text(lines)
 
     def new_key(self, **options):
         return self.kms.create_key(**options)["KeyMetadata"]["KeyId"]

@@ -17,6 +17,7 @@
 #include "audit_text.h"
 #include "call.h"
 #include "files.h"
+#include "key_policy.h"
 #include "log.h"
 #include "process.h"
 #include "utf8.h"
@@ -210,6 +211,20 @@ static json_t *shown(json_t *value)
 }
 
 /*
+ * A policy that was taken is told in whole, however long: restore needs it.
+ * With all else that one request can say it stays below CloudTrail's 100 KB.
+ */
+static json_t *shown_parameter(const struct call *c, const char *name)
+{
+	json_t *value = json_object_get(c->params, name);
+
+	if (strcmp(name, "Policy") == 0 && json_is_string(value) &&
+	    json_string_length(value) <= KEY_POLICY_MAX_BYTES)
+		return json_incref(value);
+	return shown(value);
+}
+
+/*
  * Only the parameters that the operation names for the trail: a plaintext
  * cannot get in by being forgotten on a list of exceptions.
  */
@@ -226,7 +241,7 @@ static json_t *request_parameters(const struct call *c)
 
 		snprintf(name, sizeof(name), "%.*s", (int)n, p);
 		p += n + (p[n] == ' ');
-		value = shown(json_object_get(c->params, name));
+		value = shown_parameter(c, name);
 		if (!value)
 			continue;
 		lower_first(name);

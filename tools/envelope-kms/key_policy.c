@@ -16,7 +16,6 @@
 #include "resolve.h"
 
 #define POLICY_MODEL_CHARS 131072
-#define POLICY_QUOTA_BYTES 32768
 #define POLICY_NAME "default"
 
 /* Of UTF-8: tab, line ends, and U+0020 to U+00FF. */
@@ -59,10 +58,10 @@ static int check_document(struct call *c, const char *text, char **bound_ret)
 	struct policy *p = NULL;
 	int rc;
 
-	if (strlen(text) > POLICY_QUOTA_BYTES)
+	if (strlen(text) > KEY_POLICY_MAX_BYTES)
 		return call_fail(c, ERR_LIMIT_EXCEEDED,
 				 "The key policy has %zu bytes; the limit is %d.",
-				 strlen(text), POLICY_QUOTA_BYTES);
+				 strlen(text), KEY_POLICY_MAX_BYTES);
 	rc = policy_parse(text, strlen(text), POLICY_KEY, &p, why);
 	if (rc == -EBADMSG)
 		return malformed(c, why);

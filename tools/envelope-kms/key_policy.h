@@ -5,6 +5,8 @@
 
 #include "params.h"
 
+#define KEY_POLICY_MAX_BYTES 32768
+
 /* The parameter Policy, of the size and characters of the model, or NULL. */
 const char *param_policy(struct call *c, enum param_need need);
 
