@@ -175,6 +175,15 @@ class Keys(CacheCase):
         self.kms.enable_key(KeyId=self.key)
         self.warm(self.alice)
 
+    def test_disabled_by_another_process(self):
+        """cache-disabled-in-database: and enabled there."""
+        for state, check in (("Disabled", lambda: self.refused(
+                self.alice, "DisabledException")),
+                             ("Enabled", lambda: self.warm(self.alice))):
+            self.server.sql("UPDATE kms_key SET state = ?"
+                            " WHERE key_id = ?", state, self.key)
+            check()
+
     def test_pending_deletion(self):
         """cache-key-pending-deletion"""
         self.kms.schedule_key_deletion(KeyId=self.key)
@@ -220,6 +229,11 @@ class Keys(CacheCase):
                               TargetKeyId=other["KeyId"])
         for _ in range(MANY):
             self.assertEqual(other["Arn"], self.alice.call(
+                "Encrypt", body).json["KeyId"])
+        self.server.sql("UPDATE alias SET key_id = ? WHERE name = ?",
+                        self.key, "alias/moves")
+        for _ in range(MANY):
+            self.assertEqual(self.arn, self.alice.call(
                 "Encrypt", body).json["KeyId"])
 
 

@@ -94,12 +94,17 @@ static void add_user_agent(struct audit_text *record, const char *text)
 
 static void add_time(struct audit_text *record)
 {
+	static _Thread_local char text[32];
+	static _Thread_local time_t told; /* 0: nothing yet */
 	time_t now = (time_t)(server_now_ms() / 1000);
-	char text[32];
 	struct tm tm;
 
-	gmtime_r(&now, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	/* Once a second: gmtime_r() takes a lock that all threads share. */
+	if (now != told) {
+		gmtime_r(&now, &tm);
+		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+		told = now;
+	}
 	audit_text_string(record, "eventTime", text);
 }
 

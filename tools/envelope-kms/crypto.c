@@ -9,15 +9,24 @@
 #include <string.h>
 
 #define BLOCK_BYTES 64 /* of SHA-256 */
+#define UUID_RAW_BYTES 16
 
 static EVP_MD *sha256;
 static EVP_CIPHER *aes_gcm;
+static pthread_key_t digests; /* a context of each thread, wiped by its user */
+
+static void free_digest(void *ctx)
+{
+	EVP_MD_CTX_free(ctx);
+}
 
 /* Each implicit fetch would cost as much as what it is for. */
 static void fetch_all(void)
 {
 	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 	aes_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+	if (pthread_key_create(&digests, free_digest) != 0)
+		sha256 = NULL;
 }
 
 static int fetch(void)
@@ -26,6 +35,21 @@ static int fetch(void)
 
 	pthread_once(&once, fetch_all);
 	return sha256 && aes_gcm ? 0 : -EIO;
+}
+
+/* This thread's. NULL: out of memory. */
+static EVP_MD_CTX *digest_context(void)
+{
+	EVP_MD_CTX *ctx = pthread_getspecific(digests);
+
+	if (!ctx) {
+		ctx = EVP_MD_CTX_new();
+		if (ctx && pthread_setspecific(digests, ctx) != 0) {
+			EVP_MD_CTX_free(ctx);
+			ctx = NULL;
+		}
+	}
+	return ctx;
 }
 
 /* One half of HMAC (RFC 2104): a digest of the padded key and @parts. */
@@ -70,7 +94,7 @@ static int hmac_parts(const uint8_t *key, size_t key_bytes,
 	}
 	if (rc < 0)
 		return rc;
-	ctx = EVP_MD_CTX_new();
+	ctx = digest_context();
 	if (!ctx)
 		return -ENOMEM;
 	rc = keyed_digest(ctx, key, key_bytes, 0x36, parts, inner);
@@ -78,7 +102,9 @@ static int hmac_parts(const uint8_t *key, size_t key_bytes,
 		rc = keyed_digest(ctx, key, key_bytes, 0x5c, outer, ret);
 	OPENSSL_cleanse(inner, sizeof(inner));
 	OPENSSL_cleanse(hashed, sizeof(hashed));
-	EVP_MD_CTX_free(ctx);
+	/* Its end has wiped the text; this takes the chained state as well. */
+	if (EVP_DigestInit_ex2(ctx, sha256, NULL) != 1)
+		rc = -EIO;
 	return rc;
 }
 
@@ -195,11 +221,18 @@ int crypto_hmac(const uint8_t *key, size_t key_bytes, const void *data,
 int crypto_sha256(const void *data, size_t bytes,
 		  uint8_t ret[static CRYPTO_SHA256_BYTES])
 {
+	EVP_MD_CTX *ctx;
 	int rc = fetch();
 
 	if (rc < 0)
 		return rc;
-	if (EVP_Digest(data, bytes, ret, NULL, sha256, NULL) != 1)
+	ctx = digest_context();
+	if (!ctx)
+		return -ENOMEM;
+	if (EVP_DigestInit_ex2(ctx, sha256, NULL) != 1 ||
+	    EVP_DigestUpdate(ctx, data, bytes) != 1 ||
+	    EVP_DigestFinal_ex(ctx, ret, NULL) != 1 ||
+	    EVP_DigestInit_ex2(ctx, sha256, NULL) != 1)
 		return -EIO;
 	return 0;
 }
@@ -221,11 +254,30 @@ int crypto_random(void *ret, size_t bytes)
 	return RAND_bytes(ret, (int)bytes) == 1 ? 0 : -EIO;
 }
 
+/*
+ * Names are no secrets: the random bytes of a thread's next ones wait in the
+ * open, as each call of the generator costs more than many bytes of it.
+ */
+static int name_bytes(uint8_t ret[static UUID_RAW_BYTES])
+{
+	static _Thread_local uint8_t bytes[16 * UUID_RAW_BYTES];
+	static _Thread_local size_t left;
+	int rc = left ? 0 : crypto_random(bytes, sizeof(bytes));
+
+	if (rc < 0)
+		return rc;
+	if (!left)
+		left = sizeof(bytes);
+	left -= UUID_RAW_BYTES;
+	memcpy(ret, bytes + left, UUID_RAW_BYTES);
+	return 0;
+}
+
 int crypto_uuid(char ret[static CRYPTO_UUID_BYTES])
 {
 	static const uint8_t ends[] = { 4, 6, 8, 10, 16 }; /* of groups */
-	uint8_t r[16];
-	int rc = crypto_random(r, sizeof(r));
+	uint8_t r[UUID_RAW_BYTES];
+	int rc = name_bytes(r);
 	size_t i, from = 0;
 
 	if (rc < 0)

@@ -28,7 +28,7 @@
 
 #define JSON_DEPTH_MAX 8
 #define STACK_BYTES (512 * 1024)
-#define POOL_BYTES (64 * 1024)  /* of a connection: request line, headers */
+#define POOL_BYTES (32 * 1024)  /* of a connection: request line, headers */
 #define DRAIN_SECONDS 10        /* for running requests at the end */
 #define PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
@@ -332,7 +332,11 @@ static enum MHD_Result answer(struct http *h, struct MHD_Connection *connection,
 	c->transport = h->transport;
 	strcpy(c->source_address, r->peer.address);
 	take_headers(connection, &signature);
+	/* Who asks and what he may are read of one moment. */
+	store_read_begin(h->server->store);
 	e = identify(h->server, r, &signature, &c->who, why);
+	if (e != ERR_NONE)
+		store_read_end(h->server->store);
 	if (e == ERR_NONE) {
 		run_call(h->server, r, &signature, c, &reply);
 	} else if (e == ERR_INTERNAL || e == ERR_THROTTLING ||

@@ -267,6 +267,8 @@ void operation_run(struct call *c)
 	bool writes = c->operation && c->operation->writes &&
 		      c->operation->handle && c->params && !c->throttled;
 
+	if (writes)
+		store_read_end(store);
 	if (writes && store_begin(store) < 0) {
 		withdraw(c);
 		writes = false;

@@ -147,15 +147,53 @@ static enum error read_authorization(const struct sigv4_request *r,
 	return ERR_NONE;
 }
 
-/* yyyymmddThhmmssZ to seconds since 1970; negative: not that form. */
+/* @count digits as a number from @min to @max; negative: they are not. */
+static int digits(const char *text, int count, int min, int max)
+{
+	int n = 0;
+
+	for (; count > 0; count--, text++) {
+		if (*text < '0' || *text > '9')
+			return -1;
+		n = 10 * n + (*text - '0');
+	}
+	return n < min || n > max ? -1 : n;
+}
+
+/*
+ * Days from 1970 to that day of the Gregorian calendar; years begin in March,
+ * so that a leap day ends one.
+ */
+static int64_t days_to(int year, int month, int day)
+{
+	int from_march = (month + 9) % 12;
+
+	year -= month <= 2;
+	return 365LL * year + year / 4 - year / 100 + year / 400 +
+	       (153 * from_march + 2) / 5 + day - 1 - 719468;
+}
+
+/*
+ * yyyymmddThhmmssZ to seconds since 1970; negative: not that form. The C
+ * library's own ways take a lock that all threads share.
+ */
 static int64_t parse_time(const char *text)
 {
-	struct tm tm = { .tm_isdst = 0 };
-	const char *end = strptime(text, "%Y%m%dT%H%M%SZ", &tm);
+	int year, month, day, hour, minute, second;
 
-	if (strlen(text) != 16 || !end || *end)
+	if (strlen(text) != 16 || text[8] != 'T' || text[15] != 'Z')
 		return -1;
-	return (int64_t)timegm(&tm);
+	year = digits(text, 4, 1970, 9999);
+	month = digits(text + 4, 2, 1, 12);
+	day = digits(text + 6, 2, 1, 31);
+	hour = digits(text + 9, 2, 0, 23);
+	minute = digits(text + 11, 2, 0, 59);
+	second = digits(text + 13, 2, 0, 60);
+	if (year < 0 || month < 0 || day < 0 || hour < 0 || minute < 0 ||
+	    second < 0)
+		return -1;
+	return ((days_to(year, month, day) * 24 + hour) * 60 + minute) * 60 +
+	       second;
 }
 
 static void format_time(int64_t seconds, char ret[static 17])
@@ -184,14 +222,15 @@ static enum error check_time(const struct sigv4_request *r,
 		return refuse(why, ERR_INVALID_SIGNATURE,
 			      "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%.8s', from '%s'.",
 			      c->date, c->timestamp, c->timestamp);
-	format_time(rules->now_seconds, now);
 	if (sent < rules->now_seconds - SIGV4_SKEW_SECONDS) {
+		format_time(rules->now_seconds, now);
 		format_time(rules->now_seconds - SIGV4_SKEW_SECONDS, limit);
 		return refuse(why, ERR_INVALID_SIGNATURE,
 			      "Signature expired: %s is now earlier than %s (%s - 5 min.)",
 			      c->timestamp, limit, now);
 	}
 	if (sent > rules->now_seconds + SIGV4_SKEW_SECONDS) {
+		format_time(rules->now_seconds, now);
 		format_time(rules->now_seconds + SIGV4_SKEW_SECONDS, limit);
 		return refuse(why, ERR_INVALID_SIGNATURE,
 			      "Signature not yet current: %s is still later than %s (%s + 5 min.)",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Rows of aliases. */
 #include "store.h"
+#include "store_kept.h"
 #include "store_private.h"
 
 int store_alias_add(struct store *s, const char *account, const char *region,
@@ -22,13 +23,24 @@ static int read_alias(sqlite3_stmt *stmt, void *arg)
 	return 0;
 }
 
+static int copy_alias(const void *from, void *to)
+{
+	*(struct alias_row *)to = *(const struct alias_row *)from;
+	return 0;
+}
+
 int store_alias_get(struct store *s, const char *account, const char *region,
 		    const char *name, struct alias_row *ret)
 {
-	return store_first(s, read_alias, ret, "SELECT name, key_id,"
-			   " created_ms, updated_ms FROM alias"
-			   " WHERE account = ? AND region = ? AND name = ?",
-			   "ttt", account, region, name);
+	static const struct kept_kind aliases = {
+		sizeof(struct alias_row), false, read_alias, copy_alias, NULL
+	};
+	const char *const args[KEPT_ARGS] = { account, region, name };
+
+	return store_kept_get(s, &aliases, ret, "SELECT name, key_id,"
+			      " created_ms, updated_ms FROM alias"
+			      " WHERE account = ? AND region = ? AND name = ?",
+			      args);
 }
 
 int store_alias_set_key(struct store *s, const char *account,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "store_kept.h"
 #include "store_private.h"
 
 #define READERS_MAX 8
@@ -42,6 +43,8 @@ struct connection {
 	struct connection *next; /* of the idle readers */
 	struct statement statements[STATEMENTS];
 	size_t count;            /* of them, in use from the front */
+	struct kept *kept;       /* what it has read; NULL: nothing yet */
+	int64_t version;         /* of the database, when that was true */
 };
 
 struct store {
@@ -65,7 +68,7 @@ static _Thread_local struct mine {
 	struct connection *connection; /* NULL: none */
 	unsigned int depth;
 	bool writes;
-	bool moment;               /* reads in one transaction */
+	sqlite3_stmt *moment;      /* holds one for all it reads; NULL: none */
 	struct connection *reader; /* it had, as it began to write */
 	unsigned int reader_depth;
 } mine[PARTS];
@@ -104,6 +107,7 @@ static void disconnect(struct connection *c)
 		return;
 	for (i = 0; i < c->count; i++)
 		sqlite3_finalize(c->statements[i].stmt);
+	kept_free(c->kept);
 	sqlite3_close(c->db);
 	free(c);
 }
@@ -340,27 +344,28 @@ void store_finish(sqlite3_stmt *stmt)
 	c->statements[i].busy = false;
 }
 
-static int run_plain(struct store *s, const char *sql)
+/*
+ * A statement that has not ended holds the moment at which it began, for all
+ * that its connection reads. This one tells, too, whether anybody, of this
+ * process or another, has committed since the connection read before: what it
+ * has kept is true until then and no longer.
+ */
+static sqlite3_stmt *begin_moment(struct store *s)
 {
+	struct connection *c = mine[s->part].connection;
 	sqlite3_stmt *stmt = NULL;
-	int rc = store_prepare(s, sql, &stmt);
+	int64_t version;
 
-	if (rc == SQLITE_OK)
-		rc = sqlite3_step(stmt);
-	store_finish(stmt);
-	return rc;
-}
-
-static bool begin_moment(struct store *s)
-{
-	return run_plain(s, "BEGIN") == SQLITE_DONE;
-}
-
-/* A reader that kept its moment would answer for ever from it. */
-static void end_moment(struct store *s)
-{
-	if (run_plain(s, "COMMIT") != SQLITE_DONE)
-		run_plain(s, "ROLLBACK");
+	if (store_prepare(s, "PRAGMA data_version", &stmt) != SQLITE_OK ||
+	    sqlite3_step(stmt) != SQLITE_ROW) {
+		store_finish(stmt);
+		return NULL;
+	}
+	version = sqlite3_column_int64(stmt, 0);
+	if (version != c->version)
+		kept_forget(c->kept);
+	c->version = version;
+	return stmt;
 }
 
 void store_unlock(struct store *s)
@@ -379,7 +384,7 @@ void store_unlock(struct store *s)
 			give_reader(s, c);
 		} else if (m->moment) {
 			/* What was written is read from now on. */
-			end_moment(s);
+			store_finish(m->moment);
 			m->moment = begin_moment(s);
 		}
 	}
@@ -394,7 +399,8 @@ void store_read_begin(struct store *s)
 	if (m->moment)
 		return;
 	store_lock(s);
-	m->moment = m->depth == 1 && !m->writes && begin_moment(s);
+	if (m->depth == 1 && !m->writes)
+		m->moment = begin_moment(s);
 	if (!m->moment)
 		store_unlock(s);
 }
@@ -405,9 +411,20 @@ void store_read_end(struct store *s)
 
 	if (!m->moment)
 		return;
-	m->moment = false;
-	end_moment(s);
+	store_finish(m->moment);
+	m->moment = NULL;
 	store_unlock(s);
+}
+
+struct kept *store_kept(struct store *s)
+{
+	const struct mine *m = &mine[s->part];
+
+	if (!m->moment || m->writes)
+		return NULL;
+	if (!m->connection->kept)
+		m->connection->kept = kept_new();
+	return m->connection->kept;
 }
 
 int store_execute(struct store *s, const char *sql)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store_kept.h"
 #include "store_private.h"
 
 void role_row_free(struct role_row *role)
@@ -256,13 +257,85 @@ int store_access_key_list(struct store *s, const struct user_row *user,
 			  user->account, user->name);
 }
 
+struct policies {
+	size_t count;
+	struct {
+		char *name, *document;
+	} *list;
+};
+
+static int add_policy(struct policies *p, const char *name,
+		      const char *document)
+{
+	void *more = realloc(p->list, (p->count + 1) * sizeof(*p->list));
+
+	if (!more)
+		return -ENOMEM;
+	p->list = more;
+	p->list[p->count].name = strdup(name);
+	p->list[p->count].document = strdup(document);
+	p->count++;
+	return p->list[p->count - 1].name &&
+	       p->list[p->count - 1].document ? 0 : -ENOMEM;
+}
+
+static int read_policy(sqlite3_stmt *stmt, void *ret)
+{
+	return add_policy(ret, (const char *)sqlite3_column_text(stmt, 0),
+			  (const char *)sqlite3_column_text(stmt, 1));
+}
+
+static void free_policies(void *policies)
+{
+	struct policies *p = policies;
+	size_t i;
+
+	for (i = 0; i < p->count; i++) {
+		free(p->list[i].name);
+		free(p->list[i].document);
+	}
+	free(p->list);
+}
+
+static int copy_policies(const void *from, void *to)
+{
+	const struct policies *p = from;
+	struct policies copy = { 0, NULL };
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && i < p->count; i++)
+		rc = add_policy(&copy, p->list[i].name, p->list[i].document);
+	if (rc < 0)
+		free_policies(&copy);
+	else
+		*(struct policies *)to = copy;
+	return rc;
+}
+
 int store_policy_list(struct store *s, const char *account, const char *kind,
 		      const char *owner, store_row_fn *fn, void *arg)
 {
-	struct walk walk = { fn, arg };
+	static const struct kept_kind policies = {
+		sizeof(struct policies), true, read_policy, copy_policies,
+		free_policies
+	};
+	const char *const args[KEPT_ARGS] = { account, kind, owner };
+	struct policies found;
+	size_t i;
+	int rc = store_kept_get(s, &policies, &found, "SELECT name, document"
+				" FROM identity_policy WHERE account = ?"
+				" AND kind = ? AND owner = ? ORDER BY name",
+				args);
 
-	return store_each(s, hand_over, &walk, "SELECT name, document, NULL,"
-			  " NULL, 0 FROM identity_policy WHERE account = ?"
-			  " AND kind = ? AND owner = ? ORDER BY name", "ttt",
-			  account, kind, owner);
+	if (rc < 0)
+		return rc;
+	for (i = 0; rc == 0 && i < found.count; i++) {
+		const char *const text[4] = { found.list[i].name,
+					      found.list[i].document };
+
+		rc = fn(text, 0, arg);
+	}
+	free_policies(&found);
+	return rc;
 }

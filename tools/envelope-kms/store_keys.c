@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "related.h"
 #include "store.h"
+#include "store_kept.h"
 #include "store_private.h"
 
 void key_row_free(struct key_row *key)
@@ -63,12 +65,28 @@ int store_key_add(struct store *s, const struct key_row *key)
 			 key->principals ? key->principals : "");
 }
 
+static int copy_key(const void *from, void *to)
+{
+	return key_row_copy(from, to);
+}
+
+static void free_key(void *key)
+{
+	key_row_free(key);
+}
+
 int store_key_get(struct store *s, const char *region, const char *key_id,
 		  struct key_row *ret)
 {
-	return store_first(s, store_read_key, ret, "SELECT " STORE_KEY_COLUMNS
-			   " FROM kms_key WHERE region = ? AND key_id = ?",
-			   "tt", region, key_id);
+	static const struct kept_kind keys = {
+		sizeof(struct key_row), false, store_read_key, copy_key,
+		free_key
+	};
+	const char *const args[KEPT_ARGS] = { region, key_id };
+
+	return store_kept_get(s, &keys, ret, "SELECT " STORE_KEY_COLUMNS
+			      " FROM kms_key WHERE region = ? AND key_id = ?",
+			      args);
 }
 
 int store_key_set_state(struct store *s, const struct key_row *key)

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Rows of sealed key material. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "store.h"
+#include "store_kept.h"
 #include "store_private.h"
 
 #define COLUMNS "material_id, state, rotation_type, description, seq, " \
@@ -68,7 +73,7 @@ int store_material_delete(struct store *s, const struct key_row *key,
 }
 
 struct sealed_row {
-	struct material_row *row;
+	struct material_row row;
 	uint8_t *sealed; /* malloc(3)ed */
 	size_t bytes;
 };
@@ -77,22 +82,46 @@ static int read_sealed(sqlite3_stmt *stmt, void *arg)
 {
 	struct sealed_row *ret = arg;
 
-	read_row(stmt, ret->row);
+	read_row(stmt, &ret->row);
 	return store_bytes(stmt, 11, &ret->sealed, &ret->bytes);
+}
+
+static int copy_sealed(const void *from, void *to)
+{
+	struct sealed_row copy = *(const struct sealed_row *)from;
+
+	copy.sealed = malloc(copy.bytes + 1);
+	if (!copy.sealed)
+		return -ENOMEM;
+	memcpy(copy.sealed, ((const struct sealed_row *)from)->sealed,
+	       copy.bytes + 1);
+	*(struct sealed_row *)to = copy;
+	return 0;
+}
+
+static void free_sealed(void *row)
+{
+	free(((struct sealed_row *)row)->sealed);
 }
 
 int store_material_get(struct store *s, const struct key_row *key,
 		       const char *material_id, struct material_row *row_ret,
 		       uint8_t **ret, size_t *bytes_ret)
 {
-	struct sealed_row found = { .row = row_ret };
-	int rc = store_first(s, read_sealed, &found, "SELECT " COLUMNS
-			     ", sealed FROM material" PLACE
-			     " AND length(sealed) > 0", "ttt", key->region,
-			     key->key_id, material_id);
+	static const struct kept_kind kind = {
+		sizeof(struct sealed_row), false, read_sealed, copy_sealed,
+		free_sealed
+	};
+	const char *const args[KEPT_ARGS] = { key->region, key->key_id,
+					      material_id };
+	struct sealed_row found;
+	int rc = store_kept_get(s, &kind, &found, "SELECT " COLUMNS
+				", sealed FROM material" PLACE
+				" AND length(sealed) > 0", args);
 
 	if (rc < 0)
 		return rc;
+	*row_ret = found.row;
 	*ret = found.sealed;
 	*bytes_ret = found.bytes;
 	return 0;

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Rows of users and their access keys. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "store.h"
+#include "store_kept.h"
 #include "store_private.h"
 
 int store_read_user(sqlite3_stmt *stmt, void *arg)
@@ -44,7 +49,7 @@ int store_access_key_add(struct store *s, const struct user_row *user,
 }
 
 struct sealed_key {
-	struct user_row *user;
+	struct user_row user;
 	uint8_t *sealed; /* malloc(3)ed */
 	size_t bytes;
 };
@@ -53,19 +58,19 @@ static int read_key(sqlite3_stmt *stmt, void *arg)
 {
 	struct sealed_key *ret = arg;
 
-	store_read_user(stmt, ret->user);
+	store_read_user(stmt, &ret->user);
 	return store_bytes(stmt, 5, &ret->sealed, &ret->bytes);
 }
 
 struct next_key {
 	struct sealed_key found;
-	char *id; /* ACCESS_KEY_BYTES */
+	char id[ACCESS_KEY_BYTES];
 };
 
 static int read_next(sqlite3_stmt *stmt, void *arg)
 {
 	struct next_key *ret = arg;
-	struct user_row *user = ret->found.user;
+	struct user_row *user = &ret->found.user;
 
 	store_text(stmt, 0, user->account, sizeof(user->account));
 	store_text(stmt, 1, user->name, sizeof(user->name));
@@ -78,7 +83,7 @@ int store_access_key_next(struct store *s, const char *after,
 			  char id_ret[static ACCESS_KEY_BYTES],
 			  uint8_t **sealed_ret, size_t *sealed_bytes_ret)
 {
-	struct next_key next = { .found = { .user = ret }, .id = id_ret };
+	struct next_key next = { .id = "" };
 	int rc = store_first(s, read_next, &next, "SELECT account, user_name,"
 			     " access_key_id, sealed FROM access_key"
 			     " WHERE access_key_id > ? ORDER BY access_key_id"
@@ -86,26 +91,52 @@ int store_access_key_next(struct store *s, const char *after,
 
 	if (rc < 0)
 		return rc;
+	*ret = next.found.user;
+	strcpy(id_ret, next.id);
 	*sealed_ret = next.found.sealed;
 	*sealed_bytes_ret = next.found.bytes;
 	return 0;
+}
+
+static int copy_sealed(const void *from, void *to)
+{
+	struct sealed_key copy = *(const struct sealed_key *)from;
+
+	copy.sealed = malloc(copy.bytes + 1);
+	if (!copy.sealed)
+		return -ENOMEM;
+	memcpy(copy.sealed, ((const struct sealed_key *)from)->sealed,
+	       copy.bytes + 1);
+	*(struct sealed_key *)to = copy;
+	return 0;
+}
+
+static void free_sealed(void *key)
+{
+	free(((struct sealed_key *)key)->sealed);
 }
 
 int store_access_key_get(struct store *s, const char *access_key_id,
 			 struct user_row *ret, uint8_t **sealed_ret,
 			 size_t *sealed_bytes_ret)
 {
-	struct sealed_key found = { .user = ret };
-	int rc = store_first(s, read_key, &found, "SELECT "
-			     STORE_USER_COLUMNS ", sealed FROM (SELECT"
-			     " u.*, a.sealed FROM access_key a JOIN user u"
-			     " ON u.account = a.account"
-			     " AND u.name = a.user_name"
-			     " WHERE a.access_key_id = ? AND a.active)", "t",
-			     access_key_id);
+	static const struct kept_kind kind = {
+		sizeof(struct sealed_key), false, read_key, copy_sealed,
+		free_sealed
+	};
+	const char *const args[KEPT_ARGS] = { access_key_id };
+	struct sealed_key found;
+	int rc = store_kept_get(s, &kind, &found, "SELECT "
+				STORE_USER_COLUMNS ", sealed FROM (SELECT"
+				" u.*, a.sealed FROM access_key a JOIN user u"
+				" ON u.account = a.account"
+				" AND u.name = a.user_name"
+				" WHERE a.access_key_id = ? AND a.active)",
+				args);
 
 	if (rc < 0)
 		return rc;
+	*ret = found.user;
 	*sealed_ret = found.sealed;
 	*sealed_bytes_ret = found.bytes;
 	return 0;
