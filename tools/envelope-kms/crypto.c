@@ -2,79 +2,58 @@
 /* The only file that calls OpenSSL for keys, sealing and digests. */
 #include "crypto.h"
 
+/*
+ * For SHA256_*(): each digest by EVP of OpenSSL 3.0 allocates, and wipes, its
+ * state anew, which costs several times the digest of one block.
+ */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <openssl/sha.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define BLOCK_BYTES 64 /* of SHA-256 */
 #define UUID_RAW_BYTES 16
 
-static EVP_MD *sha256;
 static EVP_CIPHER *aes_gcm;
-static pthread_key_t digests; /* a context of each thread, wiped by its user */
 
-static void free_digest(void *ctx)
+/* An implicit fetch each time would cost as much as what it is for. */
+static void fetch_cipher(void)
 {
-	EVP_MD_CTX_free(ctx);
-}
-
-/* Each implicit fetch would cost as much as what it is for. */
-static void fetch_all(void)
-{
-	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 	aes_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-	if (pthread_key_create(&digests, free_digest) != 0)
-		sha256 = NULL;
 }
 
 static int fetch(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-	pthread_once(&once, fetch_all);
-	return sha256 && aes_gcm ? 0 : -EIO;
-}
-
-/* This thread's. NULL: out of memory. */
-static EVP_MD_CTX *digest_context(void)
-{
-	EVP_MD_CTX *ctx = pthread_getspecific(digests);
-
-	if (!ctx) {
-		ctx = EVP_MD_CTX_new();
-		if (ctx && pthread_setspecific(digests, ctx) != 0) {
-			EVP_MD_CTX_free(ctx);
-			ctx = NULL;
-		}
-	}
-	return ctx;
+	pthread_once(&once, fetch_cipher);
+	return aes_gcm ? 0 : -EIO;
 }
 
 /* One half of HMAC (RFC 2104): a digest of the padded key and @parts. */
-static int keyed_digest(EVP_MD_CTX *ctx, const uint8_t *key, size_t key_bytes,
-			uint8_t pad, const struct crypto_aad *parts,
-			uint8_t *ret)
+static int keyed_digest(const uint8_t *key, size_t key_bytes, uint8_t pad,
+			const struct crypto_aad *parts, uint8_t *ret)
 {
 	uint8_t block[BLOCK_BYTES];
-	int rc = -EIO;
+	SHA256_CTX ctx;
+	bool ok;
 	size_t i;
 
 	memset(block, pad, sizeof(block));
 	for (i = 0; i < key_bytes; i++)
 		block[i] ^= key[i];
-	if (EVP_DigestInit_ex2(ctx, sha256, NULL) != 1 ||
-	    EVP_DigestUpdate(ctx, block, sizeof(block)) != 1)
-		goto out;
-	for (; parts->data; parts++)
-		if (EVP_DigestUpdate(ctx, parts->data, parts->bytes) != 1)
-			goto out;
-	if (EVP_DigestFinal_ex(ctx, ret, NULL) == 1)
-		rc = 0;
-out:
-	OPENSSL_cleanse(block, sizeof(block));
-	return rc;
+	ok = SHA256_Init(&ctx) && SHA256_Update(&ctx, block, sizeof(block));
+	for (; ok && parts->data; parts++)
+		ok = SHA256_Update(&ctx, parts->data, parts->bytes);
+	ok = ok && SHA256_Final(ret, &ctx);
+	wipe(block, sizeof(block));
+	wipe(&ctx, sizeof(ctx));
+	return ok ? 0 : -EIO;
 }
 
 /* HMAC-SHA-256 of @parts, which an entry without data ends. */
@@ -84,27 +63,19 @@ static int hmac_parts(const uint8_t *key, size_t key_bytes,
 	uint8_t inner[CRYPTO_SHA256_BYTES], hashed[CRYPTO_SHA256_BYTES];
 	const struct crypto_aad outer[] = { { inner, sizeof(inner) },
 					    { NULL, 0 } };
-	EVP_MD_CTX *ctx = NULL;
-	int rc = fetch();
+	int rc = 0;
 
-	if (rc == 0 && key_bytes > BLOCK_BYTES) {
+	if (key_bytes > BLOCK_BYTES) {
 		rc = crypto_sha256(key, key_bytes, hashed);
 		key = hashed;
 		key_bytes = sizeof(hashed);
 	}
-	if (rc < 0)
-		return rc;
-	ctx = digest_context();
-	if (!ctx)
-		return -ENOMEM;
-	rc = keyed_digest(ctx, key, key_bytes, 0x36, parts, inner);
 	if (rc == 0)
-		rc = keyed_digest(ctx, key, key_bytes, 0x5c, outer, ret);
-	OPENSSL_cleanse(inner, sizeof(inner));
-	OPENSSL_cleanse(hashed, sizeof(hashed));
-	/* Its end has wiped the text; this takes the chained state as well. */
-	if (EVP_DigestInit_ex2(ctx, sha256, NULL) != 1)
-		rc = -EIO;
+		rc = keyed_digest(key, key_bytes, 0x36, parts, inner);
+	if (rc == 0)
+		rc = keyed_digest(key, key_bytes, 0x5c, outer, ret);
+	wipe(inner, sizeof(inner));
+	wipe(hashed, sizeof(hashed));
 	return rc;
 }
 
@@ -221,20 +192,12 @@ int crypto_hmac(const uint8_t *key, size_t key_bytes, const void *data,
 int crypto_sha256(const void *data, size_t bytes,
 		  uint8_t ret[static CRYPTO_SHA256_BYTES])
 {
-	EVP_MD_CTX *ctx;
-	int rc = fetch();
+	SHA256_CTX ctx;
+	bool ok = SHA256_Init(&ctx) && SHA256_Update(&ctx, data, bytes) &&
+		  SHA256_Final(ret, &ctx);
 
-	if (rc < 0)
-		return rc;
-	ctx = digest_context();
-	if (!ctx)
-		return -ENOMEM;
-	if (EVP_DigestInit_ex2(ctx, sha256, NULL) != 1 ||
-	    EVP_DigestUpdate(ctx, data, bytes) != 1 ||
-	    EVP_DigestFinal_ex(ctx, ret, NULL) != 1 ||
-	    EVP_DigestInit_ex2(ctx, sha256, NULL) != 1)
-		return -EIO;
-	return 0;
+	wipe(&ctx, sizeof(ctx));
+	return ok ? 0 : -EIO;
 }
 
 void crypto_hex(const uint8_t *data, size_t bytes, char *ret)
