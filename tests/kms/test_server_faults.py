@@ -166,6 +166,33 @@ class Faults(ServerCase):
                      self.kms.decrypt, CiphertextBlob=blob)
 
 
+# 100 hosts of one network, then one of another, beside a server.
+CROWD = """
+import socket, ssl, sys, time
+
+tls = ssl.create_default_context(cafile=sys.argv[2])
+tls.check_hostname = False
+
+def meet(address):
+    raw = socket.create_connection(("fd00:0:0:1::1", int(sys.argv[1])), 60,
+                                   source_address=(address, 0))
+    try:
+        return tls.wrap_socket(raw)
+    except OSError:
+        return None
+
+clients = [meet(f"fd00:0:0:2::{n + 1:x}") for n in range(100)]
+held = [one for one in clients if one]
+print(len(held), "are in")
+print("another network:", bool(meet("fd00:0:0:3::1")))
+held[0].close()
+until = time.monotonic() + 60
+while not meet("fd00:0:0:2::ffff"):
+    assert time.monotonic() < until
+    time.sleep(0.1)
+"""
+
+
 class Strangers(unittest.TestCase):
     """What they can take before they have signed anything."""
 
@@ -246,6 +273,23 @@ class Strangers(unittest.TestCase):
         self.addCleanup(other.close)
         other.request("POST", "/", b"{}")
         self.assertEqual(400, other.getresponse().status)
+
+    def test_connections_of_one_network(self):
+        """kms-flood-from-one-ipv6-network-leaves-room-for-others"""
+        server = Server("--listen", "::", start=False, under=(
+            "unshare", "--map-root-user", "--net", "sh", "-c",
+            "ip link set lo up && ip -6 route add local fd00::/32 dev lo &&"
+            " echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind &&"
+            ' exec "$@"', "-"))
+        self.addCleanup(server.end)
+        server.start()
+        done = subprocess.run(
+            ["nsenter", "--preserve-credentials", "--user", "--net",
+             "--target", str(server.process.pid), "/usr/bin/python3", "-c",
+             CROWD, str(server.port), str(server.dir / "ca.pem")],
+            capture_output=True, text=True)
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        self.assertEqual("64 are in\nanother network: True\n", done.stdout)
 
     def test_limit_of_locked_memory(self):
         """kms-serve-warns-of-too-little-locked-memory"""

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 
 /*
- * MHD_OPTION_NOTIFY_CONNECTION's callback, with the throttle that counts
- * refusals, for a daemon that has MHD_OPTION_HTTPS_MEM_TRUST.
+ * What MHD_OPTION_NOTIFY_CONNECTION's callback does, with the throttle that
+ * counts refusals, for a daemon that has MHD_OPTION_HTTPS_MEM_TRUST.
  */
 void client_cert_notify(void *throttle, struct MHD_Connection *connection,
 			void **context,

@@ -16,6 +16,7 @@
 #include "auth.h"
 #include "body.h"
 #include "client_cert.h"
+#include "crowd.h"
 #include "json.h"
 #include "log.h"
 #include "operations.h"
@@ -389,6 +390,18 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 	return MHD_YES;
 }
 
+static void on_connection(void *arg, struct MHD_Connection *connection,
+			  void **context,
+			  enum MHD_ConnectionNotificationCode what)
+{
+	const struct http *h = arg;
+
+	crowd_notify(connection, what);
+	if (h->client_certs)
+		client_cert_notify(h->server->throttle, connection, context,
+				   what);
+}
+
 /*
  * TLS records pass through GnuTLS's buffers in the clear, and its debug log,
  * which an environment variable turns on before main(), has session keys.
@@ -403,8 +416,8 @@ static void harden_tls(void)
 }
 
 /* What TLS adds to the daemon's options; ends at once for plain HTTP. */
-static void tls_options(struct http *h, const struct http_tls *tls,
-			struct MHD_OptionItem ret[static 6])
+static void tls_options(const struct http_tls *tls,
+			struct MHD_OptionItem ret[static 5])
 {
 	size_t n = 0;
 
@@ -422,9 +435,6 @@ static void tls_options(struct http *h, const struct http_tls *tls,
 		ret[n++] = (struct MHD_OptionItem){
 			MHD_OPTION_HTTPS_MEM_TRUST, 0,
 			secret_bytes(tls->client_ca) };
-		ret[n++] = (struct MHD_OptionItem){
-			MHD_OPTION_NOTIFY_CONNECTION,
-			(intptr_t)client_cert_notify, h->server->throttle };
 	}
 	ret[n] = (struct MHD_OptionItem){ MHD_OPTION_END, 0, NULL };
 }
@@ -433,7 +443,7 @@ int http_start(struct server *s, int fd, enum transport transport,
 	       const struct http_tls *tls, struct http **ret)
 {
 	struct http *h = calloc(1, sizeof(*h));
-	struct MHD_OptionItem more[6];
+	struct MHD_OptionItem more[5];
 
 	/* libmicrohttpd closes the socket also when it fails. */
 	if (!h) {
@@ -444,22 +454,22 @@ int http_start(struct server *s, int fd, enum transport transport,
 	h->transport = transport;
 	h->client_certs = tls->client_ca;
 	harden_tls();
-	tls_options(h, tls, more);
+	tls_options(tls, more);
 	h->daemon = MHD_start_daemon(
 		MHD_USE_INTERNAL_POLLING_THREAD |
 		MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ITC |
 		(tls->certificate ? MHD_USE_TLS : 0),
-		0, NULL, NULL, on_request, h,
+		0, crowd_accept, NULL, on_request, h,
 		MHD_OPTION_LISTEN_SOCKET, fd,
 		MHD_OPTION_CONNECTION_LIMIT, HTTP_CONNECTIONS_MAX,
-		MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-		HTTP_ADDRESS_CONNECTIONS_MAX,
+		MHD_OPTION_PER_IP_CONNECTION_LIMIT, CROWD_CONNECTIONS_MAX,
 		MHD_OPTION_CONNECTION_TIMEOUT, HTTP_IDLE_SECONDS,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
 		MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,
 		MHD_OPTION_STRICT_FOR_CLIENT, 1,
 		MHD_OPTION_URI_LOG_CALLBACK, request_begin, h,
 		MHD_OPTION_NOTIFY_COMPLETED, request_end, h,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
 		MHD_OPTION_ARRAY, more,
 		MHD_OPTION_END);
 	if (!h->daemon) {

@@ -9,7 +9,6 @@
 #include "server.h"
 
 #define HTTP_CONNECTIONS_MAX 256    /* one thread each */
-#define HTTP_ADDRESS_CONNECTIONS_MAX 64 /* of them from one address */
 #define HTTP_IDLE_SECONDS 60
 #define HTTP_REQUEST_MS 30000       /* to send one request's body */
 
