@@ -141,9 +141,10 @@ struct envelope_target {
 	bool have_sections;
 
 	/*
-	 * Key: written under registry and target mutex and no section running,
-	 * read there, in sections, and under RCU (keys outlive a grace period
-	 * after their last reference). NULL: logon, or locked.
+	 * Key: written under the registry mutex and, once in the registry, the
+	 * target mutex, no section running; read there, in sections, and under
+	 * RCU (keys outlive a grace period after their last reference). NULL:
+	 * logon, or locked.
 	 */
 	struct key __rcu *key;
 	char key_name[ENVELOPE_KEY_NAME_MAX + 1];
