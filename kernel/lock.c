@@ -215,7 +215,7 @@ void envelope_key_died(struct envelope_target *target, const struct key *key,
 	mod_delayed_work(poll_wq, &poll_work, 0);
 }
 
-/* Takes over the key's reference. Under the locks of target->key, no section. */
+/* Takes over the key's reference. Under the locks of target->key. */
 static void adopt_key(struct envelope_target *target, struct key *key,
 		      bool leased, const char *name)
 {

@@ -129,9 +129,9 @@
  *                        offers it, and the requests are served by interrupts
  *   NOWAIT               from 6.11 on always offered, and refused by EAGAIN
  *                        while the device below has none; before it, dm core
- *                        offers what the device below has, else EOPNOTSUPP. What
- *                        this target or a queue of requests below would have
- *                        to cut gets EAGAIN as well.
+ *                        offers what the device below has, else EOPNOTSUPP.
+ *                        What this target or a queue of requests below would
+ *                        have to cut gets EAGAIN as well.
  * Zoned devices are refused. start_sector must be a multiple of the logical
  * block of the device below, and flushes and FUA go down to it: what has been
  * synced is there after a crash. A write that a crash tears is torn as if it
