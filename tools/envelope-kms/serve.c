@@ -29,7 +29,6 @@
 #include "policy_cache.h"
 #include "reaper.h"
 #include "sandbox.h"
-#include "sandbox.h"
 #include "root_key.h"
 #include "server.h"
 #include "signing_keys.h"

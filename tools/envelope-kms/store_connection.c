@@ -372,7 +372,7 @@ void store_unlock(struct store *s)
 {
 	struct mine *m = &mine[s->part];
 	struct connection *c = m->connection;
-	bool writes = m->writes;
+	bool writes = m->writes, lost = false;
 
 	if (--m->depth == 0) {
 		m->connection = writes ? m->reader : NULL;
@@ -386,10 +386,14 @@ void store_unlock(struct store *s)
 			/* What was written is read from now on. */
 			store_finish(m->moment);
 			m->moment = begin_moment(s);
+			lost = !m->moment;
 		}
 	}
 	if (writes)
 		pthread_mutex_unlock(&s->write_lock);
+	/* Nobody will end a moment that there is not. */
+	if (lost)
+		store_unlock(s);
 }
 
 void store_read_begin(struct store *s)
