@@ -308,6 +308,25 @@ class Digests(unittest.TestCase):
         self.damaged({(self.object(extra), "not in any digest")},
                      cli_sees=False)
 
+    def test_log_before_its_digest(self):
+        """kms-audit-verify-takes-what-a-crash-left-before-a-digest"""
+        log = self.logs(self.dir)[-1]
+        trail, stem = self.dir / "audit", log.name.rsplit("_", 1)[0]
+        older = log.name.rsplit("_", 1)[1][:16]
+        for stamp, good in (("20990101T000000Z", True), (older, False)):
+            fresh = log.with_name(f"{stem[:-1]}_{stamp}.json.gz")
+            pending = trail / f"pending-{stamp}.log"
+            shutil.copy(log, fresh)
+            pending.write_text('{"eventName":"Decrypt"}\n')
+            done = self.verify()
+            self.assertEqual((0 if good else 1, ""),
+                             (done.returncode, done.stderr), done.stdout)
+            self.assertIn("1 records since the last digest", done.stdout)
+            pending.unlink()
+            self.damaged({(self.object(fresh), "not in any digest")},
+                         cli_sees=False)
+            fresh.unlink()
+
     def test_tail_without_digest(self):
         """security-30-audit-verify-reports-the-undigested-tail"""
         tail = self.dir / "audit/audit.log"

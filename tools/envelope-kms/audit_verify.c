@@ -330,13 +330,38 @@ static void verify_regions(struct verify *v)
 	json_decref(regions);
 }
 
+/*
+ * Was a digest being made that was to name it? Then what it was made of is
+ * still there, as it is made again, and newer than any digest.
+ */
+static bool awaits_digest(struct verify *v, const char *object)
+{
+	const char *region = strstr(object, "/CloudTrail/");
+	const char *stamp = strrchr(object, '_');
+	struct audit_chain chain = { "", "", "", "" };
+	char name[REGION_BYTES], *path = NULL;
+	bool awaits;
+
+	if (!region || !stamp ||
+	    sscanf(region, "/CloudTrail/%63[^/]", name) != 1 ||
+	    audit_chain_read(v->bucket, name, &chain) < 0 ||
+	    compare_age(object, chain.object) <= 0 ||
+	    compare_age(object, find_before(v, name, "")) <= 0 ||
+	    asprintf(&path, "%s/pending-%.16s.log", v->bucket, stamp + 1) < 0)
+		return false;
+	awaits = access(path, F_OK) == 0;
+	free(path);
+	return awaits;
+}
+
 /* A log file that no good digest names proves nothing. */
 static void find_strangers(struct verify *v)
 {
 	size_t i;
 
 	for (i = 0; i < v->logs.count; i++)
-		if (!json_object_get(v->seen, v->logs.name[i]))
+		if (!json_object_get(v->seen, v->logs.name[i]) &&
+		    !awaits_digest(v, v->logs.name[i]))
 			bad_log(v, v->logs.name[i], "not in any digest");
 }
 
