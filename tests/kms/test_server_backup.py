@@ -56,6 +56,45 @@ class Whole(BackupCase):
         self.assertEqual(200, server.call("ListKeys").status)
         server.end()
 
+    def test_before_the_first_digest(self):
+        """kms-backup-before-the-first-start-restores-with-a-signed-trail"""
+        server = Server("--test", start=False)
+        self.addCleanup(server.close)
+        path = backup(server)
+        server.start("--digest-seconds", "1")
+        kms = server.client()
+        key = kms.create_key()["KeyMetadata"]["KeyId"]
+        wait_for(lambda: list(server.dir.glob(
+            "audit/AWSLogs/*/CloudTrail/**/*.gz")) and not list(
+                server.dir.glob("audit/pending-*")), "a digest")
+        self.assertEqual(0, server.stop())
+        said = restore(server, path)
+        self.assertIn(f"{key}: made after the backup and lost", said)
+        self.assertEqual(
+            [0o600, 0o644], [(server.dir / name).stat().st_mode & 0o777
+                             for name in ("audit.key", "audit.pem")])
+        done = run("audit", "verify", server.dir)
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+
+    def test_on_a_poor_file_system(self):
+        """kms-backup-gets-its-name-where-renames-always-replace"""
+        shim = self.server.folder / "shim.so"
+        subprocess.run(["gcc", "-shared", "-fPIC", "-o", shim, "-xc", "-"],
+                       check=True, input=b"""
+#include <errno.h>
+int renameat2(int a, const char *b, int c, const char *d, unsigned int e)
+{
+	errno = EINVAL;
+	return -1;
+}
+""")
+        path = self.server.folder / "b"
+        env = {**os.environ, "LD_PRELOAD": str(shim)}
+        done = run("backup", self.server.dir, path, env=env)
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        self.assertTrue(open_backup(self.server, path))
+        self.assertEqual([path], list(self.server.folder.glob("b*")))
+
     def test_modes(self):
         """kms-restored-files-have-the-modes-of-init"""
         before = {p.name: p.stat().st_mode for p in self.server.dir.iterdir()

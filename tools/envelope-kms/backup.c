@@ -195,6 +195,18 @@ static int name_target(struct backup *b)
 	return -EEXIST;
 }
 
+/* As a link where the file system, as NFS, knows no such renaming. */
+static int give_name(const struct backup *b)
+{
+	if (renameat2(AT_FDCWD, b->fresh, AT_FDCWD, b->path,
+		      RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL || link(b->fresh, b->path) < 0)
+		return -errno;
+	unlink(b->fresh);
+	return 0;
+}
+
 /* Complete under its name, or not there. */
 static int write_file(struct backup *b)
 {
@@ -206,9 +218,8 @@ static int write_file(struct backup *b)
 	}
 	fd = mkostemp(b->fresh, O_CLOEXEC);
 	rc = fd < 0 ? -errno : put_all(b, fd);
-	if (rc == 0 && renameat2(AT_FDCWD, b->fresh, AT_FDCWD, b->path,
-				 RENAME_NOREPLACE) < 0)
-		rc = -errno;
+	if (rc == 0)
+		rc = give_name(b);
 	if (rc < 0) {
 		log_error("%s: cannot write the backup: %s", b->path,
 			  strerror(-rc));

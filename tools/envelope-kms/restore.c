@@ -273,6 +273,27 @@ static int copy_trail(struct restore *r)
 	return rc;
 }
 
+/* The key of a trail that was signed for the first time after the backup. */
+static int copy_audit_key(struct restore *r, const char *name, mode_t mode)
+{
+	char *from = file_path(r->from, name);
+	char *to = file_path(r->fresh.work, name);
+	struct secret *data = NULL;
+	int rc = from && to ? 0 : -ENOMEM;
+
+	if (rc == 0 && access(to, F_OK) < 0 && access(from, F_OK) == 0) {
+		rc = file_read(r->from, name, !(mode & 077), &data);
+		if (rc == 0)
+			rc = file_write(r->fresh.work, name, mode,
+					secret_cbytes(data),
+					secret_len(data) - 1);
+	}
+	secret_free(data);
+	free(from);
+	free(to);
+	return rc;
+}
+
 /* What no backup has: the root key, the subkeys and the trail. */
 static int copy_survivors(struct restore *r)
 {
@@ -285,6 +306,10 @@ static int copy_survivors(struct restore *r)
 		rc = from && to ? store_subkeys_copy(from, to) : -ENOMEM;
 	if (rc == 0)
 		rc = copy_trail(r);
+	if (rc == 0)
+		rc = copy_audit_key(r, FILE_AUDIT_KEY, 0600);
+	if (rc == 0)
+		rc = copy_audit_key(r, FILE_AUDIT_PUBLIC, 0644);
 	free(from);
 	free(to);
 	return rc;
