@@ -168,21 +168,6 @@ void audit_log_close(struct audit_log *log)
 	free(log);
 }
 
-static int write_all(int fd, const char *data, size_t bytes)
-{
-	while (bytes) {
-		ssize_t n = write(fd, data, bytes);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		bytes -= (size_t)n;
-	}
-	return 0;
-}
-
 /* True when @st is what the path means. */
 static bool is_in_place(const struct audit_log *log, const struct stat *st)
 {
@@ -231,7 +216,7 @@ static int write_durably(struct audit_log *log, const char *data, size_t bytes)
 
 	if (rc < 0)
 		return rc;
-	rc = write_all(log->fd, data, bytes);
+	rc = file_write_all(log->fd, data, bytes);
 	if (rc == 0 && fdatasync(log->fd) < 0)
 		rc = -errno;
 	if (rc < 0 && S_ISREG(st.st_mode) &&

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <libgen.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,14 +24,18 @@ char *file_path(const char *dir, const char *name)
 	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
 }
 
-static int write_all(int fd, const char *data, size_t bytes)
+int file_write_all(int fd, const void *data, size_t bytes)
 {
-	while (bytes) {
-		ssize_t n = write(fd, data, bytes);
+	const uint8_t *p = data;
 
+	while (bytes) {
+		ssize_t n = write(fd, p, bytes);
+
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n < 0)
 			return -errno;
-		data += n;
+		p += n;
 		bytes -= (size_t)n;
 	}
 	return 0;
@@ -46,7 +51,7 @@ int file_write(const char *dir, const char *name, mode_t mode,
 	if (!path)
 		return rc;
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	rc = fd < 0 ? -errno : write_all(fd, data, bytes);
+	rc = fd < 0 ? -errno : file_write_all(fd, data, bytes);
 	if (rc == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
 		rc = -errno;
 	if (rc < 0)

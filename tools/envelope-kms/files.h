@@ -31,6 +31,9 @@
 int file_write(const char *dir, const char *name, mode_t mode,
 	       const void *data, size_t bytes);
 
+/* All of @data to @fd, past stdio, whose buffers nobody wipes. 0; -errno. */
+int file_write_all(int fd, const void *data, size_t bytes);
+
 /*
  * The whole file and one NUL behind it, as a secret of its size + 1, which
  * the caller owns. At most 64 KiB. With @secret, a file that others may read

@@ -266,24 +266,6 @@ static int run_change(const struct verb *v, struct identity_run *r)
 	return rc;
 }
 
-/* Past stdio, whose buffers nobody wipes. */
-static int write_secret(const struct secret *text, size_t bytes)
-{
-	const uint8_t *p = secret_cbytes(text);
-
-	while (bytes) {
-		ssize_t n = write(STDOUT_FILENO, p, bytes);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		p += n;
-		bytes -= (size_t)n;
-	}
-	return 0;
-}
-
 static int print_all(struct identity_run *r)
 {
 	int rc = 0;
@@ -293,7 +275,8 @@ static int print_all(struct identity_run *r)
 	    fflush(stdout) != 0)
 		rc = -errno;
 	if (rc == 0 && r->secret)
-		rc = write_secret(r->secret, r->secret_bytes);
+		rc = file_write_all(STDOUT_FILENO, secret_cbytes(r->secret),
+				    r->secret_bytes);
 	if (rc < 0)
 		log_error("cannot write to standard output: %s",
 			  strerror(-rc));

@@ -111,19 +111,6 @@ static int get_small(struct restore *r, const struct backup_file *file,
 	return rc;
 }
 
-static int write_part(int fd, const uint8_t *data, size_t bytes)
-{
-	while (bytes) {
-		ssize_t n = write(fd, data, bytes);
-
-		if (n < 0)
-			return -errno;
-		data += n;
-		bytes -= (size_t)n;
-	}
-	return 0;
-}
-
 static int get_database(struct restore *r, size_t bytes)
 {
 	char *path = file_path(r->fresh.work, FILE_DATABASE);
@@ -137,7 +124,7 @@ static int get_database(struct restore *r, size_t bytes)
 
 		rc = sealed_in_get(r->in, part, n);
 		if (rc == 0)
-			io = write_part(fd, part, n);
+			io = file_write_all(fd, part, n);
 		bytes -= n;
 	}
 	if (rc == 0 && io == 0 && fd >= 0 && fsync(fd) < 0)
@@ -215,7 +202,7 @@ static int copy_file(const char *from, const char *to)
 
 	while (rc == 0 && n > 0) {
 		n = read(in, part, sizeof(part));
-		rc = n < 0 ? -errno : write_part(out, part, (size_t)n);
+		rc = n < 0 ? -errno : file_write_all(out, part, (size_t)n);
 	}
 	if (rc == 0 && fsync(out) < 0)
 		rc = -errno;

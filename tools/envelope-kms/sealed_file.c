@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "crypto.h"
+#include "files.h"
 
 #define MAGIC "ENVKMSB\1"
 #define MAGIC_BYTES 8
@@ -39,21 +40,6 @@ struct sealed_in {
 	off_t left;   /* bytes of the file that have not been read */
 	bool last;    /* the last piece has been opened */
 };
-
-static int write_all(int fd, const uint8_t *data, size_t bytes)
-{
-	while (bytes) {
-		ssize_t n = write(fd, data, bytes);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		bytes -= (size_t)n;
-	}
-	return 0;
-}
 
 /* -EBADMSG: the file ends before. */
 static int read_all(int fd, uint8_t *data, size_t bytes)
@@ -118,7 +104,7 @@ static int write_piece(struct pieces *p, bool last)
 		rc = crypto_seal(key, none, secret_cbytes(p->plain), p->used,
 				 p->sealed, p->sealed + p->used);
 	if (rc == 0)
-		rc = write_all(p->fd, p->sealed, p->used + CRYPTO_TAG_BYTES);
+		rc = file_write_all(p->fd, p->sealed, p->used + CRYPTO_TAG_BYTES);
 	p->used = 0;
 	secret_free(key);
 	return rc;
@@ -135,7 +121,7 @@ int sealed_out_begin(int fd, const struct secret *root,
 	if (rc == 0)
 		rc = begin(&o->p, fd, root, nonce, nonce + CRYPTO_NONCE_BYTES);
 	if (rc == 0)
-		rc = write_all(fd, head, sizeof(head));
+		rc = file_write_all(fd, head, sizeof(head));
 	if (rc < 0) {
 		sealed_out_free(o);
 		return rc;
