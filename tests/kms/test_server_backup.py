@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Backups: whole, sealed, and refused where anything is wrong with them."""
 import base64
+import fcntl
 import json
 import os
 import pathlib
@@ -9,6 +10,7 @@ import random
 import shutil
 import signal
 import sqlite3
+import struct
 import subprocess
 import tempfile
 import time
@@ -75,6 +77,34 @@ class Whole(BackupCase):
                              for name in ("audit.key", "audit.pem")])
         done = run("audit", "verify", server.dir)
         self.assertEqual((0, ""), (done.returncode, done.stderr))
+
+    def test_record_that_is_taken_back(self):
+        """kms-backup-waits-until-records-are-on-the-disk"""
+        self.new_key()
+        live = self.server.dir / "audit" / "audit.log"
+        last = self.server.audit()[-1]
+        self.assertEqual(0, self.server.stop())
+        lock = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        with open(live, "r+b") as file:
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
+            size = file.seek(0, os.SEEK_END)
+            # What a full disk does not take for good.
+            file.write(json.dumps({**last, "eventID": "x"}).encode() + b"\n")
+            file.flush()
+            path = self.server.folder / "b"
+            with subprocess.Popen([PROGRAM, "backup", self.server.dir, path],
+                                  stdout=subprocess.DEVNULL) as process:
+                waits = f":{os.fstat(file.fileno()).st_ino} "
+                wait_for(lambda: process.poll() is not None or any(
+                    "->" in line and waits in line for line in
+                    pathlib.Path("/proc/locks").read_text().splitlines()),
+                    "the backup to wait")
+                file.truncate(size)
+                file.close()
+                self.assertEqual(0, process.wait())
+        head, _ = open_backup(self.server, path)
+        self.assertEqual(last["eventID"],
+                         head["trail"][last["awsRegion"]]["event"])
 
     def test_on_a_poor_file_system(self):
         """kms-backup-gets-its-name-where-renames-always-replace"""

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <fts.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -238,13 +239,28 @@ static int read_log(struct walk *w, const char *object)
 
 typedef int line_fn(const char *line, size_t bytes, void *arg);
 
+/*
+ * Who writes has the lock until his lines are on the disk, or taken back: one
+ * that is taken back is no end of the trail.
+ */
+static int wait_for_writer(FILE *f)
+{
+	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+	int rc;
+
+	do {
+		rc = fcntl(fileno(f), F_OFD_SETLKW, &lock);
+	} while (rc < 0 && errno == EINTR);
+	return rc < 0 ? -errno : 0;
+}
+
 /* A line without its end is still being written, or never was. */
 static int each_line(const char *bucket, const char *name, line_fn *fn,
 		     void *arg)
 {
 	char *path = file_path(bucket, name), *line = NULL;
 	FILE *f = path ? fopen(path, "re") : NULL;
-	int rc = f ? 0 : path ? -errno : -ENOMEM;
+	int rc = f ? wait_for_writer(f) : path ? -errno : -ENOMEM;
 	size_t room = 0;
 	ssize_t n;
 
