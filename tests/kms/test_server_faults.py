@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import unittest
 
+from server_backup import backup
 from server_fixture import (INTERNAL, Server, ServerCase, Signer, key_arn,
                             run, wait_for)
 import tap
@@ -352,6 +353,42 @@ class Folder(unittest.TestCase):
         self.assertEqual(codes.count(200) + 2, server.sql(
             "SELECT count(*) FROM kms_key")[0][0])
         server.stop()
+
+    def test_change_that_was_not_kept(self):
+        """security-29-restore-replays-no-change-that-a-full-disk-refused"""
+        server = Server(start=False)
+        self.addCleanup(server.end)
+        small = self.folder / "small"
+        small.mkdir()
+        self.mounted(small, "512k")
+        shutil.copytree(server.dir, small / "kms")
+        shutil.rmtree(small / "kms" / "audit")
+        (small / "kms" / "audit").symlink_to(server.dir / "audit")
+        server.dir = small / "kms"
+        server.start()
+        key = server.call("CreateKey").json["KeyMetadata"]["KeyId"]
+        path = backup(server)
+        server.call("DisableKey", {"KeyId": key})
+        filler = fill(small)
+        wait_for(lambda: server.call("CreateKey", {
+            "Description": "x" * 8000}).status == 500, "the disk to be full")
+        while server.call("UpdateKeyDescription", {
+                "KeyId": key, "Description": "y" * 100}).status == 200:
+            pass
+        self.assertEqual(500, server.call("EnableKey",
+                                          {"KeyId": key}).status)
+        told = [r for r in server.audit() if r["eventName"] == "EnableKey"]
+        self.assertEqual([None, "KMSInternalException"],
+                         [r.get("errorCode") for r in told])
+        self.assertEqual(told[0]["requestID"], told[1]["requestID"])
+        filler.unlink()
+        self.assertEqual(0, server.stop())
+        fresh = self.folder / "fresh"
+        done = run("restore", path, fresh, "--from", server.dir)
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        server.dir = fresh
+        self.assertEqual([("Disabled",)], server.sql(
+            "SELECT state FROM kms_key WHERE key_id = ?", key))
 
     def test_disk_of_everything_full(self):
         """kms-full-disk-answers-500-and-loses-nothing"""

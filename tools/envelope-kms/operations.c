@@ -285,12 +285,15 @@ void operation_run(struct call *c)
 	}
 	/*
 	 * Record first, commit second: a change that is not in the trail must
-	 * not happen, while a recorded one that then fails is only overstated.
+	 * not happen, while a recorded one that then fails is only overstated,
+	 * and a second record of the same request takes it back.
 	 */
 	if (audit_call(c->server->audit, c) < 0)
 		withdraw(c);
-	if (writes && c->error != ERR_NONE)
+	if (writes && c->error != ERR_NONE) {
 		store_rollback(store);
-	else if (writes && store_commit(store) < 0)
+	} else if (writes && store_commit(store) < 0) {
 		withdraw(c);
+		audit_call(c->server->audit, c);
+	}
 }

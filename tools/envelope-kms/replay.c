@@ -12,6 +12,7 @@
 #include "principal.h"
 
 #define SOURCE_KMS "kms.amazonaws.com"
+#define NEAR 1000 /* changes between the two records of one; far fewer run */
 
 int replay_bind(struct replay *r, const char *text, int kind, char **ret)
 {
@@ -176,8 +177,9 @@ static int replay_one(struct replay *r, const json_t *record)
 struct replay_kept {
 	char when[32];        /* its time, or a later one before it */
 	char region[REGION_BYTES];
+	char request[CRYPTO_UUID_BYTES]; /* "": none */
 	size_t number;
-	char *text;           /* less than a tree takes */
+	char *text;           /* less than a tree takes; NULL: taken back */
 };
 
 static bool counts(const json_t *record)
@@ -185,10 +187,21 @@ static bool counts(const json_t *record)
 	const char *source = replay_text(record, "eventSource");
 
 	return !json_is_true(json_object_get(record, "readOnly")) &&
-	       !json_object_get(record, "errorCode") &&
 	       (strcmp(source, SOURCE_KMS) == 0 ||
 		strcmp(source, "iam.amazonaws.com") == 0 ||
 		strcmp(source, "organizations.amazonaws.com") == 0);
+}
+
+/* A change that was recorded and could not be kept then has two records. */
+static void take_back(struct replay *r, const char *request)
+{
+	size_t i = r->kept_count, end = i > NEAR ? i - NEAR : 0;
+
+	while (*request && i-- > end)
+		if (strcmp(r->kept[i].request, request) == 0) {
+			free(r->kept[i].text);
+			r->kept[i].text = NULL;
+		}
 }
 
 int replay_record(json_t *record, void *arg)
@@ -198,6 +211,10 @@ int replay_record(json_t *record, void *arg)
 
 	if (!counts(record))
 		return 0;
+	if (json_object_get(record, "errorCode")) {
+		take_back(r, replay_text(record, "requestID"));
+		return 0;
+	}
 	k = realloc(r->kept, (r->kept_count + 1) * sizeof(*k));
 	if (!k)
 		return -ENOMEM;
@@ -207,6 +224,8 @@ int replay_record(json_t *record, void *arg)
 	k->number = r->kept_count;
 	snprintf(k->when, sizeof(k->when), "%s",
 		 replay_text(record, "eventTime"));
+	snprintf(k->request, sizeof(k->request), "%s",
+		 replay_text(record, "requestID"));
 	snprintf(k->region, sizeof(k->region), "%s",
 		 replay_text(record, "awsRegion"));
 	/* A clock that was set back changes nothing of a region's order. */
@@ -237,6 +256,8 @@ int replay_run(struct replay *r)
 	if (r->kept_count)
 		qsort(r->kept, r->kept_count, sizeof(*r->kept), in_time);
 	for (i = 0; rc == 0 && i < r->kept_count; i++) {
+		if (!r->kept[i].text)
+			continue;
 		record = json_loads(r->kept[i].text, 0, NULL);
 		rc = record ? replay_one(r, record) : -ENOMEM;
 		json_decref(record);
