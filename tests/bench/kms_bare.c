@@ -16,8 +16,9 @@
 
 #include "audit_log.h"
 
-#define LINE_BYTES 900   /* as a record of Decrypt */
-#define ANSWER_BYTES 300 /* as an answer to it */
+#define LINE_BYTES 916   /* as a record of Decrypt */
+#define ANSWER_BYTES 315 /* as an answer to it */
+#define PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 static struct audit_log *trail;
 
@@ -47,6 +48,12 @@ static enum MHD_Result answer(void *arg, struct MHD_Connection *connection,
 		return MHD_NO;
 	response = MHD_create_response_from_buffer(sizeof(body), body,
 						   MHD_RESPMEM_PERSISTENT);
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+				"application/x-amz-json-1.1");
+	MHD_add_response_header(response, "x-amzn-RequestId",
+				"4e372302-1068-4794-8c62-eee19b81e229");
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL,
+				"no-store");
 	ok = MHD_queue_response(connection, 200, response);
 	MHD_destroy_response(response);
 	return ok;
@@ -75,6 +82,10 @@ int main(int argc, char **argv)
 		MHD_USE_ITC, 0, NULL, NULL, answer, NULL,
 		MHD_OPTION_HTTPS_MEM_CERT, read_text(argv[1]),
 		MHD_OPTION_HTTPS_MEM_KEY, read_text(argv[2]),
+		MHD_OPTION_HTTPS_PRIORITIES, PRIORITIES,
+		MHD_OPTION_CONNECTION_TIMEOUT, 60,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(32 * 1024),
+		MHD_OPTION_THREAD_STACK_SIZE, (size_t)(512 * 1024),
 		MHD_OPTION_END);
 	if (!daemon)
 		return 1;

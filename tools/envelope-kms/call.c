@@ -43,8 +43,16 @@ int call_fail(struct call *c, enum error e, const char *fmt, ...)
 
 void call_key_arn(const struct key_row *key, char ret[static CALL_ARN_BYTES])
 {
-	snprintf(ret, CALL_ARN_BYTES, "arn:aws:kms:%s:%s:key/%s", key->region,
-		 key->account, key->key_id);
+	const char *const parts[] = { "arn:aws:kms:", key->region, ":",
+				      key->account, ":key/", key->key_id };
+	char *p = ret;
+	size_t i;
+
+	/* Several times a request: not by printf(). */
+	_Static_assert(sizeof(key->region) + sizeof(key->account) +
+		       sizeof(key->key_id) + 18 < CALL_ARN_BYTES, "ARN");
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		p = stpcpy(p, parts[i]);
 }
 
 void call_alias_arn(const struct call *c, const char *name,
@@ -52,6 +60,12 @@ void call_alias_arn(const struct call *c, const char *name,
 {
 	snprintf(ret, CALL_ARN_BYTES, "arn:aws:kms:%s:%s:%s",
 		 c->who.region, c->who.user.account, name);
+}
+
+int call_put(json_t *object, const char *name, const char *text)
+{
+	return json_object_set_new(object, name, json_string(text)) < 0 ?
+	       -ENOMEM : 0;
 }
 
 int call_touches(struct call *c, const char *arn)
@@ -64,11 +78,13 @@ int call_touches(struct call *c, const char *arn)
 		colons += *owner == ':';
 	if (!c->resources)
 		c->resources = json_array();
-	entry = json_pack("{s:s#, s:s, s:s}", "accountId", owner,
-			  (int)strcspn(owner, ":"), "type", "AWS::KMS::Key",
-			  "ARN", arn);
-	if (!c->resources || !entry ||
-	    json_array_append_new(c->resources, entry) < 0)
+	entry = json_object();
+	if (json_object_set_new(entry, "accountId",
+				json_stringn(owner, strcspn(owner, ":"))) < 0 ||
+	    call_put(entry, "type", "AWS::KMS::Key") < 0 ||
+	    call_put(entry, "ARN", arn) < 0) {
+		json_decref(entry);
 		return -ENOMEM;
-	return 0;
+	}
+	return json_array_append_new(c->resources, entry) < 0 ? -ENOMEM : 0;
 }

@@ -101,6 +101,9 @@ void call_key_arn(const struct key_row *key, char ret[static CALL_ARN_BYTES]);
 void call_alias_arn(const struct call *c, const char *name,
 		    char ret[static CALL_ARN_BYTES]);
 
+/* A text as a member of @object, NULL included. 0; -ENOMEM. */
+int call_put(json_t *object, const char *name, const char *text);
+
 /* Names @arn in the audit record, in the order of the calls. 0; -ENOMEM. */
 int call_touches(struct call *c, const char *arn);
 

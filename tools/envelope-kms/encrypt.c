@@ -155,10 +155,12 @@ static int answer_decrypted(struct call *c, const struct source *s)
 	char arn[CALL_ARN_BYTES];
 
 	call_key_arn(&s->key, arn);
-	c->answer = json_pack("{s:s, s:s, s:s}", "KeyId", arn,
-			      "EncryptionAlgorithm", s->algorithm,
-			      "KeyMaterialId", s->material_id);
-	return c->answer ? 0 : -ENOMEM;
+	c->answer = json_object();
+	if (call_put(c->answer, "KeyId", arn) < 0 ||
+	    call_put(c->answer, "EncryptionAlgorithm", s->algorithm) < 0 ||
+	    call_put(c->answer, "KeyMaterialId", s->material_id) < 0)
+		return -ENOMEM;
+	return 0;
 }
 
 int op_decrypt(struct call *c)

@@ -163,7 +163,8 @@ struct secret *param_blob(struct call *c, const char *name, size_t max)
 	json_t *value = find(c, name);
 	const char *text = json_string_value(value);
 	size_t chars = json_string_length(value);
-	struct secret *raw = NULL, *exact = NULL;
+	size_t bytes_max = chars / 4 * 3, pad;
+	struct secret *blob;
 	long bytes;
 
 	if (!value)
@@ -172,8 +173,12 @@ struct secret *param_blob(struct call *c, const char *name, size_t max)
 		c->malformed = true;
 	if (!text)
 		return NULL;
-	raw = secret_new(chars / 4 * 3 + 1);
-	bytes = raw ? base64_decode(text, chars, secret_bytes(raw)) : -ENOMEM;
+	/* Good base64 has that many bytes, and bad base64 not one more. */
+	for (pad = 1; bytes_max && pad <= 2 && text[chars - pad] == '='; pad++)
+		bytes_max--;
+	blob = secret_new(bytes_max ? bytes_max : 1);
+	bytes = blob ? base64_decode(text, chars, secret_bytes(blob)) :
+		       -ENOMEM;
 	if (bytes == -ENOMEM)
 		c->no_memory = true;
 	else if (bytes < 0)
@@ -185,13 +190,9 @@ struct secret *param_blob(struct call *c, const char *name, size_t max)
 		param_violation(c, name, NULL,
 				"have length less than or equal to %zu", max);
 	else
-		exact = secret_new((size_t)bytes);
-	if (exact)
-		memcpy(secret_bytes(exact), secret_cbytes(raw), (size_t)bytes);
-	else if (bytes > 0 && (size_t)bytes <= max)
-		c->no_memory = true;
-	secret_free(raw);
-	return exact;
+		return blob;
+	secret_free(blob);
+	return NULL;
 }
 
 int param_context(struct call *c, const char *name, struct context *ret)

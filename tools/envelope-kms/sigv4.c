@@ -42,14 +42,17 @@ static size_t count_header(const struct sigv4_request *r, const char *name)
 
 const char *sigv4_header(const struct sigv4_request *r, const char *name)
 {
+	const char *found = NULL;
 	size_t i;
 
-	if (count_header(r, name) != 1)
-		return NULL;
-	for (i = 0; i < r->header_count; i++)
-		if (strcasecmp(r->headers[i].name, name) == 0)
-			return r->headers[i].value;
-	return NULL;
+	for (i = 0; i < r->header_count; i++) {
+		if (strcasecmp(r->headers[i].name, name) != 0)
+			continue;
+		if (found)
+			return NULL;
+		found = r->headers[i].value;
+	}
+	return found;
 }
 
 /* True when the ';'-separated @list names the header @name. */
@@ -381,11 +384,12 @@ char *sigv4_canonical(const struct sigv4_request *r,
 	out = put(out, "\n/\n\n", 4);
 	while (*p) {
 		size_t len = strcspn(p, ";");
+		size_t n = len < sizeof(name) ? len : sizeof(name) - 1;
 		const char *value;
 
-		snprintf(name, sizeof(name), "%.*s", (int)len, p);
+		*put(name, p, n) = '\0';
 		value = sigv4_header(r, name);
-		out = put(out, name, strlen(name));
+		out = put(out, name, n);
 		*out++ = ':';
 		out = put_value(out, value ? value : "");
 		*out++ = '\n';

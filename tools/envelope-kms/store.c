@@ -150,7 +150,7 @@ static int bind_all(sqlite3_stmt *stmt, const char *types, va_list args)
 		if (*types == 't') {
 			rc = sqlite3_bind_text(stmt, i,
 					       va_arg(args, const char *),
-					       -1, SQLITE_TRANSIENT);
+					       -1, SQLITE_STATIC);
 		} else if (*types == 'i') {
 			rc = sqlite3_bind_int64(stmt, i,
 						va_arg(args, int64_t));
@@ -159,7 +159,7 @@ static int bind_all(sqlite3_stmt *stmt, const char *types, va_list args)
 
 			rc = sqlite3_bind_blob64(stmt, i, data,
 						 va_arg(args, size_t),
-						 SQLITE_TRANSIENT);
+						 SQLITE_STATIC);
 		}
 	}
 	return rc;
