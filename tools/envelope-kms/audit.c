@@ -244,7 +244,8 @@ static json_t *request_parameters(const struct call *c)
 		size_t n = strcspn(p, " ");
 		json_t *value;
 
-		snprintf(name, sizeof(name), "%.*s", (int)n, p);
+		name[0] = '\0';
+		strncat(name, p, n < sizeof(name) ? n : sizeof(name) - 1);
 		p += n + (p[n] == ' ');
 		value = shown_parameter(c, name);
 		if (!value)

@@ -3,6 +3,7 @@
 #include "audit_text.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,30 +46,53 @@ static void put_text(struct audit_text *t, const char *text)
 	put(t, text, strlen(text));
 }
 
-/* RFC 8259, section 7: quotation mark, backslash and controls. */
-static void put_escaped(struct audit_text *t, const char *text)
+/* Each byte of a word; 128 where it is below @n, at least for the first. */
+#define BYTES(n) (UINT64_C(0x0101010101010101) * (n))
+#define BELOW(word, n) (((word) - BYTES(n)) & ~(word) & BYTES(0x80))
+
+/*
+ * How many bytes of @text need no escape (RFC 8259, section 7: quotation mark,
+ * backslash and controls do): eight at a time, as all of a record is looked
+ * at.
+ */
+static size_t plain_bytes(const char *text, size_t bytes)
+{
+	size_t n = 0;
+	uint64_t w;
+
+	for (; bytes - n >= sizeof(w); n += sizeof(w)) {
+		memcpy(&w, text + n, sizeof(w));
+		if (BELOW(w, 0x20) | BELOW(w ^ BYTES('"'), 1) |
+		    BELOW(w ^ BYTES('\\'), 1))
+			break;
+	}
+	while (n < bytes && (unsigned char)text[n] >= 0x20 &&
+	       text[n] != '"' && text[n] != '\\')
+		n++;
+	return n;
+}
+
+static void put_escaped(struct audit_text *t, const char *text, size_t bytes)
 {
 	for (;;) {
-		size_t n = 0;
+		size_t n = plain_bytes(text, bytes);
 		char code[8];
 
-		while ((unsigned char)text[n] >= 0x20 && text[n] != '"' &&
-		       text[n] != '\\')
-			n++;
 		put(t, text, n);
-		text += n;
-		if (!*text)
+		if (n == bytes)
 			return;
 		snprintf(code, sizeof(code), "\\u%04x",
-			 (unsigned int)(unsigned char)*text++);
+			 (unsigned int)(unsigned char)text[n]);
 		put(t, code, 6);
+		text += n + 1;
+		bytes -= n + 1;
 	}
 }
 
 static void put_quoted(struct audit_text *t, const char *text)
 {
 	put(t, "\"", 1);
-	put_escaped(t, text);
+	put_escaped(t, text, strlen(text));
 	put(t, "\"", 1);
 }
 

@@ -3,6 +3,9 @@
 #include "base64.h"
 
 #include <errno.h>
+#include <string.h>
+
+#include "secret.h"
 
 /* 0xff where @a <= @x <= @b, else 0; all below 256. */
 static unsigned int between(unsigned int x, unsigned int a, unsigned int b)
@@ -53,37 +56,55 @@ void base64_encode(const uint8_t *data, size_t bytes, char *ret)
 	*ret = '\0';
 }
 
+/* Three bytes of four digits. Negative: one of them is none. */
+static int decode_group(const char *text, uint8_t ret[static 3])
+{
+	int a = decode_digit((unsigned char)text[0]);
+	int b = decode_digit((unsigned char)text[1]);
+	int c = decode_digit((unsigned char)text[2]);
+	int d = decode_digit((unsigned char)text[3]);
+
+	ret[0] = (uint8_t)((a & 63) << 2 | (b & 63) >> 4);
+	ret[1] = (uint8_t)((b & 63) << 4 | (c & 63) >> 2);
+	ret[2] = (uint8_t)((c & 63) << 6 | (d & 63));
+	return a | b | c | d;
+}
+
+/*
+ * The last group, with its padding. Bits behind the last byte must be zero,
+ * or two texts mean the same bytes.
+ */
+static int decode_last(const char *text, size_t pad, uint8_t *ret)
+{
+	char padded[4];
+	uint8_t all[3];
+	int bad;
+
+	memcpy(padded, text, sizeof(padded));
+	memset(padded + 4 - pad, 'A', pad);
+	bad = decode_group(padded, all);
+	bad |= -(pad > 0 && all[2]) | -(pad > 1 && all[1]);
+	memcpy(ret, all, 3 - pad);
+	wipe(padded, sizeof(padded));
+	wipe(all, sizeof(all));
+	return bad;
+}
+
 long base64_decode(const char *text, size_t text_bytes, uint8_t *ret)
 {
-	size_t pad = 0, bytes = 0, i;
+	size_t pad = 0, i;
 	int bad = 0; /* negative: yes */
 
 	if (text_bytes % 4)
 		return -EINVAL;
-	while (pad < 2 && pad < text_bytes &&
-	       text[text_bytes - 1 - pad] == '=')
+	if (!text_bytes)
+		return 0;
+	while (pad < 2 && text[text_bytes - 1 - pad] == '=')
 		pad++;
-	for (i = 0; i < text_bytes; i += 4) {
-		size_t skip = i + 4 == text_bytes ? pad : 0;
-		unsigned int v = 0;
-		size_t k;
-
-		for (k = 0; k < 4; k++) {
-			int d = k < 4 - skip ?
-				decode_digit((unsigned char)text[i + k]) : 0;
-
-			bad |= d;
-			v = v << 6 | (d & 63);
-		}
-		/* Bits behind the last byte must be zero, or two texts mean
-		 * the same bytes.
-		 */
-		bad |= -(skip && (v & (skip == 1 ? 0xff : 0xffff)));
-		ret[bytes++] = (uint8_t)(v >> 16);
-		if (skip < 2)
-			ret[bytes++] = (uint8_t)(v >> 8);
-		if (skip < 1)
-			ret[bytes++] = (uint8_t)v;
+	for (i = 0; i < text_bytes - 4; i += 4) {
+		bad |= decode_group(text + i, ret);
+		ret += 3;
 	}
-	return bad < 0 ? -EINVAL : (long)bytes;
+	bad |= decode_last(text + i, pad, ret);
+	return bad < 0 ? -EINVAL : (long)(text_bytes / 4 * 3 - pad);
 }

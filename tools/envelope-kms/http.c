@@ -319,17 +319,15 @@ static enum MHD_Result answer(struct http *h, struct MHD_Connection *connection,
 			      const char *method, struct request *r)
 {
 	struct sigv4_request signature = { .method = method };
-	struct call *c = calloc(1, sizeof(*c));
+	struct call call = { .server = h->server }, *c = &call;
 	char why[SIGV4_WHY_BYTES];
 	struct reply reply;
 	enum MHD_Result ok;
 	enum error e;
 
-	if (!c || r->body_rc == -ENOMEM || !r->uri ||
-	    crypto_uuid(c->request_id) < 0) {
-		free(c);
+	if (r->body_rc == -ENOMEM || !r->uri ||
+	    crypto_uuid(c->request_id) < 0)
 		return MHD_NO;
-	}
 	c->transport = h->transport;
 	strcpy(c->source_address, r->peer.address);
 	take_headers(connection, &signature);
@@ -349,7 +347,6 @@ static enum MHD_Result answer(struct http *h, struct MHD_Connection *connection,
 	}
 	ok = send_reply(connection, &reply, c->request_id, e != ERR_NONE);
 	wipe(c, sizeof(*c));
-	free(c);
 	return ok;
 }
 

@@ -31,12 +31,18 @@ static enum error refuse(char *why, enum error e, const char *fmt, ...)
 	return e;
 }
 
+/* Most names differ in their first letter already. */
+static bool same_name(const char *a, const char *b)
+{
+	return ((a[0] ^ b[0]) & ~0x20) == 0 && strcasecmp(a, b) == 0;
+}
+
 static size_t count_header(const struct sigv4_request *r, const char *name)
 {
 	size_t i, n = 0;
 
 	for (i = 0; i < r->header_count; i++)
-		n += strcasecmp(r->headers[i].name, name) == 0;
+		n += same_name(r->headers[i].name, name);
 	return n;
 }
 
@@ -46,7 +52,7 @@ const char *sigv4_header(const struct sigv4_request *r, const char *name)
 	size_t i;
 
 	for (i = 0; i < r->header_count; i++) {
-		if (strcasecmp(r->headers[i].name, name) != 0)
+		if (!same_name(r->headers[i].name, name))
 			continue;
 		if (found)
 			return NULL;
@@ -61,7 +67,7 @@ static bool list_has(const char *list, const char *name)
 	size_t n = strlen(name);
 
 	while (*list) {
-		size_t len = strcspn(list, ";");
+		size_t len = (size_t)(strchrnul(list, ';') - list);
 
 		if (len == n && strncasecmp(list, name, n) == 0)
 			return true;
