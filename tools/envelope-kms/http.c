@@ -29,7 +29,12 @@
 
 #define JSON_DEPTH_MAX 8
 #define STACK_BYTES (512 * 1024)
-#define POOL_BYTES (32 * 1024)  /* of a connection: request line, headers */
+/*
+ * Of a connection: request line, headers, pieces of bodies. All of it is
+ * cleared for each request. libmicrohttpd maps what is larger than 32 KiB, so
+ * that it leaves memory with the connection, and takes less from the heap.
+ */
+#define POOL_BYTES (36 * 1024)
 #define DRAIN_SECONDS 10        /* for running requests at the end */
 #define PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
