@@ -234,20 +234,20 @@ static void adopt_key(struct envelope_target *target, struct key *key,
 	spin_unlock_irq(&target->hold_lock);
 }
 
-/* A volume locked now is unlocked, not loaded again: its table would not be. */
+/*
+ * A volume locked now is unlocked, not loaded again: its table would not be.
+ * Under the registry mutex.
+ */
 static bool is_locked(struct mapped_device *md)
 {
 	struct envelope_target *target;
-	bool locked = false;
 
-	mutex_lock(&envelope_registry_mutex);
 	list_for_each_entry(target, &targets, node)
 		if (READ_ONCE(target->live) &&
 		    dm_table_get_md(target->ti->table) == md &&
 		    READ_ONCE(target->state) == ENVELOPE_LOCKED)
-			locked = true;
-	mutex_unlock(&envelope_registry_mutex);
-	return locked;
+			return true;
+	return false;
 }
 
 static char *key_sentence(int err)
@@ -268,6 +268,26 @@ static char *key_sentence(int err)
 	}
 }
 
+/* Takes the target into the registry, unless its volume is locked. */
+static int add_target(struct envelope_target *target, struct key *key,
+		      const char *name)
+{
+	int r = 0;
+
+	mutex_lock(&envelope_registry_mutex);
+	/* asked here, too: key wipe finds what it locks in the registry */
+	if (is_locked(dm_table_get_md(target->ti->table))) {
+		r = -EKEYREVOKED;
+	} else {
+		adopt_key(target, key_get(key), target->leased, name);
+		if (list_empty(&targets))
+			queue_delayed_work(poll_wq, &poll_work, HZ);
+		list_add_tail(&target->node, &targets);
+	}
+	mutex_unlock(&envelope_registry_mutex);
+	return r;
+}
+
 static int register_key(struct envelope_target *target, struct key *key,
 			const char *name)
 {
@@ -281,22 +301,19 @@ static int register_key(struct envelope_target *target, struct key *key,
 	if (r)
 		return r;
 	envelope_key_digest(key, leased, target->digest);
-
-	mutex_lock(&envelope_registry_mutex);
-	adopt_key(target, key_get(key), leased, name);
-	if (list_empty(&targets))
-		queue_delayed_work(poll_wq, &poll_work, HZ);
-	list_add_tail(&target->node, &targets);
-	mutex_unlock(&envelope_registry_mutex);
-	return 0;
+	return add_target(target, key, name);
 }
 
 int envelope_register(struct envelope_target *target, const char *name)
 {
 	struct key *key;
+	bool locked;
 	int r;
 
-	if (is_locked(dm_table_get_md(target->ti->table))) {
+	mutex_lock(&envelope_registry_mutex);
+	locked = is_locked(dm_table_get_md(target->ti->table));
+	mutex_unlock(&envelope_registry_mutex);
+	if (locked) {
 		target->ti->error = key_sentence(-EKEYREVOKED);
 		return -EKEYREVOKED;
 	}
