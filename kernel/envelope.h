@@ -344,7 +344,8 @@ void envelope_key_kill(struct key *key, enum envelope_reason reason);
  * When a key ends by the clock since boot: seconds, TIME64_MAX for never. It is
  * taken when that expiry is first seen on that key, by whichever target: so
  * with the wall clock set back neither waiting nor "key set" nor another table
- * extends anything. Under the registry mutex, for the key of a target.
+ * extends anything. Under the registry mutex, for the key of a target or, under
+ * key->sem, one that envelope_key_check() accepts.
  */
 time64_t envelope_key_deadline(struct key *key);
 /* Why a key may no longer be used, by the wall clock. Any context. */

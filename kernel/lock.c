@@ -268,6 +268,16 @@ static char *key_sentence(int err)
 	}
 }
 
+/*
+ * Nobody polls a key that no target has: its time on the clock since boot may be
+ * over. Under key->sem and the registry mutex, after envelope_key_check().
+ */
+static bool is_overdue(struct key *key, bool leased)
+{
+	return leased &&
+	       ktime_get_boottime_seconds() >= envelope_key_deadline(key);
+}
+
 /* Takes the target into the registry, unless its volume is locked. */
 static int add_target(struct envelope_target *target, struct key *key,
 		      const char *name)
@@ -278,6 +288,8 @@ static int add_target(struct envelope_target *target, struct key *key,
 	/* asked here, too: key wipe finds what it locks in the registry */
 	if (is_locked(dm_table_get_md(target->ti->table))) {
 		r = -EKEYREVOKED;
+	} else if (is_overdue(key, target->leased)) {
+		r = -EKEYEXPIRED;
 	} else {
 		adopt_key(target, key_get(key), target->leased, name);
 		if (list_empty(&targets))
@@ -402,7 +414,8 @@ static int check_and_unlock(struct envelope_target *target, struct key *key,
 		r = -EKEYREJECTED;
 	} else {
 		mutex_lock(&envelope_registry_mutex);
-		r = unlock_target(target, key, leased, name);
+		r = is_overdue(key, leased) ? -EKEYEXPIRED :
+			unlock_target(target, key, leased, name);
 		mutex_unlock(&envelope_registry_mutex);
 	}
 	memzero_explicit(digest, sizeof(digest));

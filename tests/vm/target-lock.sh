@@ -130,6 +130,26 @@ set_anew()
 t "expiry: nor do key set and a new table under that clock" set_anew
 date -s "@$((NOW + 20))" > /dev/null
 
+# Its time ends while no volume has it, by the clock since boot only.
+unused()
+{
+	local line
+
+	fresh vol-unused
+	line=$(table $SECTORS vol-unused sector_size:4096)
+	keyctl timeout "$(serial vol-unused)" 20 && sleep 5 &&
+		dmsetup remove env && NOW=$(date +%s) &&
+		date -s "@$((NOW - 7200))" > /dev/null && sleep 17 || return 0
+	create env "$line"
+}
+t_says 1 "expiry: no volume takes a key whose time is over" \
+	"Key has expired" unused
+key vol-other 3 > /dev/null
+create env "$(table $SECTORS vol-other sector_size:4096)"
+t_says 1 "expiry: nor does key set" "Key has expired" unlock env vol-unused
+t "expiry: which changes nothing" is_state env "active -"
+date -s "@$((NOW + 20))" > /dev/null
+
 fresh vol-invalid
 keyctl invalidate "$(serial vol-invalid)"
 t "invalidate: locks within a second or so" becomes 15 "locked invalidated"
