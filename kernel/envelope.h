@@ -402,10 +402,17 @@ static inline bool envelope_open(struct envelope_target *target)
 	key = rcu_dereference_sched(target->key);
 	if (key)
 		reason = envelope_key_dead(key);
-	if (unlikely(reason != ENVELOPE_REASON_NONE))
-		envelope_key_died(target, key, reason);
+	if (likely(reason == ENVELOPE_REASON_NONE)) {
+		rcu_read_unlock_sched();
+		return true;
+	}
+
+	/* from one to the other: a spinlock sleeps on a real-time kernel */
+	rcu_read_lock();
 	rcu_read_unlock_sched();
-	return reason == ENVELOPE_REASON_NONE;
+	envelope_key_died(target, key, reason);
+	rcu_read_unlock();
+	return false;
 }
 
 /* Parts have one block of the largest size at least. */
