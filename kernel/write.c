@@ -68,6 +68,9 @@ static int bounce_alloc(struct envelope_io *io)
 		return 0;
 	if (io->bio->bi_opf & REQ_NOWAIT)
 		return -EAGAIN;
+	/* locked: it need not wait for pages, which only the disk gives back */
+	if (!envelope_open(target))
+		return -ENOKEY;
 	mutex_lock(&target->page_mutex);
 	r = bounce_fill(io, GFP_NOIO);
 	mutex_unlock(&target->page_mutex);
@@ -177,6 +180,8 @@ void envelope_write_start(struct envelope_io *io)
 	if (unlikely(r)) {
 		if (r == -EAGAIN)
 			envelope_wouldblock(io->bio);
+		else if (r == -ENOKEY)
+			envelope_hold(io);
 		else
 			envelope_finish(io, BLK_STS_RESOURCE);
 		return;

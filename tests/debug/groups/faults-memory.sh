@@ -101,6 +101,26 @@ DISK=/dev/mapper/low create env \
 	"$(DISK=/dev/mapper/low table $SECTORS vol-c)"
 t "the reserve is used up: NOWAIT gets EAGAIN, others wait for it" exhausted
 t "the reserve is used up: all that was accepted is there" all_there
+
+# A locked volume tells a writer so at once: it does not wait for such pages.
+locked_exhausted()
+{
+	local pid
+
+	dmsetup suspend --noflush low && starve on || return 1
+	vmio fill $DEV 0 262144 5 &
+	pid=$!
+	wait_until 60 on_the_way && dmsetup message env 0 on_lock error &&
+		dmsetup message env 0 key wipe || return 1
+	later vmio fill $DEV 2097152 4096 6
+	later_is 1 && grep -x EIO "$LATER.out" && dmsetup resume low &&
+		wait $pid && starve off && dmsetup message env 0 on_lock queue &&
+		unlock env vol-c && vmio check $DEV 0 262144 5 &&
+		vmio check $DEV 2097152 262144 3
+}
+t "the reserve is used up: a locked volume fails at once" locked_exhausted
+starve off
+dmsetup resume low
 dmsetup remove env
 dmsetup remove low
 
