@@ -89,7 +89,8 @@ class Whole(BackupCase):
             fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
             size = file.seek(0, os.SEEK_END)
             # What a full disk does not take for good.
-            file.write(json.dumps({**last, "eventID": "x"}).encode() + b"\n")
+            file.write(json.dumps({**last, "eventID": "x"}, separators=(
+                ",", ":")).encode() + b"\n")
             file.flush()
             path = self.server.folder / "b"
             with subprocess.Popen([PROGRAM, "backup", self.server.dir, path],

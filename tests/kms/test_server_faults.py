@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What envelope-kms does when disk, memory, database or peers fail it."""
 import http.client
+import json
 import os
 import pathlib
 import resource
@@ -367,8 +368,13 @@ class Folder(unittest.TestCase):
         server.dir = small / "kms"
         server.start()
         key = server.call("CreateKey").json["KeyMetadata"]["KeyId"]
+        run("identity", "create-user", server.dir, "bob")
+        access = json.loads(run("identity", "create-access-key", server.dir,
+                                "bob", "--json").stdout)["AccessKey"][
+                                    "AccessKeyId"]
         path = backup(server)
         server.call("DisableKey", {"KeyId": key})
+        run("identity", "deactivate-access-key", server.dir, "bob", access)
         filler = fill(small)
         wait_for(lambda: server.call("CreateKey", {
             "Description": "x" * 8000}).status == 500, "the disk to be full")
@@ -377,10 +383,15 @@ class Folder(unittest.TestCase):
             pass
         self.assertEqual(500, server.call("EnableKey",
                                           {"KeyId": key}).status)
-        told = [r for r in server.audit() if r["eventName"] == "EnableKey"]
-        self.assertEqual([None, "KMSInternalException"],
-                         [r.get("errorCode") for r in told])
-        self.assertEqual(told[0]["requestID"], told[1]["requestID"])
+        done = run("identity", "activate-access-key", server.dir, "bob",
+                   access)
+        self.assertEqual(1, done.returncode)
+        for name, code in (("EnableKey", "KMSInternalException"),
+                           ("UpdateAccessKey", "ServiceFailure")):
+            told = [r for r in server.audit() if r["eventName"] == name][-2:]
+            self.assertEqual([None, code],
+                             [r.get("errorCode") for r in told])
+            self.assertEqual(told[0]["requestID"], told[1]["requestID"])
         filler.unlink()
         self.assertEqual(0, server.stop())
         fresh = self.folder / "fresh"
@@ -389,6 +400,8 @@ class Folder(unittest.TestCase):
         server.dir = fresh
         self.assertEqual([("Disabled",)], server.sql(
             "SELECT state FROM kms_key WHERE key_id = ?", key))
+        self.assertEqual([(0,)], server.sql(
+            "SELECT active FROM access_key WHERE access_key_id = ?", access))
 
     def test_disk_of_everything_full(self):
         """kms-full-disk-answers-500-and-loses-nothing"""

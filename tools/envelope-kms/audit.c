@@ -401,14 +401,14 @@ static json_t *local_identity(const char *account)
 			 user ? user->pw_name : id);
 }
 
-int audit_change(struct audit *a, const struct audit_change *change)
+int audit_change(struct audit *a, struct audit_change *change)
 {
-	char event_id[CRYPTO_UUID_BYTES], request_id[CRYPTO_UUID_BYTES];
+	char event_id[CRYPTO_UUID_BYTES];
 	struct audit_text record = { NULL };
 	int rc = crypto_uuid(event_id);
 
-	if (rc == 0)
-		rc = crypto_uuid(request_id);
+	if (rc == 0 && !change->request_id[0])
+		rc = crypto_uuid(change->request_id);
 	if (rc < 0)
 		return rc;
 	add_version(&record);
@@ -418,11 +418,13 @@ int audit_change(struct audit *a, const struct audit_change *change)
 		  "iam.amazonaws.com", change->name, change->region);
 	audit_text_string(&record, "sourceIPAddress", "localhost");
 	audit_text_string(&record, "userAgent", "envelope-kms identity");
+	if (change->failed)
+		audit_text_string(&record, "errorCode", "ServiceFailure");
 	audit_text_json(&record, "requestParameters",
 			json_incref(change->parameters));
 	audit_text_json(&record, "responseElements",
 			or_null(change->response));
-	audit_text_string(&record, "requestID", request_id);
+	audit_text_string(&record, "requestID", change->request_id);
 	audit_text_string(&record, "eventID", event_id);
 	audit_text_raw(&record, "readOnly", "false");
 	audit_text_json(&record, "additionalEventData", invoking_user());

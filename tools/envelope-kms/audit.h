@@ -7,8 +7,10 @@
 #define KMS_AUDIT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "audit_digest.h"
+#include "crypto.h"
 
 struct audit;
 struct call;
@@ -39,6 +41,8 @@ struct audit_change {
 	const char *account, *region;
 	json_t *parameters;
 	json_t *response;    /* NULL: none */
+	bool failed;         /* it was recorded, but could not be kept */
+	char request_id[CRYPTO_UUID_BYTES]; /* "" for the first record */
 };
 
 /*
@@ -51,7 +55,10 @@ int audit_call(struct audit *a, const struct call *c);
 int audit_service_event(struct audit *a, const char *name,
 			const struct key_row *key);
 
-/* The same for @change, with the user id of this process as who did it. */
-int audit_change(struct audit *a, const struct audit_change *change);
+/*
+ * The same for @change, with the user id of this process as who did it. A
+ * second record of it, once it has failed, is of the same request.
+ */
+int audit_change(struct audit *a, struct audit_change *change);
 
 #endif

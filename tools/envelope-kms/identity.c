@@ -260,9 +260,15 @@ static int run_change(const struct verb *v, struct identity_run *r)
 	rc = v->run(r);
 	if (rc == 0)
 		rc = record(r);
-	if (rc == 0)
-		return store_commit(r->store);
-	store_rollback(r->store);
+	if (rc < 0) {
+		store_rollback(r->store);
+		return rc;
+	}
+	rc = store_commit(r->store);
+	if (rc < 0) {
+		r->change.failed = true;
+		record(r);
+	}
 	return rc;
 }
 
