@@ -130,6 +130,28 @@ class Slow(unittest.TestCase):
         self.send(b"b")
         self.assertEqual(b"", self.status_line())
 
+    def test_slow_head(self):
+        """kms-a-head-of-single-bytes-may-take-a-minute-and-a-half"""
+        self.send(b"POST / HTTP/1.1\r\n")
+        self.pass_seconds(REQUEST_SECONDS)
+        self.send(b"Host: x\r\n")
+        self.pass_seconds(REQUEST_SECONDS)
+        self.send(b"\r\n")
+        self.assertEqual(b"HTTP/1.1 400 Bad Request\r\n", self.status_line())
+
+    def test_too_slow_head(self):
+        """kms-a-head-of-single-bytes-ends-its-connection-after-that"""
+        for _ in range(2):  # also after a request that was in time
+            self.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.assertIn(b"200", self.connection.sock.recv(1000))
+            self.pass_seconds(IDLE_SECONDS // 2)
+        for byte in b"PO":
+            self.send(bytes([byte]))
+            self.stays_open()
+            self.pass_seconds(REQUEST_SECONDS)
+        self.pass_seconds(1)
+        self.assertEqual(b"", self.status_line())
+
     def test_idle(self):
         """kms-an-idle-connection-ends-after-a-minute"""
         self.pass_seconds(IDLE_SECONDS // 2)

@@ -67,15 +67,15 @@ static int verify(gnutls_session_t session)
 	return GNUTLS_E_CERTIFICATE_ERROR;
 }
 
-static void begin(struct throttle *throttle, struct MHD_Connection *connection,
-		  void **context)
+struct client_cert *client_cert_new(struct throttle *throttle,
+				    struct MHD_Connection *connection)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
 		connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
 	struct client_cert *c = info ? calloc(1, sizeof(*c)) : NULL;
 
 	if (!info)
-		return;
+		return NULL;
 	/* Without memory the callback has nothing, and refuses. */
 	if (c) {
 		c->throttle = throttle;
@@ -83,27 +83,16 @@ static void begin(struct throttle *throttle, struct MHD_Connection *connection,
 	}
 	gnutls_session_set_ptr(info->tls_session, c);
 	gnutls_session_set_verify_function(info->tls_session, verify);
-	*context = c;
+	return c;
 }
 
-void client_cert_notify(void *throttle, struct MHD_Connection *connection,
-			void **context,
-			enum MHD_ConnectionNotificationCode what)
+void client_cert_free(struct client_cert *c)
 {
-	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-		begin(throttle, connection, context);
-	} else {
-		free(*context);
-		*context = NULL;
-	}
+	free(c);
 }
 
-bool client_cert_shown(struct MHD_Connection *connection)
+bool client_cert_shown(const struct client_cert *c)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
-		connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-	const struct client_cert *c = info ? info->socket_context : NULL;
-
 	return c && c->shown;
 }
 

@@ -6,20 +6,24 @@
 #include <microhttpd.h>
 #include <stdbool.h>
 
+struct client_cert; /* of one connection */
+struct throttle;
+
 /*
- * What MHD_OPTION_NOTIFY_CONNECTION's callback does, with the throttle that
- * counts refusals, for a daemon that has MHD_OPTION_HTTPS_MEM_TRUST.
+ * For MHD_CONNECTION_NOTIFY_STARTED of a daemon that has
+ * MHD_OPTION_HTTPS_MEM_TRUST; @throttle counts refusals. NULL, without memory:
+ * the handshake will fail. client_cert_free() at its end.
  */
-void client_cert_notify(void *throttle, struct MHD_Connection *connection,
-			void **context,
-			enum MHD_ConnectionNotificationCode what);
+struct client_cert *client_cert_new(struct throttle *throttle,
+				    struct MHD_Connection *connection);
+void client_cert_free(struct client_cert *c);
 
 /*
  * Whether the client of this connection has shown a good one. The handshake
  * has made sure of that; requests ask once more, so that nothing is answered
  * if libraries change.
  */
-bool client_cert_shown(struct MHD_Connection *connection);
+bool client_cert_shown(const struct client_cert *c);
 
 /* How many certificates the PEM text @pem has; negative: it is no good. */
 int client_cert_count(const char *pem);

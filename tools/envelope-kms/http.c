@@ -20,6 +20,7 @@
 #include "json.h"
 #include "log.h"
 #include "operations.h"
+#include "patience.h"
 #include "peer.h"
 #include "process.h"
 #include "reply.h"
@@ -35,6 +36,8 @@
  * that it leaves memory with the connection, and takes less from the heap.
  */
 #define POOL_BYTES (36 * 1024)
+/* For a whole request, with the wait for its beginning. */
+#define PATIENCE_MS (HTTP_IDLE_SECONDS * 1000 + HTTP_REQUEST_MS)
 #define DRAIN_SECONDS 10        /* for running requests at the end */
 #define PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
@@ -42,9 +45,63 @@ struct http {
 	struct server *server;
 	enum transport transport;
 	bool client_certs;      /* clients must have one */
+	struct patience *patience;
 	struct MHD_Daemon *daemon;
 	atomic_int running;     /* requests that have begun and not ended */
 };
+
+/* One connection, the context of its socket. */
+struct peer_connection {
+	struct patience_wait wait; /* for a whole request */
+	struct client_cert *cert;  /* NULL: none is asked for */
+};
+
+/* NULL: there was no memory. */
+static struct peer_connection *of_socket(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
+
+static void connection_begin(struct http *h,
+			     struct MHD_Connection *connection, void **slot)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct peer_connection *p = info ? calloc(1, sizeof(*p)) : NULL;
+
+	if (!p)
+		return;
+	p->wait.fd = info->connect_fd;
+	if (h->client_certs)
+		p->cert = client_cert_new(h->server->throttle, connection);
+	*slot = p;
+	patience_begin(h->patience, &p->wait);
+}
+
+static void connection_end(struct http *h, struct peer_connection *p)
+{
+	if (!p)
+		return;
+	patience_end(h->patience, &p->wait);
+	client_cert_free(p->cert);
+	free(p);
+}
+
+static void on_connection(void *arg, struct MHD_Connection *connection,
+			  void **slot,
+			  enum MHD_ConnectionNotificationCode what)
+{
+	crowd_notify(connection, what);
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		connection_begin(arg, connection, slot);
+	} else {
+		connection_end(arg, *slot);
+		*slot = NULL;
+	}
+}
 
 /* One request while it arrives. */
 struct request {
@@ -76,11 +133,15 @@ static void *request_begin(void *arg, const char *uri,
 static void request_end(void *arg, struct MHD_Connection *connection,
 			void **slot, enum MHD_RequestTerminationCode why)
 {
+	struct peer_connection *p = of_socket(connection);
 	struct request *r = *slot;
 	struct http *h = arg;
 
-	(void)connection;
 	(void)why;
+	if (p) {
+		patience_end(h->patience, &p->wait);
+		patience_begin(h->patience, &p->wait); /* for the next one */
+	}
 	if (!r)
 		return;
 	atomic_fetch_sub(&h->running, 1);
@@ -360,22 +421,24 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 				  const char *version, const char *data,
 				  size_t *bytes, void **slot)
 {
+	struct peer_connection *p = of_socket(connection);
 	struct request *r = *slot;
+	const struct http *h = arg;
 
 	(void)url;
 	(void)version;
-	if (!r)
+	if (!r || !p)
 		return MHD_NO;
 	if (!r->begun) {
-		const struct http *h = arg;
-
-		if (h->client_certs && !client_cert_shown(connection))
+		if (h->client_certs && !client_cert_shown(p->cert))
 			return MHD_NO;
 		r->begun = true;
 		peer_of(connection, &r->peer);
 		r->body.source = body_source(r->peer.source);
 		return MHD_YES;
 	}
+	if (*bytes == 0)
+		patience_end(h->patience, &p->wait);
 	if (*bytes == 0 && r->uri && strcmp(r->uri, "/health") == 0 &&
 	    strcmp(method, MHD_HTTP_METHOD_GET) == 0)
 		return answer_health(arg, connection);
@@ -390,18 +453,6 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 		body_clear(&r->body);
 	*bytes = 0;
 	return MHD_YES;
-}
-
-static void on_connection(void *arg, struct MHD_Connection *connection,
-			  void **context,
-			  enum MHD_ConnectionNotificationCode what)
-{
-	const struct http *h = arg;
-
-	crowd_notify(connection, what);
-	if (h->client_certs)
-		client_cert_notify(h->server->throttle, connection, context,
-				   what);
 }
 
 /*
@@ -441,21 +492,11 @@ static void tls_options(const struct http_tls *tls,
 	ret[n] = (struct MHD_OptionItem){ MHD_OPTION_END, 0, NULL };
 }
 
-int http_start(struct server *s, int fd, enum transport transport,
-	       const struct http_tls *tls, struct http **ret)
+/* libmicrohttpd closes the socket also when it fails. */
+static int start_daemon(struct http *h, int fd, const struct http_tls *tls)
 {
-	struct http *h = calloc(1, sizeof(*h));
 	struct MHD_OptionItem more[5];
 
-	/* libmicrohttpd closes the socket also when it fails. */
-	if (!h) {
-		close(fd);
-		return -ENOMEM;
-	}
-	h->server = s;
-	h->transport = transport;
-	h->client_certs = tls->client_ca;
-	harden_tls();
 	tls_options(tls, more);
 	h->daemon = MHD_start_daemon(
 		MHD_USE_INTERNAL_POLLING_THREAD |
@@ -474,12 +515,34 @@ int http_start(struct server *s, int fd, enum transport transport,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
 		MHD_OPTION_ARRAY, more,
 		MHD_OPTION_END);
-	if (!h->daemon) {
-		log_error(tls->certificate ?
-			  "cannot start the HTTPS server: check server.pem and server.key" :
-			  "cannot start the HTTP server");
+	if (h->daemon)
+		return 0;
+	log_error(tls->certificate ?
+		  "cannot start the HTTPS server: check server.pem and server.key" :
+		  "cannot start the HTTP server");
+	return -EIO;
+}
+
+int http_start(struct server *s, int fd, enum transport transport,
+	       const struct http_tls *tls, struct http **ret)
+{
+	struct http *h = calloc(1, sizeof(*h));
+	int rc = h ? patience_start(PATIENCE_MS, &h->patience) : -ENOMEM;
+
+	if (rc < 0) {
+		close(fd);
 		free(h);
-		return -EIO;
+		return -ENOMEM;
+	}
+	h->server = s;
+	h->transport = transport;
+	h->client_certs = tls->client_ca;
+	harden_tls();
+	rc = start_daemon(h, fd, tls);
+	if (rc < 0) {
+		patience_stop(h->patience);
+		free(h);
+		return rc;
 	}
 	*ret = h;
 	return 0;
@@ -498,5 +561,6 @@ void http_stop(struct http *h)
 	MHD_stop_daemon(h->daemon);
 	if (fd >= 0)
 		close(fd);
+	patience_stop(h->patience);
 	free(h);
 }
