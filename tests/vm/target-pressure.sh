@@ -1,10 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # kernels: 6.12
-# vm: --memory 512 --disk 256 --disk 32
+# vm: --memory 512 --disk 256 --disk 32 --append init_on_alloc=0
 # Hardly any memory: swap on a volume, a program that needs more than there is,
 # and writers meanwhile. Nothing hangs, no page and no block is wrong.
 . /test/vm/helpers/target.bash
+
+# It is about swapped pages. To look for large ones among them takes an emulated
+# processor minutes, and so would zeroing each page that is tried.
+echo never > /sys/kernel/mm/transparent_hugepage/enabled
+echo 0 > /proc/sys/vm/compaction_proactiveness
 
 DEV=/dev/mapper/env
 key vol-swap 1 > /dev/null

@@ -17,6 +17,12 @@ echo 1000000 > $FAULTS/fail_make_request/times
 key vol-a 1 > /dev/null
 LINE=$(table $SECTORS vol-a sector_size:4096 on_lock:queue)
 
+# The cipher is put together before: without memory, the crypto API finds that
+# there is none of that name.
+dmsetup create crypt --table "0 $SECTORS crypt aes-xts-plain64 \
+$(vmkey hex 1) 0 /dev/ram0 0 1 sector_size:4096"
+dmsetup remove crypt
+
 # during KIND COMMAND...: all that can fail so does, as long as it runs.
 during()
 {
