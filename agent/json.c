@@ -4,7 +4,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* jansson's own limit is 2048 levels, too many for anything we read. */
@@ -119,4 +119,15 @@ int json_get_bool(const json_t *o, const char *name, int *ret)
 int json_get_object(const json_t *o, const char *name, json_t **ret)
 {
 	return get_typed(o, name, JSON_OBJECT, ret);
+}
+
+int json_print(json_t *o, FILE *f)
+{
+	char *text = o ? json_dumps(o, JSON_INDENT(4)) : NULL;
+
+	if (text)
+		fprintf(f, "%s\n", text);
+	free(text);
+	json_decref(o);
+	return text ? 0 : -ENOMEM;
 }

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define JSON_WHY_BYTES 128
 
@@ -28,5 +29,12 @@ int json_get_u64(const json_t *o, const char *name, uint64_t min,
 		 uint64_t max, uint64_t *ret);
 int json_get_bool(const json_t *o, const char *name, int *ret);
 int json_get_object(const json_t *o, const char *name, json_t **ret);
+
+/*
+ * Writes @o and a line's end to @f, for people to read. Takes the reference
+ * to @o. 0; -ENOMEM (also if @o is NULL). What @f could not take is seen when
+ * it is flushed.
+ */
+int json_print(json_t *o, FILE *f);
 
 #endif

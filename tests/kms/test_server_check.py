@@ -3,9 +3,11 @@
 """`envelope-kms check` finds each damage, names it, and prints no secret."""
 import json
 import os
+import subprocess
 import unittest
 
-from server_fixture import REGION, Server, run, wait_for
+from server_fixture import (PROGRAM, REGION, WAIT_SECONDS, Server, run,
+                            wait_for)
 import tap
 
 
@@ -193,6 +195,22 @@ class Check(unittest.TestCase):
         self.assertEqual(
             (1, "envelope-kms: /nowhere: No such file or directory\n"),
             (done.returncode, done.stderr))
+
+    def test_unread_output(self):
+        """kms-output-that-cannot-be-written-is-an-error"""
+        server = self.server
+        for words in (["--help"], ["check", server.dir],
+                      ["check", server.dir, "--json"],
+                      ["audit", "verify", server.dir, "--json"],
+                      ["backup", server.dir, server.folder / "b"]):
+            with self.subTest(words=words), \
+                    open("/dev/full", "w", encoding="ascii") as full:
+                done = subprocess.run(
+                    [PROGRAM, *words], stdout=full, stderr=subprocess.PIPE,
+                    text=True, timeout=WAIT_SECONDS, check=False)
+                self.assertEqual(
+                    (1, "envelope-kms: cannot write to standard output: No space left on device\n"),
+                    (done.returncode, done.stderr))
 
 
 class Live(unittest.TestCase):

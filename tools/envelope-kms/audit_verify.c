@@ -430,18 +430,12 @@ static int print_json(const struct verify *v, bool valid)
 		"undigested_records", (json_int_t)v->tail, "torn_lines",
 		(json_int_t)v->torn, "chain_begins_anew", v->beginnings,
 		"findings", v->findings);
-	int rc = json ? 0 : -ENOMEM;
 
 	if (v->report) {
 		*v->report = json;
-		return rc;
+		return json ? 0 : -ENOMEM;
 	}
-	if (rc == 0 && json_dumpf(json, stdout, JSON_INDENT(2)) < 0)
-		rc = -ENOMEM;
-	if (rc == 0)
-		putchar('\n');
-	json_decref(json);
-	return rc;
+	return json_print(json, stdout);
 }
 
 static int report(const struct verify *v)

@@ -16,6 +16,7 @@
 
 #include "commands.h"
 #include "files.h"
+#include "json.h"
 #include "log.h"
 #include "root_key.h"
 #include "sealed_file.h"
@@ -233,22 +234,14 @@ static int write_file(struct backup *b)
 
 static int print_result(const struct backup *b)
 {
-	json_t *out;
-	char *text;
-
 	if (!b->json) {
 		printf("%s: %lld keys, as they were at %s\n", b->path,
 		       (long long)b->keys, b->created);
 		return 0;
 	}
-	out = json_pack("{s:s, s:I, s:s}", "file", b->path, "keys",
-			(json_int_t)b->keys, "created", b->created);
-	text = out ? json_dumps(out, JSON_INDENT(4)) : NULL;
-	if (text)
-		puts(text);
-	free(text);
-	json_decref(out);
-	return text ? 0 : -ENOMEM;
+	return json_print(json_pack("{s:s, s:I, s:s}", "file", b->path, "keys",
+				    (json_int_t)b->keys, "created",
+				    b->created), stdout);
 }
 
 static void free_all(struct backup *b)

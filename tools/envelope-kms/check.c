@@ -12,6 +12,7 @@
 
 #include "commands.h"
 #include "files.h"
+#include "json.h"
 #include "log.h"
 #include "material.h"
 #include "root_key.h"
@@ -278,18 +279,13 @@ static void print_text(const struct check *c)
 static int print_json(const struct check *c)
 {
 	bool valid = json_array_size(c->problems) == 0;
-	json_t *out = json_pack("{s:b, s:I, s:I, s:I, s:O, s:O}", "valid",
-				valid, "keys", (json_int_t)c->keys,
-				"materials", (json_int_t)c->materials,
-				"access_keys", (json_int_t)c->access_keys,
-				"problems", c->problems, "notes", c->notes);
-	char *text = out ? json_dumps(out, JSON_INDENT(4)) : NULL;
 
-	if (text)
-		puts(text);
-	free(text);
-	json_decref(out);
-	return text ? 0 : -ENOMEM;
+	return json_print(json_pack("{s:b, s:I, s:I, s:I, s:O, s:O}", "valid",
+				    valid, "keys", (json_int_t)c->keys,
+				    "materials", (json_int_t)c->materials,
+				    "access_keys", (json_int_t)c->access_keys,
+				    "problems", c->problems, "notes",
+				    c->notes), stdout);
 }
 
 static int run(struct check *c)

@@ -12,6 +12,7 @@
 
 #include "commands.h"
 #include "files.h"
+#include "json.h"
 #include "log.h"
 #include "region.h"
 
@@ -217,13 +218,8 @@ static int print_list(struct identity_run *r)
 		json_pack("{s:O}", r->list_name,
 			  r->list ? r->list : (r->list = json_array())) :
 		json_incref(json_array_get(r->list, 0));
-	char *text = out ? json_dumps(out, JSON_INDENT(4)) : NULL;
 
-	if (text)
-		fprintf(r->out, "%s\n", text);
-	free(text);
-	json_decref(out);
-	return text ? 0 : -ENOMEM;
+	return json_print(out, r->out);
 }
 
 /* The change is in the trail before it is made, as those of the server are. */

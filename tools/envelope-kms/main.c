@@ -338,7 +338,7 @@ static int status_of(int rc)
 						       STATUS_DONE;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	struct arguments a = {
 		.init = { .account = DEFAULT_ACCOUNT,
@@ -349,13 +349,8 @@ int main(int argc, char **argv)
 	};
 	bool usage = false;
 	size_t i;
-	int rc = process_harden();
+	int rc;
 
-	log_init("envelope-kms");
-	if (rc < 0) {
-		log_error("cannot harden the process: %s", strerror(-rc));
-		return STATUS_FAILED;
-	}
 	if (argc > 1 && strcmp(argv[1], "audit") == 0) {
 		rc = cmd_audit(argc - 1, argv + 1, &usage);
 		return usage ? STATUS_USAGE :
@@ -371,4 +366,22 @@ int main(int argc, char **argv)
 	rc = strcmp(a.verb, "init") == 0 ? cmd_init(&a.init) :
 					   cmd_serve(&a.serve);
 	return rc < 0 ? STATUS_FAILED : STATUS_DONE;
+}
+
+int main(int argc, char **argv)
+{
+	int rc = process_harden(), status;
+
+	log_init("envelope-kms");
+	if (rc < 0) {
+		log_error("cannot harden the process: %s", strerror(-rc));
+		return STATUS_FAILED;
+	}
+	status = run(argc, argv);
+	if (fflush(stdout) != 0 && status == STATUS_DONE) {
+		log_error("cannot write to standard output: %s",
+			  strerror(errno));
+		return STATUS_FAILED;
+	}
+	return status;
 }

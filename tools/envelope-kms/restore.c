@@ -431,22 +431,16 @@ static int bring_up_to_date(struct restore *r)
 static int print_result(const struct restore *r)
 {
 	const char *created = replay_text(r->head, "created");
-	json_t *line, *out;
-	char *text;
+	json_t *line;
 	size_t i;
 
-	if (r->json) {
-		out = json_pack("{s:s, s:s, s:I, s:O}", "directory",
-				r->fresh.dir, "created", created, "replayed",
-				(json_int_t)r->replay.replayed, "notes",
-				r->replay.notes);
-		text = out ? json_dumps(out, JSON_INDENT(4)) : NULL;
-		if (text)
-			puts(text);
-		free(text);
-		json_decref(out);
-		return text ? 0 : -ENOMEM;
-	}
+	if (r->json)
+		return json_print(json_pack("{s:s, s:s, s:I, s:O}",
+					    "directory", r->fresh.dir,
+					    "created", created, "replayed",
+					    (json_int_t)r->replay.replayed,
+					    "notes", r->replay.notes),
+				  stdout);
 	json_array_foreach(r->replay.notes, i, line)
 		puts(json_string_value(line));
 	printf("%s: as it was at %s, and %zu changes since\n"
