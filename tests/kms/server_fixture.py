@@ -105,6 +105,18 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
+def send_on(connection, body, headers, method="POST", path="/"):
+    """One request with just these headers, and its answer."""
+    connection.putrequest(method, path, skip_host=True,
+                          skip_accept_encoding=True)
+    for name, value in headers:
+        connection.putheader(name, value)
+    connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders(body)
+    answer = connection.getresponse()
+    return Reply(answer.status, dict(answer.getheaders()), answer.read())
+
+
 class Server:
     """A KMS directory in a temporary folder, and the process that serves it."""
 
@@ -238,15 +250,7 @@ class Server:
         """One request as it stands; @headers is a list of pairs."""
         connection = self.connection()
         try:
-            connection.putrequest(method, path, skip_host=True,
-                                  skip_accept_encoding=True)
-            for name, value in headers:
-                connection.putheader(name, value)
-            connection.putheader("Content-Length", str(len(body)))
-            connection.endheaders(body)
-            answer = connection.getresponse()
-            return Reply(answer.status, dict(answer.getheaders()),
-                         answer.read())
+            return send_on(connection, body, headers, method, path)
         finally:
             connection.close()
 

@@ -5,7 +5,7 @@ import http.client
 import itertools
 import json
 
-from server_fixture import ACCOUNT, REGION, Reply, ServerCase, key_arn
+from server_fixture import ACCOUNT, REGION, ServerCase, key_arn, send_on
 from server_model import operations
 from server_people import Person, denied, identity, missing, statement
 import tap
@@ -85,23 +85,13 @@ def keep_alive(server):
     line = server.connection()
 
     def send(body, headers):
-        line.putrequest("POST", "/", skip_host=True,
-                        skip_accept_encoding=True)
-        for name, value in headers:
-            line.putheader(name, value)
-        line.putheader("Content-Length", str(len(body)))
-        line.endheaders(body)
-        answer = line.getresponse()
-        return Reply(answer.status, dict(answer.getheaders()), answer.read())
-
-    def send_again(body, headers):
         try:
-            return send(body, headers)
+            return send_on(line, body, headers)
         except (http.client.RemoteDisconnected, ConnectionError):
             line.close()  # it was idle for too long
-            return send(body, headers)
+            return send_on(line, body, headers)
 
-    server.send = send_again
+    server.send = send
 
 
 class Request:

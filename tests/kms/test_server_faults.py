@@ -309,6 +309,20 @@ class Folder(unittest.TestCase):
         mount(where, size)
         self.addCleanup(subprocess.run, ["umount", where], check=False)
 
+    def on_a_small_disk(self):
+        """(server, its disk): the trail has room of its own."""
+        server = Server(start=False)
+        self.addCleanup(server.end)
+        small = self.folder / "small"
+        small.mkdir()
+        self.mounted(small, "512k")
+        shutil.copytree(server.dir, small / "kms")
+        shutil.rmtree(small / "kms" / "audit")
+        (small / "kms" / "audit").symlink_to(server.dir / "audit")
+        server.dir = small / "kms"
+        server.start()
+        return server, small
+
     def test_init_on_a_full_disk(self):
         """kms-init-on-a-full-disk-leaves-nothing"""
         self.mounted(self.folder, "48k")
@@ -328,17 +342,7 @@ class Folder(unittest.TestCase):
 
     def test_database_disk_full(self):
         """kms-full-database-disk-refuses-changes-and-recovers"""
-        server = Server(start=False)
-        self.addCleanup(server.end)
-        small = self.folder / "small"
-        small.mkdir()
-        self.mounted(small, "512k")
-        shutil.copytree(server.dir, small / "kms")
-        # The trail has room of its own.
-        shutil.rmtree(small / "kms" / "audit")
-        (small / "kms" / "audit").symlink_to(server.dir / "audit")
-        server.dir = small / "kms"
-        server.start()
+        server, small = self.on_a_small_disk()
         blob = server.call("Encrypt", {"KeyId": "alias/envelope",
                                        "Plaintext": "eA=="}).json
         filler = fill(small)
@@ -357,16 +361,7 @@ class Folder(unittest.TestCase):
 
     def test_change_that_was_not_kept(self):
         """security-29-restore-replays-no-change-that-a-full-disk-refused"""
-        server = Server(start=False)
-        self.addCleanup(server.end)
-        small = self.folder / "small"
-        small.mkdir()
-        self.mounted(small, "512k")
-        shutil.copytree(server.dir, small / "kms")
-        shutil.rmtree(small / "kms" / "audit")
-        (small / "kms" / "audit").symlink_to(server.dir / "audit")
-        server.dir = small / "kms"
-        server.start()
+        server, small = self.on_a_small_disk()
         key = server.call("CreateKey").json["KeyMetadata"]["KeyId"]
         run("identity", "create-user", server.dir, "bob")
         access = json.loads(run("identity", "create-access-key", server.dir,
