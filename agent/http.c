@@ -92,6 +92,13 @@ void http_fresh_connection(struct http *http)
 	http->fresh = true;
 }
 
+const char *http_host(const char *endpoint)
+{
+	const char *slashes = strstr(endpoint, "//");
+
+	return slashes ? slashes + 2 : endpoint;
+}
+
 unsigned int http_left_ms(const struct http *http)
 {
 	uint64_t now = now_ms();
@@ -166,6 +173,29 @@ static int add_header(struct curl_slist **list, const char *name,
 	return 0;
 }
 
+/* Host too, lest curl write it otherwise than it was signed. */
+static int add_signature(struct curl_slist **list,
+			 const struct http_request *q)
+{
+	int r = add_header(list, "Host", http_host(q->endpoint));
+
+	if (r == 0)
+		r = add_header(list, "X-Amz-Date", q->signature->date);
+	if (r == 0)
+		r = add_header(list, "Authorization",
+			       q->signature->authorization);
+	return r;
+}
+
+static const char *session_token(const struct http_request *q)
+{
+	if (q->signature)
+		return q->signature->session_token;
+	return q->credentials->session_token ?
+	       (const char *)secret_cbytes(q->credentials->session_token) :
+	       NULL;
+}
+
 static int make_headers(const struct http_request *q, struct curl_slist **ret)
 {
 	struct curl_slist *list = NULL;
@@ -174,10 +204,11 @@ static int make_headers(const struct http_request *q, struct curl_slist **ret)
 	r = add_header(&list, "Content-Type", q->content_type);
 	if (r == 0)
 		r = add_header(&list, "X-Amz-Target", q->target);
-	if (r == 0 && q->credentials->session_token)
+	if (r == 0 && session_token(q))
 		r = add_header(&list, "X-Amz-Security-Token",
-			       (const char *)secret_cbytes(
-				       q->credentials->session_token));
+			       session_token(q));
+	if (r == 0 && q->signature)
+		r = add_signature(&list, q);
 	if (r < 0) {
 		curl_slist_free_all(list);
 		return r;
@@ -231,6 +262,8 @@ static CURLcode set_signature(CURL *easy, const struct http_request *q)
 	char scope[128];
 	CURLcode c;
 
+	if (q->signature)
+		return CURLE_OK;
 	if (snprintf(scope, sizeof(scope), "aws:amz:%s:%s", q->region,
 		     q->service) >= (int)sizeof(scope))
 		return CURLE_BAD_FUNCTION_ARGUMENT;

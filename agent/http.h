@@ -23,6 +23,16 @@
 
 struct http;
 
+/*
+ * Headers by which somebody else signed the request (sigv4.h); what he signed
+ * is sent as it is.
+ */
+struct http_signature {
+	const char *date;		/* X-Amz-Date */
+	const char *authorization;
+	const char *session_token;	/* X-Amz-Security-Token, or NULL */
+};
+
 /* Where to, as whom, and what. Everything stays the caller's. */
 struct http_request {
 	const char *endpoint;		/* https://HOST[:PORT] */
@@ -31,6 +41,7 @@ struct http_request {
 	const char *region;		/* SigV4 scope */
 	const char *service;		/* SigV4 scope, "kms" */
 	const struct credentials *credentials;
+	const struct http_signature *signature; /* in place of credentials */
 	const char *target;		/* X-Amz-Target */
 	const char *content_type;
 	const void *body;
@@ -67,6 +78,12 @@ enum http_failure {
  * 0; -EINVAL; -ENOMEM.
  */
 int http_open(unsigned int timeout_ms, struct http **ret);
+
+/*
+ * The Host header of requests to @endpoint (https://HOST[:PORT]): what is
+ * behind the slashes.
+ */
+const char *http_host(const char *endpoint);
 
 /* Closes connections and wipes. NULL is accepted. */
 void http_close(struct http *http);

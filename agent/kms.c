@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json.h"
 #include "kms_provider.h"
 #include "log.h"
 
@@ -26,6 +27,7 @@ struct kms {
 	const struct kms_provider *provider;
 	struct http *http;
 	struct login *logins;
+	char *grant_token;	/* for Decrypt; NULL: none */
 	char error[KMS_ERROR_BYTES];
 };
 
@@ -64,6 +66,7 @@ void kms_free(struct kms *kms)
 		kms->logins = next;
 	}
 	http_close(kms->http);
+	free(kms->grant_token);
 	free(kms);
 }
 
@@ -73,6 +76,10 @@ void kms_answer_free(struct kms_answer *answer)
 	free(answer->source_key_id);
 	secret_free(answer->plaintext);
 	free(answer->blob);
+	free(answer->grant_id);
+	free(answer->grant_token);
+	json_decref(answer->grants);
+	free(answer->marker);
 	*answer = (struct kms_answer){ 0 };
 }
 
@@ -173,7 +180,9 @@ static int ask(struct kms *kms, const struct conf_region *region,
 		.key = question->source_key ? question->source_key :
 					      question->key,
 	};
-	r = login(kms, region, &call->credentials);
+	/* What was signed elsewhere needs no credentials of ours. */
+	r = question->signature ? 0 :
+	    login(kms, region, &call->credentials);
 	if (r < 0)
 		return r;
 	r = kms->provider->ask(call, question, ret);
@@ -248,6 +257,7 @@ int kms_decrypt(struct kms *kms, const char *key_arn, const json_t *context,
 		.context = context,
 		.wrapped = wrapped,
 		.wrapped_bytes = wrapped_bytes,
+		.grant_token = kms->grant_token,
 	};
 	const struct conf_region *region;
 	struct kms_answer answer = { 0 };
@@ -440,5 +450,145 @@ int kms_describe_key(struct kms *kms, const char *key,
 		*ret = answer.info;
 	}
 	kms_answer_free(&answer);
+	return r;
+}
+
+int kms_use_grant_token(struct kms *kms, const char *token)
+{
+	char *copy = token ? strdup(token) : NULL;
+
+	if (token && !copy)
+		return -ENOMEM;
+	free(kms->grant_token);
+	kms->grant_token = copy;
+	return 0;
+}
+
+void kms_grant_free(struct kms_grant *grant)
+{
+	free(grant->token);
+	*grant = (struct kms_grant){ 0 };
+}
+
+/* It goes into the journal and back to the KMS: no surprises in it. */
+static bool grant_id_valid(const char *id)
+{
+	size_t len = strlen(id);
+
+	return len > 0 && len < KMS_GRANT_ID_BYTES &&
+	       strspn(id, "0123456789abcdefABCDEF-") == len;
+}
+
+int kms_create_grant(struct kms *kms, const struct kms_signed_grant *request,
+		     struct kms_grant *ret)
+{
+	const struct http_signature signature = {
+		.date = request->date,
+		.authorization = request->authorization,
+		.session_token = request->session_token,
+	};
+	struct kms_question question = {
+		.operation = KMS_CREATE_GRANT,
+		.key = request->key_arn,
+		.body = request->body,
+		.dry_run = request->dry_run,
+		.signature = &signature,
+	};
+	const struct conf_region *region;
+	struct kms_answer answer = { 0 };
+	struct kms_call call;
+	int r;
+
+	set_error(kms, "");
+	r = allowed(kms, request->key_arn, &region);
+	if (r == 0)
+		r = ask(kms, region, &question, &call, &answer);
+	if (r < 0 || request->dry_run)
+		goto out;
+	if (!grant_id_valid(answer.grant_id)) {
+		r = lie(kms, &call, "Garbage", "a grant id that is none");
+		goto out;
+	}
+	*ret = (struct kms_grant){ .token = answer.grant_token };
+	strcpy(ret->id, answer.grant_id);
+	answer.grant_token = NULL;
+out:
+	kms_answer_free(&answer);
+	return r;
+}
+
+int kms_retire_grant(struct kms *kms, const char *key_arn, const char *id)
+{
+	struct kms_question question = {
+		.operation = KMS_RETIRE_GRANT,
+		.key = key_arn,
+		.grant_id = id,
+	};
+	const struct conf_region *region;
+	struct kms_answer answer = { 0 };
+	struct kms_call call;
+	int r;
+
+	set_error(kms, "");
+	r = allowed(kms, key_arn, &region);
+	if (r == 0)
+		r = ask(kms, region, &question, &call, &answer);
+	kms_answer_free(&answer);
+	return r;
+}
+
+static int each_of_page(const json_t *grants,
+			int (*each)(void *user, const char *key_arn,
+				    const char *id, const char *name),
+			void *user)
+{
+	const json_t *grant;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach(grants, i, grant) {
+		const char *key, *id, *name = "";
+
+		(void)json_get_string(grant, "Name", &name);
+		if (r == 0 && json_get_string(grant, "KeyId", &key) == 0 &&
+		    json_get_string(grant, "GrantId", &id) == 0 &&
+		    grant_id_valid(id))
+			r = each(user, key, id, name);
+	}
+	return r;
+}
+
+int kms_each_retirable(struct kms *kms, const char *region_name,
+		       const char *principal,
+		       int (*each)(void *user, const char *key_arn,
+				   const char *id, const char *name),
+		       void *user)
+{
+	struct kms_question question = {
+		.operation = KMS_LIST_RETIRABLE,
+		.key = "*",
+		.principal = principal,
+	};
+	const struct conf_region *region;
+	struct kms_answer answer = { 0 };
+	struct kms_call call;
+	char *marker = NULL;
+	int r;
+
+	set_error(kms, "");
+	r = conf_region(kms->conf, region_name, &region);
+	while (r == 0) {
+		question.marker = marker;
+		r = ask(kms, region, &question, &call, &answer);
+		if (r == 0)
+			r = each_of_page(answer.grants, each, user);
+		free(marker);
+		marker = answer.marker;
+		answer.marker = NULL;
+		kms_answer_free(&answer);
+		if (!marker)
+			break;
+	}
+	free(marker);
 	return r;
 }

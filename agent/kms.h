@@ -104,6 +104,53 @@ struct kms_reencrypt_args {
 int kms_reencrypt(struct kms *kms, const struct kms_reencrypt_args *args,
 		  struct kms_wrapped *ret);
 
+/*
+ * Decrypt names this grant from now on, so that it counts before the KMS has
+ * spread the news of it; NULL: none. The token is copied. -ENOMEM.
+ */
+int kms_use_grant_token(struct kms *kms, const char *token);
+
+/* A CreateGrant that somebody else signed; see grant.h and sigv4.h. */
+struct kms_signed_grant {
+	const char *key_arn;	/* as in @body */
+	const char *body;	/* sent as it is */
+	bool dry_run;		/* as in @body */
+	const char *date;	/* X-Amz-Date */
+	const char *authorization;
+	const char *session_token; /* NULL: none */
+};
+
+#define KMS_GRANT_ID_BYTES 129	/* with the NUL */
+
+struct kms_grant {
+	char id[KMS_GRANT_ID_BYTES];
+	char *token;		/* kms_grant_free() */
+};
+
+void kms_grant_free(struct kms_grant *grant);
+
+/*
+ * Send @request to the endpoint that this host has for the key's region. With
+ * dry_run: would it succeed? @ret stays untouched then. A denial names who was
+ * denied what.
+ */
+int kms_create_grant(struct kms *kms, const struct kms_signed_grant *request,
+		     struct kms_grant *ret);
+
+/* End grant @id on @key_arn. 0 also where there is none any more. */
+int kms_retire_grant(struct kms *kms, const char *key_arn, const char *id);
+
+/*
+ * Grants in @region that @principal may retire, page by page: called with each
+ * one's key ARN, id and Name ("" without). It stops where @each returns
+ * anything but 0 and returns that.
+ */
+int kms_each_retirable(struct kms *kms, const char *region,
+		       const char *principal,
+		       int (*each)(void *user, const char *key_arn,
+				   const char *id, const char *name),
+		       void *user);
+
 struct kms_key_info {
 	char arn[ARN_TEXT_BYTES];
 	char state[32];		/* "Enabled", "Disabled", "PendingDeletion" */

@@ -13,12 +13,17 @@
 #include "log.h"
 
 #define ANSWER_MAX_DEPTH 8
+/* 50 grants with long names fit in an answer. */
+#define LIST_LIMIT 50
 
 static const char *const operation_names[] = {
 	[KMS_DECRYPT] = "Decrypt",
 	[KMS_GENERATE] = "GenerateDataKeyWithoutPlaintext",
 	[KMS_REENCRYPT] = "ReEncrypt",
 	[KMS_DESCRIBE] = "DescribeKey",
+	[KMS_CREATE_GRANT] = "CreateGrant",
+	[KMS_RETIRE_GRANT] = "RetireGrant",
+	[KMS_LIST_RETIRABLE] = "ListRetirableGrants",
 };
 
 static int set_string(json_t *o, const char *name, const char *value)
@@ -61,18 +66,48 @@ static int fill_reencrypt(json_t *o, const struct kms_question *q)
 	return r;
 }
 
+static int fill_decrypt(json_t *o, const struct kms_question *q)
+{
+	int r = set_blob(o, q->wrapped, q->wrapped_bytes);
+
+	if (r == 0 && q->grant_token &&
+	    json_object_set_new(o, "GrantTokens",
+				json_pack("[s]", q->grant_token)) < 0)
+		r = -ENOMEM;
+	if (r == 0 && q->dry_run &&
+	    json_object_set_new(o, "DryRun", json_true()) < 0)
+		r = -ENOMEM;
+	return r;
+}
+
+static int fill_list(json_t *o, const struct kms_question *q)
+{
+	int r = set_string(o, "RetiringPrincipal", q->principal);
+
+	if (r == 0 && q->marker)
+		r = set_string(o, "Marker", q->marker);
+	if (r == 0 && json_object_set_new(o, "Limit",
+					  json_integer(LIST_LIMIT)) < 0)
+		r = -ENOMEM;
+	return r;
+}
+
 static int fill(json_t *o, const struct kms_question *q)
 {
 	int r;
 
 	if (q->operation == KMS_REENCRYPT)
 		return fill_reencrypt(o, q);
+	if (q->operation == KMS_LIST_RETIRABLE)
+		return fill_list(o, q);
 	r = set_string(o, "KeyId", q->key);
 	if (r < 0 || q->operation == KMS_DESCRIBE)
 		return r;
+	if (q->operation == KMS_RETIRE_GRANT)
+		return set_string(o, "GrantId", q->grant_id);
 	r = set_context(o, "EncryptionContext", q->context);
 	if (r == 0 && q->operation == KMS_DECRYPT)
-		r = set_blob(o, q->wrapped, q->wrapped_bytes);
+		r = fill_decrypt(o, q);
 	if (r == 0 && q->operation == KMS_GENERATE &&
 	    json_object_set_new(o, "NumberOfBytes",
 				json_integer(KMS_DEK_BYTES)) < 0)
@@ -82,9 +117,12 @@ static int fill(json_t *o, const struct kms_question *q)
 
 static char *make_body(const struct kms_question *q)
 {
-	json_t *o = json_object();
+	json_t *o;
 	char *body = NULL;
 
+	if (q->body)
+		return strdup(q->body);
+	o = json_object();
 	if (o && fill(o, q) == 0)
 		body = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
 	json_decref(o);
@@ -142,8 +180,29 @@ static bool retryable(long status, const char *body, size_t bytes)
 	return again;
 }
 
+/* Refusals that are the answer hoped for. */
+static bool is_success(const struct kms_question *q, const char *code)
+{
+	if (q->dry_run)
+		return strcmp(code, "DryRunOperationException") == 0;
+	return q->operation == KMS_RETIRE_GRANT &&
+	       strcmp(code, "NotFoundException") == 0;
+}
+
+static int judge_error(struct kms_call *call, const struct kms_question *q,
+		       const char *code, const char *message, long status)
+{
+	if (is_success(q, code))
+		return 0;
+	if (q->operation == KMS_CREATE_GRANT &&
+	    strcmp(code, "AccessDeniedException") == 0)
+		return kms_fail_ungranted(call, code, message);
+	return kms_fail_refused(call, code, message, status);
+}
+
 /* Anything but 200. */
-static int take_error(struct kms_call *call, const struct http_answer *answer)
+static int take_error(struct kms_call *call, const struct kms_question *q,
+		      const struct http_answer *answer)
 {
 	const char *body = (const char *)secret_cbytes(answer->body);
 	char why[JSON_WHY_BYTES];
@@ -155,8 +214,8 @@ static int take_error(struct kms_call *call, const struct http_answer *answer)
 	if (r == 0)
 		r = error_code(o, code);
 	if (r == 0) {
-		r = kms_fail_refused(call, code, error_message(o),
-				     answer->status);
+		r = judge_error(call, q, code, error_message(o),
+				answer->status);
 	} else if (r == -EBADMSG) {
 		/* A proxy or a load balancer answers in HTML. */
 		snprintf(code, sizeof(code), "HTTP status %ld",
@@ -224,6 +283,30 @@ static int take_metadata(struct kms_call *call, const json_t *o,
 	return take_text(call, meta, "Arn", &a->key_id);
 }
 
+static int take_list(struct kms_call *call, const json_t *o,
+		     struct kms_answer *a)
+{
+	json_t *grants = json_object_get(o, "Grants");
+	const char *marker = NULL;
+
+	if (!json_is_array(grants))
+		return kms_fail_garbage(call, "no Grants in it");
+	a->grants = json_incref(grants);
+	(void)json_get_string(o, "NextMarker", &marker);
+	if (!marker)
+		return 0;
+	a->marker = strdup(marker);
+	return a->marker ? 0 : -ENOMEM;
+}
+
+static int take_grant(struct kms_call *call, const json_t *o,
+		      struct kms_answer *a)
+{
+	int r = take_text(call, o, "GrantId", &a->grant_id);
+
+	return r == 0 ? take_text(call, o, "GrantToken", &a->grant_token) : r;
+}
+
 static int take_members(struct kms_call *call, const struct kms_question *q,
 			const json_t *o, struct kms_answer *a)
 {
@@ -231,6 +314,10 @@ static int take_members(struct kms_call *call, const struct kms_question *q,
 
 	if (q->operation == KMS_DESCRIBE)
 		return take_metadata(call, o, a);
+	if (q->operation == KMS_CREATE_GRANT)
+		return take_grant(call, o, a);
+	if (q->operation == KMS_LIST_RETIRABLE)
+		return take_list(call, o, a);
 	r = take_text(call, o, "KeyId", &a->key_id);
 	if (r == 0 && q->operation == KMS_REENCRYPT)
 		r = take_text(call, o, "SourceKeyId", &a->source_key_id);
@@ -249,6 +336,10 @@ static int take_success(struct kms_call *call, const struct kms_question *q,
 	json_t *o = NULL;
 	int r;
 
+	if (q->operation == KMS_RETIRE_GRANT)
+		return 0;
+	if (q->dry_run)
+		return kms_fail_garbage(call, "a dry run that was done");
 	/* Whatever was asked: no plaintext reaches the parser. */
 	r = kms_cut_plaintext(body, answer->body_bytes, &a->plaintext);
 	if (r == -ENOMEM)
@@ -278,6 +369,7 @@ static int exchange(struct kms_call *call, const struct kms_question *q,
 		.region = call->region->name,
 		.service = "kms",
 		.credentials = call->credentials,
+		.signature = q->signature,
 		.target = target,
 		.content_type = "application/x-amz-json-1.1",
 		.body = body,
@@ -293,7 +385,7 @@ static int exchange(struct kms_call *call, const struct kms_question *q,
 	else if (r == 0 && answer.status == 200)
 		r = take_success(call, q, &answer, a);
 	else if (r == 0)
-		r = take_error(call, &answer);
+		r = take_error(call, q, &answer);
 	http_answer_wipe(&answer);
 	return r;
 }

@@ -156,8 +156,9 @@ int kms_fail_refused(struct kms_call *call, const char *code,
 	if (m->credentials)
 		log_error("key '%s': KMS %s refuses the credentials from %s: %s (%s); %s",
 			  call->key, call->region->endpoint,
-			  call->credentials->source, m->cause, code,
-			  m->advice);
+			  call->credentials ? call->credentials->source :
+					      "the user who attaches",
+			  m->cause, code, m->advice);
 	else if (m->error == -EHOSTUNREACH)
 		log_error("key '%s': KMS %s cannot do %s now: %s (%s); %s",
 			  call->key, call->region->endpoint, call->operation,
@@ -167,6 +168,36 @@ int kms_fail_refused(struct kms_call *call, const char *code,
 			  call->key, call->region->endpoint, call->operation,
 			  m->cause, code, m->advice);
 	return m->error;
+}
+
+#define PRINCIPAL_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:/+=,.@_-"
+
+/* The ARN behind "User: ", as AWS puts it; "" where there is none. */
+static void take_principal(const char *message, char *ret, size_t ret_bytes)
+{
+	size_t len;
+
+	ret[0] = '\0';
+	if (strncmp(message, "User: arn:", 10) != 0)
+		return;
+	message += strlen("User: ");
+	len = strspn(message, PRINCIPAL_CHARS);
+	if (message[len] == ' ' && len < ret_bytes)
+		snprintf(ret, ret_bytes, "%.*s", (int)len, message);
+}
+
+int kms_fail_ungranted(struct kms_call *call, const char *code,
+		       const char *message)
+{
+	char principal[512];
+
+	set_error(call, code);
+	take_principal(message, principal, sizeof(principal));
+	log_error("key '%s': %s lacks kms:CreateGrant, so this host cannot be let in (%s from KMS %s); " ASK_OWNER,
+		  call->key,
+		  principal[0] ? principal : "the user who attaches",
+		  code, call->region->endpoint);
+	return -EACCES;
 }
 
 static void say_tls(struct kms_call *call)

@@ -27,6 +27,9 @@ enum kms_operation {
 	KMS_GENERATE,		/* GenerateDataKeyWithoutPlaintext */
 	KMS_REENCRYPT,
 	KMS_DESCRIBE,
+	KMS_CREATE_GRANT,
+	KMS_RETIRE_GRANT,
+	KMS_LIST_RETIRABLE,	/* ListRetirableGrants */
 };
 
 struct kms_question {
@@ -37,6 +40,13 @@ struct kms_question {
 	size_t wrapped_bytes;
 	const char *source_key;		/* of KMS_REENCRYPT */
 	const json_t *source_context;	/* of KMS_REENCRYPT */
+	bool dry_run;			/* would it succeed? No answer then */
+	const char *grant_token;	/* of KMS_DECRYPT; NULL: none */
+	const char *grant_id;		/* of KMS_RETIRE_GRANT */
+	const char *principal;		/* of KMS_LIST_RETIRABLE */
+	const char *marker;		/* of KMS_LIST_RETIRABLE; NULL: start */
+	const char *body;		/* of KMS_CREATE_GRANT, as signed */
+	const struct http_signature *signature; /* of KMS_CREATE_GRANT */
 };
 
 /* kms_answer_free() ends it. NULL where the operation gives none. */
@@ -47,12 +57,16 @@ struct kms_answer {
 	uint8_t *blob;			/* 1 to KMS_WRAPPED_MAX_BYTES */
 	size_t blob_bytes;
 	struct kms_key_info info;	/* of KMS_DESCRIBE, but for arn */
+	char *grant_id;			/* of KMS_CREATE_GRANT */
+	char *grant_token;		/* of KMS_CREATE_GRANT */
+	json_t *grants;			/* of KMS_LIST_RETIRABLE, an array */
+	char *marker;			/* of the next page; NULL: the last */
 };
 
 /* One call: where to, as whom; and what is to be said when it fails. */
 struct kms_call {
 	const struct conf_region *region;
-	const struct credentials *credentials;
+	const struct credentials *credentials;	/* NULL: signed already */
 	struct http *http;
 	const char *key;		/* for sentences */
 	const char *operation;		/* its name on the wire */
@@ -94,6 +108,13 @@ const struct kms_meaning *kms_meaning_of(const char *code,
 /* Says what the KMS refused; returns the meaning's error. */
 int kms_fail_refused(struct kms_call *call, const char *code,
 		     const char *message, long status);
+
+/*
+ * Says who must not give a grant on call->key, as far as the KMS's @message
+ * tells; returns -EACCES.
+ */
+int kms_fail_ungranted(struct kms_call *call, const char *code,
+		       const char *message);
 
 /* Says why no answer came; returns -EHOSTUNREACH. */
 int kms_fail_http(struct kms_call *call, enum http_failure why);
