@@ -13,6 +13,8 @@
 #define ALIAS_CHARS ID_CHARS ":/_"
 #define ALIAS_MAX 256
 #define KEY_ID_MAX 128
+/* Of paths and names of users, roles and sessions: IAM's limits. */
+#define PRINCIPAL_CHARS ID_CHARS "/+=,.@_"
 
 /* All of @len bytes at @text from @set, and at least one. */
 static bool made_of(const char *text, size_t len, const char *set)
@@ -135,6 +137,38 @@ bool arn_is_key(const char *arn)
 	enum key_form form;
 
 	return arn_key_form(arn, &form) == 0 && form == KEY_FORM_ARN;
+}
+
+/* Step over @text at *@at. */
+static bool skip(const char **at, const char *text)
+{
+	size_t len = strlen(text);
+
+	if (strncmp(*at, text, len) != 0)
+		return false;
+	*at += len;
+	return true;
+}
+
+bool arn_is_principal(const char *arn)
+{
+	char partition[ARN_WORD_BYTES], account[ARN_ACCOUNT_BYTES];
+	const char *at = arn;
+	bool session;
+
+	if (strlen(arn) >= ARN_PRINCIPAL_BYTES || !skip(&at, "arn:") ||
+	    !take_field(&at, LOWER_DIGIT_DASH, partition, sizeof(partition)))
+		return false;
+	session = skip(&at, "sts::");
+	if ((!session && !skip(&at, "iam::")) ||
+	    !take_field(&at, DIGITS, account, sizeof(account)) ||
+	    strlen(account) != ARN_ACCOUNT_BYTES - 1)
+		return false;
+	if (session ? !skip(&at, "assumed-role/") :
+		      !skip(&at, "role/") && !skip(&at, "user/"))
+		return false;
+	return made_of(at, strlen(at), PRINCIPAL_CHARS) && *at != '/' &&
+	       at[strlen(at) - 1] != '/' && (!session || strchr(at, '/'));
 }
 
 static bool parse_pattern(const char *pattern, struct arn *ret)

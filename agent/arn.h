@@ -9,6 +9,7 @@
 #define ARN_ACCOUNT_BYTES 13	/* 12 digits and the NUL */
 #define ARN_RESOURCE_BYTES 264	/* key/ID or alias/NAME, with the NUL */
 #define ARN_TEXT_BYTES 384	/* a whole ARN fits, with the NUL */
+#define ARN_PRINCIPAL_BYTES 512	/* so does that of a user, with the NUL */
 
 /* arn:PARTITION:kms:REGION:ACCOUNT:RESOURCE in its parts. */
 struct arn {
@@ -37,6 +38,12 @@ int arn_key_form(const char *key, enum key_form *ret);
 
 /* Is @arn the ARN of a key, not of an alias? */
 bool arn_is_key(const char *arn);
+
+/*
+ * Is @arn a principal that can hold a grant for long: a role, a user, or a
+ * session with a name of its own?
+ */
+bool arn_is_principal(const char *arn);
 
 /*
  * Is @pattern one that allow-keys takes? arn:PARTITION:kms:REGION:ACCOUNT:

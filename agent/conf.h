@@ -10,6 +10,7 @@
  *	account = 111122223333
  *	allow-keys = arn:aws:kms:us-east-1:111122223333:key/mrk-*
  *	proxy = http://proxy.example.com:3128
+ *	host-principal = arn:aws:iam::111122223333:role/envelope-hosts
  *
  * One section a region, the first one is the default region. Lines that start
  * with # are comments. Every name stands once in its section; an unknown name
@@ -24,6 +25,8 @@
  * allow-keys	patterns, separated by white space (see arn.h); absent: every
  *		key of the host's own account; neither known: no key at all
  * proxy	http:// or https://; absent: none, whatever the environment says
+ * host-principal	the role, user or session that profile is at the KMS: who
+ *		attaches through the agent grants it the use of his volume
  */
 #ifndef ENVELOPE_CONF_H
 #define ENVELOPE_CONF_H
@@ -66,6 +69,7 @@ struct conf_region {
 	char **allow_keys;	/* @allow_keys_count patterns */
 	size_t allow_keys_count;
 	char *proxy;
+	char *host_principal;	/* grantee of grants; see grant.h */
 	size_t line;		/* of its section in the file; 0: no file */
 };
 

@@ -14,7 +14,7 @@
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define HOST_CHARS LETTERS "0123456789.-"
-#define KNOWN_NAMES "endpoint, ca-file, profile, default-key, account, allow-keys and proxy"
+#define KNOWN_NAMES "endpoint, ca-file, profile, default-key, account, allow-keys, proxy and host-principal"
 
 /* Where a line stands, for the sentence about it. */
 struct place {
@@ -46,6 +46,7 @@ static void region_free(struct conf_region *region)
 	free(region->default_key);
 	free(region->account);
 	free(region->proxy);
+	free(region->host_principal);
 	free(region);
 }
 
@@ -241,6 +242,15 @@ static int set_proxy(const struct place *place, struct conf_region *region,
 	return set_text(&region->proxy, value);
 }
 
+static int set_host_principal(const struct place *place,
+			      struct conf_region *region, const char *value)
+{
+	if (!arn_is_principal(value))
+		return fault(place, "host-principal wants the ARN of a role, a user or a session, not",
+			     value);
+	return set_text(&region->host_principal, value);
+}
+
 static const struct {
 	const char *name;
 	int (*set)(const struct place *place, struct conf_region *region,
@@ -253,6 +263,7 @@ static const struct {
 	{ "account", set_account },
 	{ "allow-keys", set_allow_keys },
 	{ "proxy", set_proxy },
+	{ "host-principal", set_host_principal },
 };
 
 static int take_section(const struct place *place, const char *text,

@@ -164,7 +164,7 @@ static const struct {
 	const char *text, *says;
 } faults[] = {
 	{ "[region us-east-1]\nendpont = x\n",
-	  ":2: unknown name 'endpont'; known are endpoint, ca-file, profile, default-key, account, allow-keys and proxy\n" },
+	  ":2: unknown name 'endpont'; known are endpoint, ca-file, profile, default-key, account, allow-keys, proxy and host-principal\n" },
 	{ "[region us-east-1]\n\nendpoint = http://x\n",
 	  ":3: plain HTTP is never spoken to a KMS, give an https:// endpoint instead of 'http://x'\n" },
 	{ "[region us-east-1]\nendpoint = HTTP://x\n",
@@ -196,6 +196,8 @@ static const struct {
 	  ":2: allow-keys names another region: '" OWN "*'\n" },
 	{ "[region us-east-1]\nproxy = socks5://x\n",
 	  ":2: proxy wants http://HOST:PORT or https://HOST:PORT, not 'socks5://x'\n" },
+	{ "[region us-east-1]\nhost-principal = host-1\n",
+	  ":2: host-principal wants the ARN of a role, a user or a session, not 'host-1'\n" },
 	{ "[region us-east-1]\nprofile =\n",
 	  ":2: there is no value for 'profile'\n" },
 	{ "[region us-east-1]\nprofile = a\nprofile = b\n",

@@ -168,6 +168,40 @@ static void covers(void **state)
 			fail_msg("%s on %s", cases[i].pattern, cases[i].key);
 }
 
+static void principals(void **state)
+{
+	static const char *const valid[] = {
+		"arn:aws:iam::111122223333:role/envelope-hosts", "arn:aws:iam::111122223333:user/path/host",
+		"arn:aws-cn:sts::111122223333:assumed-role/hosts/host-1",
+	};
+	static const char *const invalid[] = {
+		"", "*", "arn:aws:iam::111122223333:root",
+		"arn:aws:iam::*:role/hosts", "arn:aws:iam::1111:role/hosts",
+		"arn:aws:iam::111122223333:role/",
+		"arn:aws:iam::111122223333:role/hosts/",
+		"arn:aws:iam::111122223333:role//",
+		"arn:aws:iam::111122223333:group/hosts",
+		"arn:aws:iam::111122223333:role/ho sts",
+		"arn:aws:iam::111122223333:role/hosts\"",
+		"arn:aws:sts::111122223333:assumed-role/hosts",
+		"arn:aws:sts::111122223333:role/hosts",
+		"arn::iam::111122223333:role/hosts",
+		"arn:AWS:iam::111122223333:role/hosts",
+	};
+	char longest[ARN_PRINCIPAL_BYTES + 1];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(valid) / sizeof(valid[0]); i++)
+		assert_true(arn_is_principal(valid[i]));
+	for (i = 0; i < sizeof(invalid) / sizeof(invalid[0]); i++)
+		assert_false(arn_is_principal(invalid[i]));
+	memset(longest, 'x', sizeof(longest));
+	memcpy(longest, valid[0], strlen(valid[0]));
+	longest[ARN_PRINCIPAL_BYTES] = '\0';
+	assert_false(arn_is_principal(longest));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +213,7 @@ int main(void)
 		      patterns),
 		NAMED("security-01-arn: a pattern covers its keys and no others",
 		      covers),
+		NAMED("arn: principals that can hold a grant", principals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
