@@ -10,7 +10,7 @@
 
 #include "cli.h"
 #include "log.h"
-#include "print_volume.h"
+#include "volume_json.h"
 #include "status.h"
 
 static const char about[] =

@@ -5,7 +5,7 @@
 
 #include "cli.h"
 #include "conf.h"
-#include "print_volume.h"
+#include "volume_json.h"
 #include "status.h"
 
 static const char about[] =

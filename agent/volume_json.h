@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* An attached volume as JSON: the same in `status` and in `list`. */
-#ifndef ENVELOPE_PRINT_VOLUME_H
-#define ENVELOPE_PRINT_VOLUME_H
+#ifndef ENVELOPE_VOLUME_JSON_H
+#define ENVELOPE_VOLUME_JSON_H
 
 #include <jansson.h>
 

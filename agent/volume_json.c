@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* An attached volume as JSON. */
-#include "print_volume.h"
+#include "volume_json.h"
 
 #include <stdio.h>
 
