@@ -37,23 +37,27 @@ ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
 
 # What each part links with; pkg-config names what is missing.
 AGENT_PKGS := devmapper blkid libcurl jansson libcrypto
+DAEMON_PKGS := libsystemd libseccomp
 KMS_PKGS := libmicrohttpd sqlite3 gnutls jansson libcrypto zlib libseccomp
 need = $(or $(shell $(PKGCONFIG) $(1) $(2) 2>/dev/null),\
 	$(error $(shell $(PKGCONFIG) --print-errors $(2) 2>&1 | head -1); \
 	run scripts/setup))
 AGENT_LIBS = $(call need,--libs,$(AGENT_PKGS)) -lkeyutils
+DAEMON_LIBS = $(AGENT_LIBS) $(call need,--libs,$(DAEMON_PKGS))
 KMS_LIBS = $(call need,--libs,$(KMS_PKGS)) -lpthread
 
 # The leaf helpers that envelope-kms shares with the agent.
 LEAF := secret process log json
 
 AGENT_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard agent/*.c)))
+DAEMON_OBJS := $(patsubst %.c,$(O)/obj/%.o,\
+	$(sort $(wildcard agent/daemon/*.c)))
 LEAF_OBJS := $(LEAF:%=$(O)/obj/agent/%.o)
 ENVELOPE_OBJS := $(patsubst %.c,$(O)/obj/%.o,\
 	$(sort $(wildcard tools/envelope/*.c)))
 KMS_OBJS := $(patsubst %.c,$(O)/obj/%.o,\
 	$(sort $(wildcard tools/envelope-kms/*.c)))
-PROGRAMS := $(O)/bin/envelope $(O)/bin/envelope-kms
+PROGRAMS := $(O)/bin/envelope $(O)/bin/envelope-agent $(O)/bin/envelope-kms
 
 UNIT_AGENT := $(patsubst tests/unit/%.c,$(O)/unit/%,\
 	$(wildcard tests/unit/test_*.c))
@@ -91,6 +95,15 @@ $(O)/obj/agent/%.o: agent/%.c $(O)/flags
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) $(call need,--cflags,$(AGENT_PKGS)) -c $< -o $@
 
+$(O)/obj/agent/daemon/%.o: agent/daemon/%.c $(O)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) \
+		$(call need,--cflags,$(AGENT_PKGS) $(DAEMON_PKGS)) -c $< -o $@
+
+# The interfaces are part of it.
+$(O)/obj/agent/daemon/service.o: $(wildcard agent/daemon/*.varlink)
+
 $(O)/obj/tools/envelope/%.o: tools/envelope/%.c $(O)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
@@ -115,6 +128,11 @@ $(O)/bin/envelope: $(ENVELOPE_OBJS) $(O)/libenvelope.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(AGENT_LIBS) -o $@
+
+$(O)/bin/envelope-agent: $(DAEMON_OBJS) $(O)/libenvelope.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(DAEMON_LIBS) -o $@
 
 $(O)/bin/envelope-kms: $(KMS_OBJS) $(LEAF_OBJS)
 	@mkdir -p $(@D)
@@ -250,5 +268,6 @@ clean:
 
 FORCE:
 
--include $(AGENT_OBJS:.o=.d) $(ENVELOPE_OBJS:.o=.d) $(KMS_OBJS:.o=.d)
+-include $(AGENT_OBJS:.o=.d) $(ENVELOPE_OBJS:.o=.d) $(KMS_OBJS:.o=.d) \
+	$(DAEMON_OBJS:.o=.d)
 -include $(wildcard $(O)/unit/*.d) $(wildcard $(O)/vm/*.d)

@@ -3,6 +3,7 @@
 #include "log.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,10 +11,22 @@
 #define LOG_LINE_BYTES 2048
 
 static const char *log_program = "envelope";
+static void (*log_hook)(enum log_level level, const char *text);
+static bool log_journal;
 
 void log_init(const char *program)
 {
 	log_program = program;
+}
+
+void log_set_hook(void (*hook)(enum log_level level, const char *text))
+{
+	log_hook = hook;
+}
+
+void log_use_journal(void)
+{
+	log_journal = true;
 }
 
 /* A header or a server may put escape sequences into a name we print. */
@@ -31,13 +44,21 @@ static void mask_controls(char *line)
 }
 
 __attribute__((format(printf, 2, 0)))
-static void log_line(const char *kind, const char *fmt, va_list args)
+static void log_line(enum log_level level, const char *fmt, va_list args)
 {
+	/* Of syslog(3): an error, a warning, information. */
+	static const char *const journal[] = { "<3>", "<4>", "<6>" };
 	char line[LOG_LINE_BYTES];
-	size_t used = snprintf(line, sizeof(line), "%s: %s", log_program, kind);
+	size_t used;
 
+	used = snprintf(line, sizeof(line), "%s%s: ",
+			log_journal ? journal[level] : "", log_program);
+	if (level == LOG_LEVEL_WARN)
+		used += snprintf(line + used, sizeof(line) - used, "warning: ");
 	vsnprintf(line + used, sizeof(line) - used - 1, fmt, args);
 	mask_controls(line);
+	if (log_hook)
+		log_hook(level, line + used);
 	used = strlen(line);
 	line[used] = '\n';
 	/* Nothing useful is left to do when standard error is gone. */
@@ -50,7 +71,7 @@ void log_error(const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	log_line("", fmt, args);
+	log_line(LOG_LEVEL_ERROR, fmt, args);
 	va_end(args);
 }
 
@@ -59,7 +80,7 @@ void log_warn(const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	log_line("warning: ", fmt, args);
+	log_line(LOG_LEVEL_WARN, fmt, args);
 	va_end(args);
 }
 
@@ -68,6 +89,6 @@ void log_info(const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	log_line("", fmt, args);
+	log_line(LOG_LEVEL_INFO, fmt, args);
 	va_end(args);
 }
