@@ -26,6 +26,7 @@ struct origin {
 
 struct merged {
 	struct origin endpoint, ca_file, profile, region, account;
+	bool signer;
 };
 
 /* An empty variable is an unset one, as in the AWS programs. */
@@ -46,7 +47,10 @@ static void merge(const struct conf_overrides *overrides, struct merged *m)
 		.ca_file = { overrides->ca_file, "--ca-file" },
 		.profile = { overrides->profile, "--profile" },
 		.region = { overrides->region, "--region" },
+		.signer = overrides->signer,
 	};
+	if (overrides->signer)
+		from_env(&m->profile, "AWS_PROFILE");
 	if (!overrides->environment)
 		return;
 	from_env(&m->endpoint, "AWS_ENDPOINT_URL_KMS");
@@ -139,6 +143,10 @@ static int apply_everywhere(struct conf *conf, const struct merged *m)
 
 		if (m->ca_file.value)
 			r = replace(&region->ca_file, m->ca_file.value);
+		if (m->signer) {
+			free(region->profile);
+			region->profile = NULL;
+		}
 		if (r == 0 && m->profile.value) {
 			r = replace(&region->profile, m->profile.value);
 			region->profile_by_option =
@@ -262,7 +270,8 @@ int conf_load(const struct conf_overrides *overrides, struct conf **ret)
 	conf->path = strdup(path);
 	if (!conf->path)
 		goto out;
-	conf->environment = overrides && overrides->environment;
+	conf->environment = overrides && (overrides->environment ||
+					  overrides->signer);
 	r = conf_file_read(path, overrides && overrides->config,
 			   &conf->regions);
 	if (r == 0 && overrides)

@@ -54,6 +54,12 @@ struct conf_overrides {
 	 * come from there. Options win over environment, that over the file.
 	 */
 	bool environment;
+	/*
+	 * For who signs what the agent will send: credentials are his own, by
+	 * environment, --profile or AWS_PROFILE, never by a region's profile,
+	 * which is the host's. All else is as the file says.
+	 */
+	bool signer;
 };
 
 /* One region as it applies; strings are the conf's, NULL where absent. */

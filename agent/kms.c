@@ -464,6 +464,32 @@ int kms_use_grant_token(struct kms *kms, const char *token)
 	return 0;
 }
 
+int kms_sign_grant(struct kms *kms, const char *key_arn, const char *body,
+		   struct grant_signature *ret, const char **token_ret)
+{
+	const struct credentials *credentials;
+	const struct conf_region *region;
+	const struct secret *token;
+	int r;
+
+	set_error(kms, "");
+	r = allowed(kms, key_arn, &region);
+	if (r == 0)
+		r = login(kms, region, &credentials);
+	if (r < 0)
+		return r;
+	r = grant_sign(body, http_host(region->endpoint), region->name,
+		       credentials, ret);
+	if (r < 0) {
+		log_error("key '%s': the grant cannot be signed: %s", key_arn,
+			  strerror(-r));
+		return r;
+	}
+	token = credentials->session_token;
+	*token_ret = token ? (const char *)secret_cbytes(token) : NULL;
+	return 0;
+}
+
 void kms_grant_free(struct kms_grant *grant)
 {
 	free(grant->token);

@@ -32,6 +32,7 @@
 
 #include "arn.h"
 #include "conf.h"
+#include "grant.h"
 #include "secret.h"
 
 #define KMS_DEK_BYTES 64	/* AES-256-XTS: two different halves */
@@ -119,6 +120,15 @@ struct kms_signed_grant {
 	const char *authorization;
 	const char *session_token; /* NULL: none */
 };
+
+/*
+ * The user's side: sign @body, which grant_check() has passed, with the
+ * credentials of this session, for the endpoint that the configuration has for
+ * the region of @key_arn. The session token (NULL: none) is valid until
+ * kms_free(). Nothing is sent.
+ */
+int kms_sign_grant(struct kms *kms, const char *key_arn, const char *body,
+		   struct grant_signature *ret, const char **token_ret);
 
 #define KMS_GRANT_ID_BYTES 129	/* with the NUL */
 

@@ -6,9 +6,13 @@
  *	kms-call [OPTION]... generate KEY CONTEXT
  *	kms-call [OPTION]... reencrypt KEY CONTEXT BLOB NEW-KEY NEW-CONTEXT
  *	kms-call [OPTION]... describe KEY
+ *	kms-call [OPTION]... sign KEY BODY
+ *	kms-call [OPTION]... create-grant KEY BODY SIGNATURE dry|real
+ *	kms-call [OPTION]... retire KEY GRANT-ID
+ *	kms-call [OPTION]... retirable REGION PRINCIPAL
  *
  * KEY - is the default key, CONTEXT is JSON, BLOB is hexadecimal. Prints one
- * JSON object; of a DEK it shows the SHA-256 only. The exit status is that of
+ * JSON object, which for sign is the SIGNATURE; of a DEK it shows the SHA-256 only. The exit status is that of
  * the envelope programs.
  */
 #include <errno.h>
@@ -143,6 +147,78 @@ static int call_describe(struct call *c)
 	return r;
 }
 
+static int call_sign(struct call *c)
+{
+	struct grant_signature s;
+	const char *token = NULL;
+	int r = kms_sign_grant(c->kms, c->args[0], c->args[1], &s, &token);
+
+	if (r < 0)
+		return r;
+	json_object_set_new(c->out, "date", json_string(s.date));
+	json_object_set_new(c->out, "authorization",
+			    json_string(s.authorization));
+	json_object_set_new(c->out, "dry_run_authorization",
+			    json_string(s.dry_run_authorization));
+	if (token)
+		json_object_set_new(c->out, "session_token",
+				    json_string(token));
+	return 0;
+}
+
+static const char *text_of(const json_t *o, const char *name)
+{
+	return json_string_value(json_object_get(o, name));
+}
+
+static int call_create_grant(struct call *c)
+{
+	bool dry_run = strcmp(c->args[3], "dry") == 0;
+	json_t *s = json_loads(c->args[2], 0, NULL);
+	struct kms_signed_grant request = {
+		.key_arn = c->args[0],
+		.body = c->args[1],
+		.dry_run = dry_run,
+		.date = text_of(s, "date"),
+		.authorization = text_of(s, dry_run ? "dry_run_authorization" :
+						      "authorization"),
+		.session_token = text_of(s, "session_token"),
+	};
+	struct kms_grant grant = { .token = NULL };
+	int r = kms_create_grant(c->kms, &request, &grant);
+
+	if (r == 0 && !dry_run) {
+		json_object_set_new(c->out, "id", json_string(grant.id));
+		json_object_set_new(c->out, "token",
+				    json_string(grant.token));
+	}
+	kms_grant_free(&grant);
+	json_decref(s);
+	return r;
+}
+
+static int call_retire(struct call *c)
+{
+	return kms_retire_grant(c->kms, c->args[0], c->args[1]);
+}
+
+static int take_retirable(void *user, const char *key_arn, const char *id,
+			  const char *name)
+{
+	struct call *c = user;
+
+	(void)key_arn;
+	return json_object_set_new(json_object_get(c->out, "grants"), id,
+				   json_string(name));
+}
+
+static int call_retirable(struct call *c)
+{
+	json_object_set_new(c->out, "grants", json_object());
+	return kms_each_retirable(c->kms, c->args[0], c->args[1],
+				  take_retirable, c);
+}
+
 static const struct {
 	const char *name;
 	int args;
@@ -152,6 +228,10 @@ static const struct {
 	{ "generate", 2, call_generate },
 	{ "reencrypt", 5, call_reencrypt },
 	{ "describe", 1, call_describe },
+	{ "sign", 2, call_sign },
+	{ "create-grant", 4, call_create_grant },
+	{ "retire", 2, call_retire },
+	{ "retirable", 2, call_retirable },
 };
 
 struct options {
@@ -161,6 +241,7 @@ struct options {
 	unsigned int timeout_ms;
 	unsigned int times;
 	const char *provider;
+	const char *grant_token;
 };
 
 static int parse(int argc, char **argv, struct options *o)
@@ -176,6 +257,8 @@ static int parse(int argc, char **argv, struct options *o)
 		{ "provider", required_argument, NULL, 'P' },
 		{ "fresh", no_argument, NULL, 'f' },
 		{ "no-environment", no_argument, NULL, 'E' },
+		{ "grant-token", required_argument, NULL, 'g' },
+		{ "signer", no_argument, NULL, 's' },
 		{ 0 },
 	};
 	int c;
@@ -192,6 +275,11 @@ static int parse(int argc, char **argv, struct options *o)
 		case 'P': o->provider = optarg; break;
 		case 'f': o->fresh = true; break;
 		case 'E': o->conf.environment = false; break;
+		case 'g': o->grant_token = optarg; break;
+		case 's':
+			o->conf.environment = false;
+			o->conf.signer = true;
+			break;
 		default: return -EINVAL;
 		}
 	}
@@ -206,6 +294,8 @@ static int run(struct options *o, struct call *c, const char *operation,
 
 	if (o->provider && kms_use_provider(c->kms, o->provider) < 0)
 		return -EINVAL;
+	if (kms_use_grant_token(c->kms, o->grant_token) < 0)
+		return -ENOMEM;
 	for (i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
 		if (strcmp(operations[i].name, operation) != 0 ||
 		    operations[i].args != args)
