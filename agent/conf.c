@@ -25,7 +25,7 @@ struct origin {
 };
 
 struct merged {
-	struct origin endpoint, ca_file, profile, region, account;
+	struct origin endpoint, sts, ca_file, profile, region, account;
 	bool signer;
 };
 
@@ -55,6 +55,7 @@ static void merge(const struct conf_overrides *overrides, struct merged *m)
 		return;
 	from_env(&m->endpoint, "AWS_ENDPOINT_URL_KMS");
 	from_env(&m->endpoint, "AWS_ENDPOINT_URL");
+	from_env(&m->sts, "AWS_ENDPOINT_URL_STS");
 	from_env(&m->ca_file, "AWS_CA_BUNDLE");
 	from_env(&m->profile, "AWS_PROFILE");
 	from_env(&m->region, "AWS_REGION");
@@ -99,13 +100,24 @@ static int choose_region(struct conf *conf, const struct origin *o)
 	return 0;
 }
 
-static int apply_endpoint(struct conf *conf, const struct origin *o)
+static int replace_endpoint(char **field, const struct origin *o)
 {
-	struct conf_region *region;
 	const char *why;
 	char *endpoint;
 	int r;
 
+	r = conf_endpoint(o->value, &endpoint, &why);
+	if (r == -EINVAL)
+		log_error("%s: %s '%s'", o->name, why, o->value);
+	if (r < 0)
+		return r;
+	free(*field);
+	*field = endpoint;
+	return 0;
+}
+
+static int apply_endpoint(struct conf *conf, const struct origin *o)
+{
 	if (!o->value)
 		return 0;
 	if (conf->regions.count == 0) {
@@ -113,15 +125,8 @@ static int apply_endpoint(struct conf *conf, const struct origin *o)
 			  o->name);
 		return -EINVAL;
 	}
-	r = conf_endpoint(o->value, &endpoint, &why);
-	if (r == -EINVAL)
-		log_error("%s: %s '%s'", o->name, why, o->value);
-	if (r < 0)
-		return r;
-	region = conf->regions.at[conf->default_region];
-	free(region->endpoint);
-	region->endpoint = endpoint;
-	return 0;
+	return replace_endpoint(
+		&conf->regions.at[conf->default_region]->endpoint, o);
 }
 
 /* What the file says, also by its default key, beats AWS_ACCOUNT_ID. */
@@ -143,6 +148,8 @@ static int apply_everywhere(struct conf *conf, const struct merged *m)
 
 		if (m->ca_file.value)
 			r = replace(&region->ca_file, m->ca_file.value);
+		if (r == 0 && m->sts.value)
+			r = replace_endpoint(&region->sts_endpoint, &m->sts);
 		if (m->signer) {
 			free(region->profile);
 			region->profile = NULL;
@@ -211,6 +218,16 @@ static int default_endpoint(struct conf_region *region)
 		return -ENOMEM;
 	}
 	region->endpoint_is_aws = host_is_aws(region->endpoint);
+	if (region->sts_endpoint)
+		return 0;
+	/* Ours answers as both on one address. */
+	if (!region->endpoint_is_aws)
+		return replace(&region->sts_endpoint, region->endpoint);
+	if (asprintf(&region->sts_endpoint, "https://sts.%s.amazonaws.com%s",
+		     region->name, tail) < 0) {
+		region->sts_endpoint = NULL;
+		return -ENOMEM;
+	}
 	return 0;
 }
 

@@ -17,6 +17,8 @@
  * or section is refused with its line.
  *
  * endpoint	https://HOST[:PORT]; absent: AWS's own for the region
+ * sts-endpoint	where roles are assumed, https://HOST[:PORT]; absent: AWS's own
+ *		where the endpoint is AWS's, else the endpoint
  * ca-file	PEM, absolute path: these CAs and no others; absent: the system's
  * profile	in the AWS credentials file; absent: default
  * default-key	id, ARN or alias, for `format` without --kms-key
@@ -50,8 +52,9 @@ struct conf_overrides {
 	/*
 	 * Take from the environment what the options leave out: AWS_PROFILE,
 	 * AWS_REGION or AWS_DEFAULT_REGION, AWS_ENDPOINT_URL_KMS or
-	 * AWS_ENDPOINT_URL, AWS_CA_BUNDLE, AWS_ACCOUNT_ID; and let credentials
-	 * come from there. Options win over environment, that over the file.
+	 * AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_STS, AWS_CA_BUNDLE,
+	 * AWS_ACCOUNT_ID; and let credentials come from there. Options win
+	 * over environment, that over the file.
 	 */
 	bool environment;
 	/*
@@ -67,6 +70,7 @@ struct conf_region {
 	char *name;
 	char *endpoint;		/* https://..., without a slash at the end */
 	bool endpoint_is_aws;	/* the host belongs to AWS */
+	char *sts_endpoint;	/* https://..., without a slash at the end */
 	char *ca_file;
 	char *profile;
 	bool profile_by_option;	/* --profile: beats keys in the environment */

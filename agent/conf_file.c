@@ -14,7 +14,7 @@
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define HOST_CHARS LETTERS "0123456789.-"
-#define KNOWN_NAMES "endpoint, ca-file, profile, default-key, account, allow-keys, proxy and host-principal"
+#define KNOWN_NAMES "endpoint, sts-endpoint, ca-file, profile, default-key, account, allow-keys, proxy and host-principal"
 
 /* Where a line stands, for the sentence about it. */
 struct place {
@@ -41,6 +41,7 @@ static void region_free(struct conf_region *region)
 	free(region->allow_keys);
 	free(region->name);
 	free(region->endpoint);
+	free(region->sts_endpoint);
 	free(region->ca_file);
 	free(region->profile);
 	free(region->default_key);
@@ -125,7 +126,7 @@ int conf_endpoint(const char *url, char **ret, const char **why_ret)
 	char *copy;
 
 	if (strncasecmp(url, "http://", 7) == 0) {
-		*why_ret = "plain HTTP is never spoken to a KMS, give an https:// endpoint instead of";
+		*why_ret = "plain HTTP is never spoken to a KMS or an STS, give an https:// endpoint instead of";
 		return -EINVAL;
 	}
 	if (len > strlen(scheme) && url[len - 1] == '/')
@@ -153,6 +154,15 @@ static int set_endpoint(const struct place *place, struct conf_region *region,
 {
 	const char *why;
 	int r = conf_endpoint(value, &region->endpoint, &why);
+
+	return r == -EINVAL ? fault(place, why, value) : r;
+}
+
+static int set_sts_endpoint(const struct place *place,
+			    struct conf_region *region, const char *value)
+{
+	const char *why;
+	int r = conf_endpoint(value, &region->sts_endpoint, &why);
 
 	return r == -EINVAL ? fault(place, why, value) : r;
 }
@@ -257,6 +267,7 @@ static const struct {
 		   const char *value);
 } settings[] = {
 	{ "endpoint", set_endpoint },
+	{ "sts-endpoint", set_sts_endpoint },
 	{ "ca-file", set_ca_file },
 	{ "profile", set_profile },
 	{ "default-key", set_default_key },

@@ -16,7 +16,14 @@
 #include "credentials.h"
 #include "log.h"
 
-int credentials_file_read(const char *path, struct secret **ret)
+static bool is_own(const struct stat *st)
+{
+	return (st->st_uid == 0 || st->st_uid == geteuid()) &&
+	       (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+int credentials_file_read(const char *path, struct secret **ret,
+			  bool *own_ret)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct secret *text = NULL;
@@ -26,6 +33,7 @@ int credentials_file_read(const char *path, struct secret **ret)
 	int r = -EHOSTUNREACH;
 
 	*ret = NULL;
+	*own_ret = true;
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return 0;
 	if (fd < 0 || fstat(fd, &st) < 0) {
@@ -54,6 +62,7 @@ int credentials_file_read(const char *path, struct secret **ret)
 		used += n;
 	}
 	*ret = text;
+	*own_ret = is_own(&st);
 	text = NULL;
 	r = 0;
 out:
@@ -101,10 +110,32 @@ static bool is_section(struct slice line, bool config, const char *name)
 	return s.len == strlen(name) && memcmp(s.at, name, s.len) == 0;
 }
 
+static const char *const settings[PROFILE_SETTINGS] = {
+	[ACCESS_KEY_ID] = "aws_access_key_id",
+	[SECRET_KEY] = "aws_secret_access_key",
+	[SESSION_TOKEN] = "aws_session_token",
+	[ROLE_ARN] = "role_arn",
+	[SOURCE_PROFILE] = "source_profile",
+	[CREDENTIAL_SOURCE] = "credential_source",
+	[ROLE_SESSION_NAME] = "role_session_name",
+	[EXTERNAL_ID] = "external_id",
+	[DURATION_SECONDS] = "duration_seconds",
+	[MFA_SERIAL] = "mfa_serial",
+	[WEB_IDENTITY_TOKEN_FILE] = "web_identity_token_file",
+	[CREDENTIAL_PROCESS] = "credential_process",
+	[SSO_START_URL] = "sso_start_url",
+	[SSO_SESSION] = "sso_session",
+	[METADATA_ENDPOINT] = "ec2_metadata_service_endpoint",
+	[METADATA_MODE] = "ec2_metadata_service_endpoint_mode",
+	[METADATA_TIMEOUT] = "metadata_service_timeout",
+	[METADATA_ATTEMPTS] = "metadata_service_num_attempts",
+};
+
 static void take(struct slice line, struct profile *p)
 {
 	size_t at = 0;
 	struct slice name, value;
+	size_t i;
 
 	while (at < line.len && line.at[at] != '=' && line.at[at] != ':')
 		at++;
@@ -112,18 +143,9 @@ static void take(struct slice line, struct profile *p)
 		return;
 	name = trim((struct slice){ line.at, at });
 	value = trim((struct slice){ line.at + at + 1, line.len - at - 1 });
-	if (is(name, "aws_access_key_id"))
-		p->access_key_id = value;
-	else if (is(name, "aws_secret_access_key"))
-		p->secret_key = value;
-	else if (is(name, "aws_session_token"))
-		p->session_token = value;
-	else if (is(name, "role_arn") || is(name, "web_identity_token_file"))
-		p->role = true;
-	else if (is(name, "sso_start_url") || is(name, "sso_session"))
-		p->sso = true;
-	else if (is(name, "credential_process"))
-		p->process = true;
+	for (i = 0; i < PROFILE_SETTINGS; i++)
+		if (is(name, settings[i]))
+			p->value[i] = value;
 }
 
 /* The next line, without its end; false behind the last one. */

@@ -14,21 +14,42 @@ struct slice {
 	size_t len;
 };
 
+enum profile_setting {
+	ACCESS_KEY_ID,
+	SECRET_KEY,
+	SESSION_TOKEN,
+	ROLE_ARN,
+	SOURCE_PROFILE,
+	CREDENTIAL_SOURCE,
+	ROLE_SESSION_NAME,
+	EXTERNAL_ID,
+	DURATION_SECONDS,
+	MFA_SERIAL,
+	WEB_IDENTITY_TOKEN_FILE,
+	CREDENTIAL_PROCESS,
+	SSO_START_URL,
+	SSO_SESSION,
+	METADATA_ENDPOINT,
+	METADATA_MODE,
+	METADATA_TIMEOUT,
+	METADATA_ATTEMPTS,
+	PROFILE_SETTINGS,
+};
+
 struct profile {
 	bool found;
-	struct slice access_key_id, secret_key, session_token;
-	bool role;		/* role_arn or web_identity_token_file */
-	bool sso;		/* sso_* */
-	bool process;		/* credential_process */
+	struct slice value[PROFILE_SETTINGS];
 };
 
 /*
  * The file's text with a NUL behind it, read by read(2) into locked memory:
  * no stdio buffer keeps it. *@ret is NULL when there is no file or nothing in
- * it. 0; with a sentence -EHOSTUNREACH (unreadable, over
+ * it. *@own_ret: nobody but root and this process's user can change the file.
+ * 0; with a sentence -EHOSTUNREACH (unreadable, over
  * CREDENTIALS_FILE_MAX_BYTES) or -ENOMEM.
  */
-int credentials_file_read(const char *path, struct secret **ret);
+int credentials_file_read(const char *path, struct secret **ret,
+			  bool *own_ret);
 
 /*
  * What @text says about profile @name; the slices point into @text. With

@@ -20,7 +20,7 @@ struct http {
 	CURL *easy;
 	unsigned int timeout_ms;
 	uint64_t deadline_ms;	/* CLOCK_MONOTONIC */
-	unsigned int attempts;	/* of the last post */
+	unsigned int attempts;	/* of the last request */
 	bool fresh;		/* the next connection is a new one */
 	char detail[CURL_ERROR_SIZE];
 };
@@ -87,6 +87,15 @@ void http_close(struct http *http)
 	free(http);
 }
 
+int http_restart(struct http *http, unsigned int timeout_ms)
+{
+	if (timeout_ms == 0 || timeout_ms > DAY_MS)
+		return -EINVAL;
+	http->timeout_ms = timeout_ms;
+	http->deadline_ms = now_ms() + timeout_ms;
+	return 0;
+}
+
 void http_fresh_connection(struct http *http)
 {
 	http->fresh = true;
@@ -121,6 +130,14 @@ const char *http_detail(const struct http *http)
 	return http->detail;
 }
 
+bool http_connected(const struct http *http)
+{
+	curl_off_t connected_us = 0;
+
+	curl_easy_getinfo(http->easy, CURLINFO_CONNECT_TIME_T, &connected_us);
+	return connected_us > 0;
+}
+
 void http_answer_wipe(struct http_answer *answer)
 {
 	secret_free(answer->body);
@@ -152,12 +169,22 @@ static size_t take_body(char *data, size_t size, size_t count, void *user)
 	return bytes;
 }
 
+static int add_line(struct curl_slist **list, const char *line)
+{
+	struct curl_slist *longer = curl_slist_append(*list, line);
+
+	if (!longer)
+		return -ENOMEM;
+	*list = longer;
+	return 0;
+}
+
 static int add_header(struct curl_slist **list, const char *name,
 		      const char *value)
 {
 	size_t bytes = strlen(name) + strlen(": ") + strlen(value) + 1;
-	struct curl_slist *longer;
 	char *line;
+	int r;
 
 	/* The session token passes through here: asprintf(3) would leave pieces
 	 * of it where its buffer grew. */
@@ -165,12 +192,9 @@ static int add_header(struct curl_slist **list, const char *name,
 	if (!line)
 		return -ENOMEM;
 	snprintf(line, bytes, "%s: %s", name, value);
-	longer = curl_slist_append(*list, line);
+	r = add_line(list, line);
 	wiping_free(line);
-	if (!longer)
-		return -ENOMEM;
-	*list = longer;
-	return 0;
+	return r;
 }
 
 /* Host too, lest curl write it otherwise than it was signed. */
@@ -191,24 +215,31 @@ static const char *session_token(const struct http_request *q)
 {
 	if (q->signature)
 		return q->signature->session_token;
-	return q->credentials->session_token ?
+	return q->credentials && q->credentials->session_token ?
 	       (const char *)secret_cbytes(q->credentials->session_token) :
 	       NULL;
 }
 
 static int make_headers(const struct http_request *q, struct curl_slist **ret)
 {
+	const struct http_header *h;
 	struct curl_slist *list = NULL;
 	int r;
 
-	r = add_header(&list, "Content-Type", q->content_type);
-	if (r == 0)
+	/* Without a type curl would make up one. */
+	if (q->content_type)
+		r = add_header(&list, "Content-Type", q->content_type);
+	else
+		r = add_line(&list, "Content-Type:");
+	if (r == 0 && q->target)
 		r = add_header(&list, "X-Amz-Target", q->target);
 	if (r == 0 && session_token(q))
 		r = add_header(&list, "X-Amz-Security-Token",
 			       session_token(q));
 	if (r == 0 && q->signature)
 		r = add_signature(&list, q);
+	for (h = q->headers; r == 0 && h && h->name; h++)
+		r = add_header(&list, h->name, h->value);
 	if (r < 0) {
 		curl_slist_free_all(list);
 		return r;
@@ -221,7 +252,8 @@ static CURLcode set_tls(CURL *easy, const struct http_request *q)
 {
 	CURLcode c;
 
-	c = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
+	c = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR,
+			     q->plain ? "http,https" : "https");
 	if (!c)
 		c = curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	if (!c)
@@ -262,7 +294,7 @@ static CURLcode set_signature(CURL *easy, const struct http_request *q)
 	char scope[128];
 	CURLcode c;
 
-	if (q->signature)
+	if (q->signature || !q->credentials)
 		return CURLE_OK;
 	if (snprintf(scope, sizeof(scope), "aws:amz:%s:%s", q->region,
 		     q->service) >= (int)sizeof(scope))
@@ -279,10 +311,41 @@ static CURLcode set_signature(CURL *easy, const struct http_request *q)
 	return c;
 }
 
+/* What is asked; without a body still POST and PUT say that it is empty. */
+static CURLcode set_method(CURL *easy, const struct http_request *q)
+{
+	const char *method = q->method ? q->method : "POST";
+	CURLcode c;
+
+	if (strcmp(method, "GET") == 0)
+		return curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+	c = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, q->body ? q->body : "");
+	if (!c)
+		c = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE,
+				     (long)q->body_bytes);
+	if (!c && strcmp(method, "POST") != 0)
+		c = curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+	return c;
+}
+
+static CURLcode set_times(struct http *http, const struct http_request *q)
+{
+	unsigned int most = http_left_ms(http);
+	CURLcode c;
+
+	if (q->attempt_ms > 0 && q->attempt_ms < most)
+		most = q->attempt_ms;
+	c = curl_easy_setopt(http->easy, CURLOPT_TIMEOUT_MS, (long)most);
+	if (!c)
+		c = curl_easy_setopt(http->easy, CURLOPT_CONNECTTIMEOUT_MS,
+				     (long)(most < CONNECT_MAX_MS ?
+					    most : CONNECT_MAX_MS));
+	return c;
+}
+
 static CURLcode set_request(struct http *http, const struct http_request *q,
 			    struct curl_slist *headers, struct sink *sink)
 {
-	unsigned int left = http_left_ms(http);
 	CURL *easy = http->easy;
 	CURLcode c;
 
@@ -295,10 +358,7 @@ static CURLcode set_request(struct http *http, const struct http_request *q,
 		c = curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
 				     (long)CURL_HTTP_VERSION_1_1);
 	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, q->body);
-	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE,
-				     (long)q->body_bytes);
+		c = set_method(easy, q);
 	if (!c)
 		c = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
 	if (!c)
@@ -306,11 +366,7 @@ static CURLcode set_request(struct http *http, const struct http_request *q,
 	if (!c)
 		c = curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, http->detail);
 	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)left);
-	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-				     (long)(left < CONNECT_MAX_MS ?
-					    left : CONNECT_MAX_MS));
+		c = set_times(http, q);
 	if (!c)
 		c = curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT,
 				     http->fresh ? 1L : 0L);
@@ -442,12 +498,13 @@ static void sleep_ms(uint64_t ms)
 		;
 }
 
-int http_post(struct http *http, const struct http_request *q,
+int http_send(struct http *http, const struct http_request *q,
 	      struct http_answer *ret, enum http_failure *why_ret)
 {
 	struct http_answer answer = { 0 };
 	struct curl_slist *headers = NULL;
 	enum http_failure why = HTTP_TIMEOUT;
+	unsigned int most = q->attempts ? q->attempts : HTTP_MAX_ATTEMPTS;
 	int r = -ENOMEM;
 
 	http->attempts = 0;
@@ -459,7 +516,7 @@ int http_post(struct http *http, const struct http_request *q,
 		uint64_t wait;
 
 		why = attempt(http, q, headers, &answer);
-		if (http->attempts == HTTP_MAX_ATTEMPTS ||
+		if (http->attempts == most ||
 		    !worth_another(q, why, &answer))
 			break;
 		wait = wait_ms(http, why);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * libcurl in our terms: signed POST requests over verified TLS, one retry
+ * libcurl in our terms: requests over verified TLS, signed or not, one retry
  * layer, one time budget over all of it.
  *
- * Never, whatever the environment says: plain HTTP, an unverified
- * certificate, a redirect followed, netrc, a proxy that was not configured.
+ * Never, whatever the environment says: an unverified certificate, a redirect
+ * followed, netrc, a proxy that was not configured, plain HTTP where the
+ * caller does not ask for it.
  */
 #ifndef ENVELOPE_HTTP_H
 #define ENVELOPE_HTTP_H
@@ -33,19 +34,34 @@ struct http_signature {
 	const char *session_token;	/* X-Amz-Security-Token, or NULL */
 };
 
+struct http_header {
+	const char *name;
+	const char *value;		/* may be a secret */
+};
+
 /* Where to, as whom, and what. Everything stays the caller's. */
 struct http_request {
-	const char *endpoint;		/* https://HOST[:PORT] */
+	const char *method;		/* NULL: POST */
+	const char *endpoint;		/* https://HOST[:PORT][/PATH] */
+	/*
+	 * http:// as well. Only for services whose addresses do not leave this
+	 * host or link, which the caller has made sure of.
+	 */
+	bool plain;
 	const char *ca_file;		/* these CAs only; NULL: the system's */
 	const char *proxy;		/* NULL: none */
 	const char *region;		/* SigV4 scope */
 	const char *service;		/* SigV4 scope, "kms" */
+	/* As whom; without both the request is not signed. */
 	const struct credentials *credentials;
 	const struct http_signature *signature; /* in place of credentials */
-	const char *target;		/* X-Amz-Target */
-	const char *content_type;
-	const void *body;
+	const char *target;		/* X-Amz-Target; NULL: none */
+	const char *content_type;	/* NULL: none */
+	const struct http_header *headers; /* to one without name; or NULL */
+	const void *body;		/* NULL: none */
 	size_t body_bytes;
+	unsigned int attempt_ms;	/* for one attempt; 0: all that is left */
+	unsigned int attempts;		/* at most; 0: HTTP_MAX_ATTEMPTS */
 	/*
 	 * Is this answer, which is not 5xx, worth another attempt? It must
 	 * not keep the body. NULL: never.
@@ -88,13 +104,16 @@ const char *http_host(const char *endpoint);
 /* Closes connections and wipes. NULL is accepted. */
 void http_close(struct http *http);
 
+/* A new time budget from now on; connections stay. 0; -EINVAL as above. */
+int http_restart(struct http *http, unsigned int timeout_ms);
+
 /* The next request opens a connection of its own. */
 void http_fresh_connection(struct http *http);
 
 /* Milliseconds left of the time budget, 0 when spent. */
 unsigned int http_left_ms(const struct http *http);
 
-/* Attempts made by the last http_post(), also where it failed. */
+/* Attempts made by the last http_send(), also where it failed. */
 unsigned int http_attempts(const struct http *http);
 
 /* The time budget as it was given. */
@@ -103,17 +122,20 @@ unsigned int http_timeout_ms(const struct http *http);
 /*
  * Send, and send again while it may help: no connection, 5xx, or retryable()
  * says so; waits by http_backoff_ms() or the server's Retry-After, whichever
- * is longer. It gives up after HTTP_MAX_ATTEMPTS, and at once where the wait
+ * is longer. It gives up after @attempts, and at once where the wait
  * would outlast the time budget: the last answer, or failure, is the result.
  *
  * 0 with the last HTTP answer in *@ret (any status; http_answer_wipe() ends
  * it); -EHOSTUNREACH with *@why_ret set and nothing printed; -ENOMEM.
  */
-int http_post(struct http *http, const struct http_request *request,
+int http_send(struct http *http, const struct http_request *request,
 	      struct http_answer *ret, enum http_failure *why_ret);
 
 /* What libcurl or OpenSSL said about the last failure; "" when nothing. */
 const char *http_detail(const struct http *http);
+
+/* Did the last attempt get as far as a connection? */
+bool http_connected(const struct http *http);
 
 /* Wipes and releases the body. An empty answer is accepted. */
 void http_answer_wipe(struct http_answer *answer);

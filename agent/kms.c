@@ -15,10 +15,11 @@
 #include "kms_provider.h"
 #include "log.h"
 
-/* Credentials of one region, since each may name a profile of its own. */
+/* Who asks in one region, since each may name a profile of its own. */
 struct login {
 	const struct conf_region *region;
-	struct credentials *credentials;
+	struct credentials_query query;
+	struct credentials_source *source;
 	struct login *next;
 };
 
@@ -61,7 +62,7 @@ void kms_free(struct kms *kms)
 	while (kms->logins) {
 		struct login *next = kms->logins->next;
 
-		credentials_free(kms->logins->credentials);
+		credentials_close(kms->logins->source);
 		free(kms->logins);
 		kms->logins = next;
 	}
@@ -105,6 +106,11 @@ int kms_use_provider(struct kms *kms, const char *name)
 	return -EINVAL;
 }
 
+int kms_restart(struct kms *kms, unsigned int timeout_ms)
+{
+	return http_restart(kms->http, timeout_ms);
+}
+
 void kms_fresh_connection(struct kms *kms)
 {
 	http_fresh_connection(kms->http);
@@ -136,35 +142,57 @@ static int allowed(struct kms *kms, const char *key,
 	return r;
 }
 
-static int login(struct kms *kms, const struct conf_region *region,
-		 const struct credentials **ret)
+static struct login *login_new(const struct kms *kms,
+			       const struct conf_region *region)
 {
-	struct credentials_query query = {
+	struct login *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->region = region;
+	l->query = (struct credentials_query){
 		.profile = region->profile,
 		.profile_by_option = region->profile_by_option,
 		.environment = conf_environment(kms->conf),
+		.region = region->name,
+		.sts_endpoint = region->sts_endpoint,
+		.ca_file = region->ca_file,
+		.proxy = region->proxy,
 	};
+	if (credentials_open(&l->query, &l->source) < 0) {
+		free(l);
+		return NULL;
+	}
+	return l;
+}
+
+static struct login *find_login(const struct kms *kms,
+				const struct conf_region *region)
+{
 	struct login *l;
-	int r;
 
 	for (l = kms->logins; l && l->region != region; l = l->next)
 		;
+	return l;
+}
+
+static int login(struct kms *kms, const struct conf_region *region,
+		 const struct credentials **ret)
+{
+	struct login *l = find_login(kms, region);
+	int r;
+
 	if (!l) {
-		l = calloc(1, sizeof(*l));
+		l = login_new(kms, region);
 		if (!l)
 			return -ENOMEM;
-		r = credentials_load(&query, &l->credentials);
-		if (r < 0) {
-			set_error(kms, "NoCredentials");
-			free(l);
-			return r;
-		}
-		l->region = region;
 		l->next = kms->logins;
 		kms->logins = l;
 	}
-	*ret = l->credentials;
-	return 0;
+	r = credentials_get(l->source, http_left_ms(kms->http), ret);
+	if (r < 0)
+		set_error(kms, "NoCredentials");
+	return r;
 }
 
 /* Ask, and on success leave @call behind for those who judge the answer. */
@@ -186,8 +214,13 @@ static int ask(struct kms *kms, const struct conf_region *region,
 	if (r < 0)
 		return r;
 	r = kms->provider->ask(call, question, ret);
-	if (r < 0)
-		set_error(kms, call->error);
+	if (r == 0)
+		return 0;
+	set_error(kms, call->error);
+	/* They may have been replaced where they come from. */
+	if (call->refused_credentials && call->credentials)
+		credentials_drop(find_login(kms, region)->source);
+	call->credentials = NULL;
 	return r;
 }
 

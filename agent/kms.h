@@ -61,6 +61,13 @@ void kms_free(struct kms *kms);
  */
 int kms_use_provider(struct kms *kms, const char *name);
 
+/*
+ * A new time budget, from now on, for a session that lives long: it keeps its
+ * connections and renews its credentials before they expire.
+ * 0; -EINVAL (@timeout_ms is 0 or over a day).
+ */
+int kms_restart(struct kms *kms, unsigned int timeout_ms);
+
 /* The next call opens a connection of its own (the rehearsal wants that). */
 void kms_fresh_connection(struct kms *kms);
 

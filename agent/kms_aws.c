@@ -379,7 +379,7 @@ static int exchange(struct kms_call *call, const struct kms_question *q,
 	int r;
 
 	snprintf(target, sizeof(target), "TrentService.%s", call->operation);
-	r = http_post(call->http, &request, &answer, &why);
+	r = http_send(call->http, &request, &answer, &why);
 	if (r == -EHOSTUNREACH)
 		r = kms_fail_http(call, why);
 	else if (r == 0 && answer.status == 200)

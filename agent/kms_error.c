@@ -153,6 +153,7 @@ int kms_fail_refused(struct kms_call *call, const char *code,
 	const struct kms_meaning *m = kms_meaning_of(code, message, status);
 
 	set_error(call, code);
+	call->refused_credentials = m->credentials;
 	if (m->credentials)
 		log_error("key '%s': KMS %s refuses the credentials from %s: %s (%s); %s",
 			  call->key, call->region->endpoint,

@@ -71,6 +71,7 @@ struct kms_call {
 	const char *key;		/* for sentences */
 	const char *operation;		/* its name on the wire */
 	char error[KMS_ERROR_BYTES];	/* as kms_last_error() */
+	bool refused_credentials;	/* the failure is about them */
 };
 
 struct kms_provider {

@@ -37,7 +37,7 @@ def _build():
     program = _folder / "kms-call"
     flags = subprocess.run(
         ["pkg-config", "--cflags", "--libs", "devmapper", "blkid", "libcurl",
-         "jansson", "libcrypto"], check=True, capture_output=True,
+         "jansson", "libcrypto", "expat"], check=True, capture_output=True,
         text=True).stdout.split()
     subprocess.run(
         ["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-Wall",
@@ -95,7 +95,8 @@ class Case(unittest.TestCase):
         """Run kms-call, under another command if given. Values of env that
         are None are left out."""
         full = {"PATH": os.environ["PATH"], "HOME": str(self.home),
-                "LC_ALL": "C.UTF-8", "AWS_ACCESS_KEY_ID": KEY_ID,
+                "LC_ALL": "C.UTF-8", "AWS_EC2_METADATA_DISABLED": "true",
+                "AWS_ACCESS_KEY_ID": KEY_ID,
                 "AWS_SECRET_ACCESS_KEY": SECRET}
         full.update(env or {})
         argv = [*under, str(self.program), "--config", str(config or self.conf()),

@@ -29,7 +29,7 @@ static void clear_environment(void)
 	static const char *const names[] = {
 		"AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION",
 		"AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL", "AWS_CA_BUNDLE",
-		"AWS_ACCOUNT_ID",
+		"AWS_ACCOUNT_ID", "AWS_ENDPOINT_URL_STS",
 	};
 	size_t i;
 
@@ -105,6 +105,9 @@ static void defaults(void **state)
 	assert_int_equal(load("[region us-east-1]\nendpoint = https://[fe80::1]:8443/\n", NULL, &conf), 0);
 	assert_string_equal(conf_region_at(conf, 0)->endpoint,
 			    "https://[fe80::1]:8443");
+	/* One address for both where it is not AWS. */
+	assert_string_equal(conf_region_at(conf, 0)->sts_endpoint,
+			    "https://[fe80::1]:8443");
 	conf_free(conf);
 
 	assert_int_equal(load("[region cn-north-1]\naccount = 444455556666\n",
@@ -112,6 +115,8 @@ static void defaults(void **state)
 	region = conf_region_at(conf, 0);
 	assert_string_equal(region->endpoint,
 			    "https://kms.cn-north-1.amazonaws.com.cn");
+	assert_string_equal(region->sts_endpoint,
+			    "https://sts.cn-north-1.amazonaws.com.cn");
 	assert_true(region->endpoint_is_aws);
 	assert_string_equal(region->allow_keys[0],
 			    "arn:aws-cn:kms:cn-north-1:444455556666:key/*");
@@ -164,9 +169,9 @@ static const struct {
 	const char *text, *says;
 } faults[] = {
 	{ "[region us-east-1]\nendpont = x\n",
-	  ":2: unknown name 'endpont'; known are endpoint, ca-file, profile, default-key, account, allow-keys, proxy and host-principal\n" },
+	  ":2: unknown name 'endpont'; known are endpoint, sts-endpoint, ca-file, profile, default-key, account, allow-keys, proxy and host-principal\n" },
 	{ "[region us-east-1]\n\nendpoint = http://x\n",
-	  ":3: plain HTTP is never spoken to a KMS, give an https:// endpoint instead of 'http://x'\n" },
+	  ":3: plain HTTP is never spoken to a KMS or an STS, give an https:// endpoint instead of 'http://x'\n" },
 	{ "[region us-east-1]\nendpoint = HTTP://x\n",
 	  ":2: plain HTTP is never spoken" },
 	{ "[region us-east-1]\nendpoint = https://\n",
@@ -180,6 +185,8 @@ static const struct {
 	  ":2: an endpoint" },
 	{ "[region us-east-1]\nendpoint = https://[::1\n", ":2: an endpoint" },
 	{ "[region us-east-1]\nendpoint = ftp://x\n", ":2: an endpoint" },
+	{ "[region us-east-1]\nsts-endpoint = http://x\n",
+	  ":2: plain HTTP is never spoken to a KMS or an STS, give an https:// endpoint instead of 'http://x'\n" },
 	{ "[region us-east-1]\nca-file = ca.pem\n",
 	  ":2: ca-file wants an absolute path, not 'ca.pem'\n" },
 	{ "[region us-east-1]\ndefault-key = x\n",
@@ -341,6 +348,7 @@ static void environment_counts(void **state)
 
 	(void)state;
 	setenv("AWS_ENDPOINT_URL", "https://env:2", 1);
+	setenv("AWS_ENDPOINT_URL_STS", "https://env:3", 1);
 	setenv("AWS_CA_BUNDLE", "/env.pem", 1);
 	setenv("AWS_PROFILE", "env", 1);
 	setenv("AWS_DEFAULT_REGION", "ap-south-1", 1);
@@ -349,6 +357,7 @@ static void environment_counts(void **state)
 	assert_int_equal(conf_region(conf, NULL, &region), 0);
 	assert_string_equal(region->name, "ap-south-1");
 	assert_string_equal(region->endpoint, "https://env:2");
+	assert_string_equal(region->sts_endpoint, "https://env:3");
 	assert_string_equal(region->ca_file, "/env.pem");
 	assert_string_equal(region->profile, "env");
 	assert_false(region->profile_by_option);
@@ -393,7 +402,7 @@ static void bad_overrides(void **state)
 		const char *text, *says;
 	} bad[] = {
 		{ { .endpoint = "http://x" }, two_regions,
-		  "unit: --kms-endpoint: plain HTTP is never spoken to a KMS, give an https:// endpoint instead of 'http://x'\n" },
+		  "unit: --kms-endpoint: plain HTTP is never spoken to a KMS or an STS, give an https:// endpoint instead of 'http://x'\n" },
 		{ { .endpoint = "https://x" }, "",
 		  "unit: --kms-endpoint: no region is known for it; give --region or set AWS_REGION\n" },
 		{ { .region = "Here" }, "",

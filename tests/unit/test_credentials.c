@@ -36,6 +36,8 @@ static int cleanup(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		unsetenv(names[i]);
+	/* This host may be an instance of EC2. */
+	setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
 	if (credentials_path)
 		unlink(credentials_path);
 	if (config_path)
@@ -55,7 +57,7 @@ static int load(const char *profile, bool by_option, struct credentials **ret)
 	};
 
 	*ret = NULL;
-	return credentials_load(&query, ret);
+	return credentials_load(&query, 10000, ret);
 }
 
 static void expect(const char *profile, bool by_option, const char *key_id,
@@ -135,7 +137,7 @@ static void environment_closed(void **state)
 	setenv("AWS_SECRET_ACCESS_KEY", "s", 1);
 	setenv("HOME", "/tmp", 1);
 	capture_start();
-	assert_int_equal(credentials_load(&query, &c), -EHOSTUNREACH);
+	assert_int_equal(credentials_load(&query, 10000, &c), -EHOSTUNREACH);
 	capture_end();
 	/* Neither the keys nor the files that the environment names. */
 	assert_null(strstr(capture_text, credentials_path));
@@ -209,24 +211,17 @@ static void partial(void **state)
 	expect_none("empty", false, "has aws_access_key_id but no aws_secret_access_key; write both\n");
 }
 
-static void other_chains(void **state)
+static void sso(void **state)
 {
 	(void)state;
-	files("[keys]\naws_access_key_id = K\naws_secret_access_key = s\n"
-	      "[both]\naws_access_key_id = K\naws_secret_access_key = s\n",
-	      "[profile role]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = keys\n"
-	      "[profile web]\nweb_identity_token_file = /x\nrole_arn = y\n"
+	files("[keys]\naws_access_key_id = K\naws_secret_access_key = s\n",
 	      "[profile sso]\nsso_session = x\n"
-	      "[profile process]\ncredential_process = /bin/x\n"
-	      "[profile keys]\ncredential_process = /bin/x\n"
-	      "[profile both]\nrole_arn = arn:aws:iam::1:role/r\n");
-	expect_none("role", false, "unit: profile 'role' gets its credentials by role_arn, and only keys written in ");
-	expect_none("web", false, "by role_arn, ");
-	expect_none("sso", false, "by sso, ");
-	expect_none("process", false, "by credential_process, ");
-	expect_none("both", false, "by role_arn, ");
-	/* botocore asks the shared file before it starts a process. */
-	expect("keys", false, "K", "s", NULL);
+	      "[profile old]\nsso_start_url = https://x\n"
+	      "[profile keys]\nsso_session = x\n");
+	expect_none("sso", false, "unit: profile 'sso' gets its credentials by sso, which needs a browser; use a profile with credential_process = aws configure export-credentials --profile sso\n");
+	expect_none("old", false, "profile 'old' gets its credentials by sso, ");
+	/* botocore asks for it before it looks at the keys. */
+	expect_none("keys", false, "profile 'keys' gets its credentials by sso, ");
 }
 
 static void none(void **state)
@@ -323,8 +318,7 @@ int main(void)
 		CASE("credentials: nested settings are not the profile's",
 		     nested),
 		CASE("credentials: half a pair in a file is named", partial),
-		CASE("credentials: role, sso and process are named",
-		     other_chains),
+		CASE("credentials: sso is named, and what to do", sso),
 		CASE("credentials: none at all says what to write", none),
 		CASE("credentials: characters that no key has are refused",
 		     malformed),
