@@ -168,8 +168,7 @@ int grant_check(const char *body, const char *device,
 	return -EBADMSG;
 }
 
-/* The same grant with DryRun: both come out of the same few fields. */
-static int make_dry_run(const char *body, char **ret)
+int grant_dry_run(const char *body, char **ret)
 {
 	char unused[JSON_WHY_BYTES];
 	json_t *o = NULL;
@@ -209,7 +208,7 @@ int grant_sign(const char *body, const char *host, const char *region,
 	char *dry_run = NULL;
 	int r;
 
-	r = make_dry_run(body, &dry_run);
+	r = grant_dry_run(body, &dry_run);
 	if (r < 0)
 		return r;
 	r = sigv4_sign(&request, credentials, now, signature.date,

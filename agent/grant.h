@@ -72,6 +72,9 @@ int grant_check(const char *body, const char *device,
 		const struct header *header, size_t index,
 		const char *principal);
 
+/* The dry run of @body, for free(3). -EBADMSG: no JSON object; -ENOMEM. */
+int grant_dry_run(const char *body, char **ret);
+
 /* The header values that send a grant: the dry run's, and its own. */
 struct grant_signature {
 	char date[SIGV4_DATE_BYTES];

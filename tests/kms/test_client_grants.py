@@ -12,7 +12,7 @@ from client_case import (ARN, CONTEXT, DENIED, DONE, FAILED, KEY_ID, SECRET,
                          TAMPERED, UNREACHABLE, Case)
 from server_fixture import ACCOUNT, REGION, WAIT_SECONDS, Server
 from server_people import Person, statement
-from stranger import OTHER_ARN, error
+from stranger import OTHER_ARN, error, raw
 import tap
 
 VOLUME = CONTEXT["envelope:volume-id"]
@@ -94,8 +94,7 @@ class Signed(Case):
     def test_only_the_configured_endpoint(self):
         """security-12: neither signer nor sender take an endpoint from the environment"""
         elsewhere = {"AWS_ENDPOINT_URL_KMS": "https://127.0.0.1:1",
-                     "AWS_ENDPOINT_URL": "https://127.0.0.1:1",
-                     "AWS_REGION": "eu-west-1"}
+                     "AWS_CA_BUNDLE": "/nonexistent"}
         signed = self.sign(body(ARN), env=elsewhere)
         self.assertEqual(signed.out["authorization"],
                          sign_awscrt(body(ARN),
@@ -183,6 +182,24 @@ class Signed(Case):
             self.stranger.misbehave(fault)
             self.assert_fails(self.send(body(ARN), signed, kind), status,
                               "Garbage", says)
+
+    def test_lost_answer(self):
+        """grant: an answer that is lost or garbage says that a grant may be there"""
+        signed = self.sign(body(ARN)).out
+        offer = {"name": PREFIX + "0" * 32, "key_arn": ARN, "body": body(ARN)}
+        for fault, sent in ((raw(b"<html>"), True), (raw(b"{}"), True),
+                            (error("AccessDeniedException"), False)):
+            self.stranger.misbehave(error("DryRunOperationException", DRY_RUN,
+                                          412), fault)
+            result = self.call("send", json.dumps(offer), json.dumps(signed))
+            self.assertEqual(result.out["sent"], sent, result.stderr)
+            self.assertNotEqual(result.status, DONE)
+        # Denied in the dry run already: nothing else is sent.
+        self.stranger.calls.clear()
+        self.stranger.misbehave(error("AccessDeniedException"))
+        result = self.call("send", json.dumps(offer), json.dumps(signed))
+        self.assertEqual((result.status, result.out["sent"],
+                          len(self.stranger.calls)), (DENIED, False, 1))
 
     def test_retire(self):
         """grant: retiring what is not there any more is done, a denial is not"""

@@ -10,6 +10,7 @@
  *	kms-call [OPTION]... create-grant KEY BODY SIGNATURE dry|real
  *	kms-call [OPTION]... retire KEY GRANT-ID
  *	kms-call [OPTION]... retirable REGION PRINCIPAL
+ *	kms-call [OPTION]... offer|answer|send|sweep, see grant_calls.h
  *
  * KEY - is the default key, CONTEXT is JSON, BLOB is hexadecimal. Prints one
  * JSON object, which for sign is the SIGNATURE; of a DEK it shows the SHA-256 only. The exit status is that of
@@ -25,18 +26,13 @@
 #include <sys/prctl.h>
 
 #include "conf.h"
+#include "grant_calls.h"
 #include "kms.h"
 #include "log.h"
 #include "process.h"
 #include "scan.h"
 #include "secret.h"
 #include "status.h"
-
-struct call {
-	struct kms *kms;
-	json_t *out;
-	char **args;		/* behind the operation's name */
-};
 
 static const char *key_or_default(const char *key)
 {
@@ -232,6 +228,10 @@ static const struct {
 	{ "create-grant", 4, call_create_grant },
 	{ "retire", 2, call_retire },
 	{ "retirable", 2, call_retirable },
+	{ "offer", 2, call_offer },
+	{ "answer", 2, call_answer },
+	{ "send", 2, call_send },
+	{ "sweep", 4, call_sweep },
 };
 
 struct options {
@@ -333,6 +333,7 @@ int main(int argc, char **argv)
 	r = conf_load(&o.conf, &conf);
 	if (r == 0)
 		r = kms_open(conf, o.timeout_ms, &c.kms);
+	c.conf = conf;
 	if (r == 0)
 		r = run(&o, &c, argv[optind], argc - optind - 1);
 	kms_free(c.kms);

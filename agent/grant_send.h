@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Grants between the agent and the KMS: a signed one is sent, those that
+ * nobody needs any more are retired. Who remembers them is grant_journal.h.
+ */
+#ifndef ENVELOPE_GRANT_SEND_H
+#define ENVELOPE_GRANT_SEND_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "conf.h"
+#include "grant_journal.h"
+#include "header.h"
+#include "kms.h"
+
+/*
+ * The principal to which a grant on @key_arn goes: host-principal of the key's
+ * region. -EACCES with a sentence: not configured, or the key is not allowed;
+ * -EINVAL.
+ */
+int grant_principal(const struct conf *conf, const char *key_arn,
+		    const char **ret);
+
+/*
+ * What the agent asks to be signed for slot @index of @header: a new name in
+ * @entry_ret, without id, and the body, for free(3). @host as grant_prefix().
+ * As grant_principal() and grant_compose(), prints are done.
+ */
+int grant_offer(const struct conf *conf, const char *host,
+		const struct header *header, size_t index,
+		struct grant_entry *entry_ret, char **body_ret);
+
+/*
+ * The user's answer, @signature: {"date", "authorization",
+ * "dry_run_authorization", "session_token" (optional)}. First the dry run,
+ * so that a denial has made nothing; then the grant, whose id and token go to
+ * @ret, for kms_grant_free().
+ *
+ * As kms_create_grant(). *@sent_ret: the grant may exist although this failed.
+ * -EINVAL with a sentence: @signature is none.
+ */
+int grant_send(struct kms *kms, const struct grant_entry *entry,
+	       const char *body, const json_t *signature,
+	       struct kms_grant *ret, bool *sent_ret);
+
+/* Is the grant called @name in use? */
+typedef bool (*grant_wanted_fn)(void *user, const char *name);
+
+/*
+ * Retire what @principal may in @region, if its name has @prefix and @wanted
+ * does not want it. AWS may list a grant minutes after it was made only: a
+ * later sweep finds that one.
+ * 0 when no such grant is left; else the first error, prints are done.
+ */
+int grant_sweep(struct kms *kms, const char *region, const char *principal,
+		const char *prefix, grant_wanted_fn wanted, void *user);
+
+/*
+ * The user's side: answer the agent's offer @body for slot @index of @header,
+ * which this process has read from @device itself: check it and sign it with
+ * the credentials of @conf, which was loaded as signer. *@ret: as grant_send()
+ * takes it. As grant_check() and kms_sign_grant(), prints are done.
+ */
+int grant_answer(const struct conf *conf, const char *device,
+		 const struct header *header, size_t index, const char *body,
+		 json_t **ret);
+
+#endif
