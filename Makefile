@@ -150,7 +150,7 @@ $(O)/unit/test_%: tests/unit/test_%.c $(O)/libenvelope.a
 $(O)/unit/kms_%: tests/unit/kms_%.c $(KMS_OBJS) $(LEAF_OBJS)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(ALL_CFLAGS) -Itools/envelope-kms $(ALL_LDFLAGS) $< \
+	$(Q)$(CC) -Itools/envelope-kms $(ALL_CFLAGS) $(ALL_LDFLAGS) $< \
 		$(filter-out %/main.o,$(KMS_OBJS)) $(LEAF_OBJS) \
 		$(KMS_LIBS) -lcmocka -o $@
 
@@ -231,7 +231,7 @@ $(O)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tools/envelope-kms/*.[ch] agent/*.[ch]
 $(O)/bench/%: tests/bench/%.c $(KMS_OBJS) $(LEAF_OBJS)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(ALL_CFLAGS) -Itools/envelope-kms $(ALL_LDFLAGS) $< \
+	$(Q)$(CC) -Itools/envelope-kms $(ALL_CFLAGS) $(ALL_LDFLAGS) $< \
 		$(filter-out %/main.o,$(KMS_OBJS)) $(LEAF_OBJS) \
 		$(KMS_LIBS) -o $@
 

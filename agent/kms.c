@@ -207,6 +207,7 @@ static int ask(struct kms *kms, const struct conf_region *region,
 		.http = kms->http,
 		.key = question->source_key ? question->source_key :
 					      question->key,
+		.denial_is_fine = question->denial_is_fine,
 	};
 	/* What was signed elsewhere needs no credentials of ours. */
 	r = question->signature ? 0 :
@@ -314,6 +315,35 @@ int kms_decrypt(struct kms *kms, const char *key_arn, const json_t *context,
 	*dek_ret = answer.plaintext;
 	answer.plaintext = NULL;
 out:
+	kms_answer_free(&answer);
+	return r;
+}
+
+int kms_try_decrypt(struct kms *kms, const char *key_arn, const json_t *context,
+		    const uint8_t *wrapped, size_t wrapped_bytes)
+{
+	struct kms_question question = {
+		.operation = KMS_DECRYPT,
+		.key = key_arn,
+		.context = context,
+		.wrapped = wrapped,
+		.wrapped_bytes = wrapped_bytes,
+		.grant_token = kms->grant_token,
+		.dry_run = true,
+	};
+	const struct conf_region *region;
+	struct kms_answer answer = { 0 };
+	struct kms_call call;
+	int r;
+
+	set_error(kms, "");
+	r = check_wrapped(kms, key_arn, context, wrapped_bytes);
+	if (r == 0)
+		r = allowed(kms, key_arn, &region);
+	if (r == 0)
+		r = ask(kms, region, &question, &call, &answer);
+	if (r == 0 && answer.key_id && strcmp(answer.key_id, key_arn) != 0)
+		r = lie(kms, &call, "WrongKeyId", "the KeyId of another key");
 	kms_answer_free(&answer);
 	return r;
 }
@@ -469,14 +499,13 @@ out:
 	return r;
 }
 
-int kms_describe_key(struct kms *kms, const char *key,
-		     struct kms_key_info *ret)
+static int describe(struct kms *kms, const char *key,
+		    struct kms_question *question, struct kms_key_info *ret)
 {
-	struct kms_question question = { .operation = KMS_DESCRIBE };
 	struct kms_answer answer = { 0 };
 	int r;
 
-	r = ask_about(kms, key, &question, &answer);
+	r = ask_about(kms, key, question, &answer);
 	if (r == 0) {
 		snprintf(answer.info.arn, sizeof(answer.info.arn), "%s",
 			 answer.key_id);
@@ -484,6 +513,25 @@ int kms_describe_key(struct kms *kms, const char *key,
 	}
 	kms_answer_free(&answer);
 	return r;
+}
+
+int kms_describe_key(struct kms *kms, const char *key,
+		     struct kms_key_info *ret)
+{
+	struct kms_question question = { .operation = KMS_DESCRIBE };
+
+	return describe(kms, key, &question, ret);
+}
+
+int kms_describe_if_allowed(struct kms *kms, const char *key,
+			    struct kms_key_info *ret)
+{
+	struct kms_question question = {
+		.operation = KMS_DESCRIBE,
+		.denial_is_fine = true,
+	};
+
+	return describe(kms, key, &question, ret);
 }
 
 int kms_use_grant_token(struct kms *kms, const char *token)

@@ -81,6 +81,13 @@ int kms_decrypt(struct kms *kms, const char *key_arn, const json_t *context,
 		const uint8_t *wrapped, size_t wrapped_bytes,
 		struct secret **dek_ret);
 
+/*
+ * Would kms_decrypt() succeed? Asked by DryRun, so that no DEK comes out; from
+ * a KMS that does not know DryRun it does, and is wiped at once. 0: it would.
+ */
+int kms_try_decrypt(struct kms *kms, const char *key_arn, const json_t *context,
+		    const uint8_t *wrapped, size_t wrapped_bytes);
+
 /* A wrapped key as the KMS gave it; kms_wrapped_free() ends it. */
 struct kms_wrapped {
 	char *key_arn;		/* of a key, never of an alias */
@@ -181,6 +188,13 @@ struct kms_key_info {
 /* What the KMS says about @key (as above); prints nothing but failures. */
 int kms_describe_key(struct kms *kms, const char *key,
 		     struct kms_key_info *ret);
+
+/*
+ * The same where the caller need not be allowed to ask: an AccessDenied prints
+ * nothing, kms_last_error() tells.
+ */
+int kms_describe_if_allowed(struct kms *kms, const char *key,
+			    struct kms_key_info *ret);
 
 /*
  * The last failure's type, for --json: the KMS's own error code

@@ -338,7 +338,8 @@ static int take_success(struct kms_call *call, const struct kms_question *q,
 
 	if (q->operation == KMS_RETIRE_GRANT)
 		return 0;
-	if (q->dry_run)
+	/* Some KMS know no DryRun; what a Decrypt gives out is wiped. */
+	if (q->dry_run && q->operation != KMS_DECRYPT)
 		return kms_fail_garbage(call, "a dry run that was done");
 	/* Whatever was asked: no plaintext reaches the parser. */
 	r = kms_cut_plaintext(body, answer->body_bytes, &a->plaintext);

@@ -154,6 +154,8 @@ int kms_fail_refused(struct kms_call *call, const char *code,
 
 	set_error(call, code);
 	call->refused_credentials = m->credentials;
+	if (call->denial_is_fine && strcmp(code, "AccessDeniedException") == 0)
+		return m->error;
 	if (m->credentials)
 		log_error("key '%s': KMS %s refuses the credentials from %s: %s (%s); %s",
 			  call->key, call->region->endpoint,

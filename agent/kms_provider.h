@@ -41,6 +41,7 @@ struct kms_question {
 	const char *source_key;		/* of KMS_REENCRYPT */
 	const json_t *source_context;	/* of KMS_REENCRYPT */
 	bool dry_run;			/* would it succeed? No answer then */
+	bool denial_is_fine;		/* say nothing about that */
 	const char *grant_token;	/* of KMS_DECRYPT; NULL: none */
 	const char *grant_id;		/* of KMS_RETIRE_GRANT */
 	const char *principal;		/* of KMS_LIST_RETIRABLE */
@@ -70,6 +71,7 @@ struct kms_call {
 	struct http *http;
 	const char *key;		/* for sentences */
 	const char *operation;		/* its name on the wire */
+	bool denial_is_fine;		/* as in the question */
 	char error[KMS_ERROR_BYTES];	/* as kms_last_error() */
 	bool refused_credentials;	/* the failure is about them */
 };

@@ -81,10 +81,12 @@ def validate(operation, params):
     """By botocore's model; an unknown member is a fault as well."""
     shape = MODEL.operation_model(operation).input_shape
     params = unblob(shape, params)
-    unknown = set(params) - set(shape.members)
+    # Debian's model is older than DryRun (botocore 1.31).
+    unknown = set(params) - set(shape.members) - {"DryRun"}
     if unknown:
         raise Refusal("ValidationException", f"unknown: {sorted(unknown)}")
-    report = botocore.validate.ParamValidator().validate(params, shape)
+    report = botocore.validate.ParamValidator().validate(
+        {k: v for k, v in params.items() if k in shape.members}, shape)
     if report.has_errors():
         raise Refusal("ValidationException", report.generate_report())
     return params
@@ -159,10 +161,14 @@ class Operations:
     def __init__(self, keys):
         self.keys = keys
         self.deks = []      # every data key that was ever made
+        self.dry_run = True # this KMS knows what that is
 
     def Decrypt(self, p):
         arn, plain = self.keys.unwrap(p["CiphertextBlob"], p.get("KeyId"),
                                       p.get("EncryptionContext"))
+        if p.get("DryRun") and self.dry_run:
+            raise Refusal("DryRunOperationException", "The request would "
+                          "have succeeded, but the DryRun option is set.")
         return {"KeyId": arn, "Plaintext": plain,
                 "EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}
 
@@ -382,6 +388,7 @@ class Stranger:
         self._twist = None
         self.reset_at_once = False
         self.clock_offset = datetime.timedelta()
+        self.operations.dry_run = True
         self.verifier.expired.clear()
         self.calls.clear()
         self.connections = 0

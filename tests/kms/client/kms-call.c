@@ -11,6 +11,7 @@
  *	kms-call [OPTION]... retire KEY GRANT-ID
  *	kms-call [OPTION]... retirable REGION PRINCIPAL
  *	kms-call [OPTION]... offer|answer|send|sweep, see grant_calls.h
+ *	kms-call [OPTION]... check KEY CONTEXT BLOB
  *
  * KEY - is the default key, CONTEXT is JSON, BLOB is hexadecimal. Prints one
  * JSON object, which for sign is the SIGNATURE; of a DEK it shows the SHA-256 only. The exit status is that of
@@ -28,6 +29,7 @@
 #include "conf.h"
 #include "grant_calls.h"
 #include "kms.h"
+#include "kms_check.h"
 #include "log.h"
 #include "process.h"
 #include "scan.h"
@@ -215,6 +217,26 @@ static int call_retirable(struct call *c)
 				  take_retirable, c);
 }
 
+static int call_check(struct call *c)
+{
+	static const char *const names[] = {
+		[LEASE_GRANTED] = "granted",
+		[LEASE_DENIED] = "denied",
+		[LEASE_TOKEN_REFUSED] = "token refused",
+		[LEASE_UNREACHABLE] = "unreachable",
+		[LEASE_ALARM] = "alarm",
+	};
+	json_t *context = json_loads(c->args[1], 0, NULL);
+	static uint8_t blob[8192];
+	enum lease_answer answer;
+
+	answer = kms_check(c->kms, c->args[0], context, blob,
+			   take_hex(c->args[2], blob));
+	json_object_set_new(c->out, "answer", json_string(names[answer]));
+	json_decref(context);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int args;
@@ -232,6 +254,7 @@ static const struct {
 	{ "answer", 2, call_answer },
 	{ "send", 2, call_send },
 	{ "sweep", 4, call_sweep },
+	{ "check", 3, call_check },
 };
 
 struct options {
