@@ -87,8 +87,9 @@ const char *device_identity_differs(const struct header_device *recorded,
 				    const struct header_device *found);
 
 /*
- * Is the file or folder @path stored on the block device @major:@minor, also
- * through layers like partitions, device mapper and loop? False when that
+ * Is the file, folder or block device @path stored on the block device
+ * @major:@minor, also through layers like partitions, device mapper and loop?
+ * It is on itself, too. False when that
  * cannot be found out.
  */
 bool device_holds(unsigned int major, unsigned int minor, const char *path);

@@ -221,11 +221,13 @@ bool device_holds(unsigned int major, unsigned int minor, const char *path)
 	char *real;
 	struct stat st;
 	bool found;
+	dev_t dev;
 
 	if (stat(path, &st) < 0)
 		return false;
-	snprintf(layer, sizeof(layer), "/sys/dev/block/%u:%u",
-		 major(st.st_dev), minor(st.st_dev));
+	dev = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
+	snprintf(layer, sizeof(layer), "/sys/dev/block/%u:%u", major(dev),
+		 minor(dev));
 	/* ".." of a partition must not be that of the symbolic link. */
 	real = realpath(layer, NULL);
 	found = real && lies_on(real, makedev(major, minor), MAX_LAYERS);

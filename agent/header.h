@@ -79,6 +79,9 @@
  *			{"size": 1 to 2^62 bytes, "wwn": text of up to 128,
  *			"partuuid": text of up to 36 characters "!" to "~"};
  *			the last two only where the device has one; critical
+ *	lease		optional: {"seconds": 10 to 2592000, "grace": seconds
+ *			from 0}, together at most 2592000: on attach, how long
+ *			the key stays without the KMS being asked again
  *	reencryption	absent. A later version that is re-encrypting in place
  *			names it in critical, so this one refuses
  *
@@ -132,6 +135,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lease.h"
 #include "secret.h"
 
 #define HEADER_MAGIC "ENVELOPE"
@@ -179,6 +183,7 @@ struct header_core {
 	char created[HEADER_TIME_CHARS];
 	char lineage[HEADER_LINEAGE_CHARS];	   /* "" before the seal */
 	char origin[HEADER_SNAPSHOT_ID_CHARS];	   /* snapshot id, or "" */
+	struct lease_terms lease;	/* of whole seconds, or none */
 };
 
 /* One slot. What header_slot_get() fills in stays owned by the header. */

@@ -15,7 +15,7 @@
 static const char *const known_names[] = {
 	"volume_id", "revision", "generation", "critical", "size",
 	"data_offset", "sector_size", "cipher", "flags", "created", "lineage",
-	"origin", "device", "holes", "iv_large_sectors",
+	"origin", "device", "holes", "iv_large_sectors", "lease",
 };
 
 #define ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -92,6 +92,9 @@ int header_core_check(const struct header_core *core,
 	if (!device_name_valid(core->device.wwn) ||
 	    !device_name_valid(core->device.partuuid))
 		return header_refuse(why, "core: device has a name that is not plain text");
+	if (lease_terms_wrong(&core->lease))
+		return header_refuse(why, "core: lease: %s",
+				     lease_terms_wrong(&core->lease));
 	return check_geometry(core, why);
 }
 
@@ -218,6 +221,24 @@ static int parse_objects(const json_t *json, struct header_core *core,
 	return r;
 }
 
+static int parse_lease(const json_t *json, struct header_core *core,
+		       char why[static HEADER_WHY_BYTES])
+{
+	const json_t *o = json_object_get(json, "lease");
+	uint64_t seconds = 0, grace = 0;
+	int r;
+
+	if (!o)
+		return 0;
+	if (!json_is_object(o))
+		return header_refuse(why, "core: lease is not an object");
+	r = take_u64(o, "seconds", 1, LEASE_MAX_MS / 1000, &seconds, why);
+	if (r == 0)
+		r = take_u64(o, "grace", 0, LEASE_MAX_MS / 1000, &grace, why);
+	core->lease = (struct lease_terms){ seconds * 1000, grace * 1000 };
+	return r;
+}
+
 int header_core_parse(const json_t *json, struct header_core *ret,
 		      char why[static HEADER_WHY_BYTES])
 {
@@ -243,6 +264,8 @@ int header_core_parse(const json_t *json, struct header_core *ret,
 		r = parse_numbers(json, &core, why);
 	if (r == 0)
 		r = parse_objects(json, &core, why);
+	if (r == 0)
+		r = parse_lease(json, &core, why);
 	if (r == 0)
 		r = header_core_check(&core, why);
 	if (r == 0)
@@ -310,6 +333,18 @@ static int store_device(json_t *json, const struct header_device *device)
 	return 0;
 }
 
+static int store_lease(json_t *json, const struct lease_terms *lease)
+{
+	if (lease->lease_ms == 0) {
+		json_object_del(json, "lease");
+		return 0;
+	}
+	return json_object_set_new(json, "lease", json_pack("{sI sI}",
+			"seconds", (json_int_t)(lease->lease_ms / 1000),
+			"grace", (json_int_t)(lease->grace_ms / 1000))) < 0 ?
+	       -ENOMEM : 0;
+}
+
 int header_core_store(struct header *h)
 {
 	const struct header_core *core = &h->core;
@@ -339,6 +374,8 @@ int header_core_store(struct header *h)
 		r = -ENOMEM;
 	if (r == 0 && core->detached)
 		r = store_device(h->core_json, &core->device);
+	if (r == 0)
+		r = store_lease(h->core_json, &core->lease);
 	json_decref(members);
 	return r;
 }

@@ -223,6 +223,26 @@ int keyring_drop_dek(const char *volume_id)
 	return r;
 }
 
+int keyring_set_timeout(const char *volume_id, uint64_t timeout_ms)
+{
+	unsigned int seconds = timeout_ms < 1000 ? 1 : timeout_ms / 1000;
+	key_serial_t id = 0;
+	int r;
+
+	r = keyring_find(volume_id, &id);
+	if (r == 0 && keyctl_set_timeout(id, seconds) < 0)
+		r = key_error();
+	if (r == -EKEYEXPIRED || r == -EKEYREVOKED)
+		r = -ENOKEY;
+	if (r == -ENOKEY)
+		log_error("the key of %s is dead already: the volume is locked",
+			  volume_id);
+	else if (r < 0)
+		log_error("cannot set the time that the key of %s lives: %s",
+			  volume_id, strerror(-r));
+	return r;
+}
+
 int keyring_add_logon(const char *volume_id, const struct secret *dek,
 		      int32_t *serial_ret)
 {

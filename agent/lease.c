@@ -260,6 +260,20 @@ const char *lease_terms_wrong(const struct lease_terms *terms)
 	return NULL;
 }
 
+struct lease_terms lease_terms_choose(const struct lease_terms *stored,
+				      const struct lease_wish *wish)
+{
+	struct lease_terms terms = *stored;
+
+	if (wish->lease_given)
+		terms.lease_ms = wish->terms.lease_ms;
+	if (wish->grace_given)
+		terms.grace_ms = wish->terms.grace_ms;
+	else if (terms.lease_ms == 0)
+		terms.grace_ms = 0;
+	return terms;
+}
+
 bool lease_terms_cap(struct lease_terms *terms, uint64_t cap_ms)
 {
 	struct lease_terms before = *terms;

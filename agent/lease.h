@@ -46,6 +46,13 @@ struct lease_terms {
 	uint64_t grace_ms;
 };
 
+/* What is asked for at an attach; what is not given, the header says. */
+struct lease_wish {
+	bool lease_given;
+	bool grace_given;
+	struct lease_terms terms;
+};
+
 /* What a check came to. */
 enum lease_answer {
 	LEASE_GRANTED,
@@ -146,6 +153,10 @@ void lease_print_ms(uint64_t ms, char ret[LEASE_TEXT_CHARS]);
  * of seconds. No lease and no grace are fine.
  */
 const char *lease_terms_wrong(const struct lease_terms *terms);
+
+/* @stored, unless @wish says otherwise. Without a lease there is no grace. */
+struct lease_terms lease_terms_choose(const struct lease_terms *stored,
+				      const struct lease_wish *wish);
 
 /*
  * Shorten @terms until lease + grace is at most @cap_ms (LEASE_MIN_MS or more;

@@ -111,6 +111,7 @@ struct volume_format_options {
 	struct volume_access access;
 	const char *kms_key;	/* id, ARN or alias; NULL: configuration */
 	json_t *context;	/* extra pairs; NULL: none. Borrowed */
+	struct lease_wish lease; /* kept in core, for every attach */
 	uint64_t size_bytes;	/* of the data; 0: all there is */
 	uint32_t sector_size;	/* bytes; 0: by the device */
 	bool no_holes;
@@ -159,18 +160,21 @@ struct volume_attach_options {
 	bool read_only;
 	bool allow_discards;
 	bool dry_run;		/* header, pin, KMS and HMAC; not the kernel */
-	bool force;		/* as VOLUME_FORCE */
+	bool force;		/* as VOLUME_FORCE; a lease for what is needed */
+	struct lease_wish lease; /* in place of core's */
 };
 
 struct volume_attach_result {
 	char name[DM_VOLUME_NAME_CHARS];
 	struct header_core core;
 	bool read_only;
+	struct lease_terms lease; /* as it applies */
 };
 
 /*
  * Make the plaintext device: pin and allow-keys, Decrypt, HMAC, kernel key,
- * table. A failure undoes what was done: no device and no key are left.
+ * table. With a lease, the key ends lease + grace after the KMS was asked,
+ * unless somebody renews it. A failure undoes what was done: no device and no key are left.
  *
  * -EEXIST: the name is in use, or the volume is attached. -ENOPKG: the module
  * is missing or was refused. Else as volume_open() and volume_unwrap().
@@ -215,6 +219,87 @@ struct volume_resize_result {
  */
 int volume_resize(const struct volume_resize_options *o,
 		  struct volume_resize_result *ret);
+
+/*
+ * volume_lock.c
+ */
+
+struct volume_lock_options {
+	const char *name;	/* as volume_find() */
+	bool drop_caches;	/* write back first; drop what is clean then */
+	bool force;		/* also the volume that this system runs from */
+};
+
+/*
+ * Revoke the key of an attached volume: when this returns 0, DEK and key
+ * schedule are gone from the kernel and I/O waits or fails. One that is locked
+ * already is fine. The status of the volume then goes to *@ret.
+ *
+ * -ENXIO: not attached. -EBUSY: it holds swap space or, without force, what
+ * this system runs from, so that nobody might be able to unlock it. -EOPNOTSUPP:
+ * its target cannot lock.
+ */
+int volume_lock(const struct volume_lock_options *o,
+		struct dm_volume_status *ret);
+
+struct volume_unlock_options {
+	const char *name;	/* as volume_find() */
+	const char *header_path;
+	struct volume_access access;
+	struct lease_wish lease; /* in place of core's */
+};
+
+/*
+ * Ask the KMS for the DEK again, and give it to the target. One that is not
+ * locked is fine, and asks nobody.
+ *
+ * -ENXIO: not attached. Else as volume_open() and volume_unwrap(); a failure
+ * leaves it locked, and no key.
+ */
+int volume_unlock(const struct volume_unlock_options *o,
+		  struct dm_volume_status *ret);
+
+/*
+ * volume_lease.c
+ */
+
+/* Milliseconds of CLOCK_BOOTTIME: what a lease counts in. */
+uint64_t volume_clock_ms(void);
+
+/* Spread for a lease; no secret. */
+uint32_t volume_random(void);
+
+/*
+ * May this caller still unwrap @v? kms_check() of one slot after the other: the
+ * next one is asked only where a KMS was no help. All but a grant has printed
+ * its sentence.
+ */
+enum lease_answer volume_check(struct volume *v,
+			       const struct volume_access *access);
+
+struct volume_renew_options {
+	const char *name;	/* as volume_find() */
+	const char *header_path;
+	struct volume_access access;
+	struct lease_wish lease; /* in place of core's */
+};
+
+struct volume_renew_result {
+	struct dm_volume_status status;
+	struct lease_terms lease;
+};
+
+/*
+ * Ask the KMS whether the volume may stay usable, without unwrapping; granted,
+ * its key lives for lease + grace from now on. A denial is confirmed once, after
+ * LEASE_CONFIRM_MS, and revokes the key: -EACCES.
+ *
+ * -ENXIO: not attached. -EKEYREVOKED: locked. -EINVAL: no lease, neither in
+ * @o nor in core. -EHOSTUNREACH: no answer, and the key's time runs on. Else as
+ * volume_open().
+ */
+int volume_renew(const struct volume_renew_options *o,
+		 struct volume_renew_result *ret);
 
 /*
  * volume_find.c

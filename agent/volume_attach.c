@@ -14,6 +14,13 @@
 /* Between the last look for another device of the volume and our own. */
 #define LOCK_PATH "/run/envelope-attach.lock"
 
+/* The lease of what is being attached. */
+struct leased {
+	struct lease_terms terms;
+	uint64_t asked_ms;	/* when the KMS was asked */
+	bool force;
+};
+
 static int choose_name(const struct volume_attach_options *o,
 		       const struct header_core *core,
 		       char ret[DM_VOLUME_NAME_CHARS])
@@ -100,16 +107,31 @@ static int map_crypt(const struct dm_volume *table, const struct secret *dek)
 	return r;
 }
 
+/* What runs on it must not depend on what unlocks it. */
+static int check_leased(const struct dm_volume *table, bool force)
+{
+	int r = lease_refuse_needed(table->name, force);
+
+	if (r < 0)
+		dm_volume_remove(table->name);
+	return r;
+}
+
 static int map_envelope(const struct dm_volume *table,
-			const struct secret *dek)
+			const struct secret *dek, const struct leased *leased)
 {
 	int32_t serial;
 	int r;
 
 	r = keyring_add_dek(table->volume_id, dek, &serial);
+	if (r == 0)
+		r = lease_start(table->volume_id, &leased->terms,
+				leased->asked_ms);
 	if (r < 0)
 		return r;
 	r = dm_volume_create(table);
+	if (r == 0 && leased->terms.lease_ms)
+		r = check_leased(table, leased->force);
 	if (r < 0)
 		keyring_drop_dek(table->volume_id);
 	return r;
@@ -144,7 +166,7 @@ static int prepare(const struct volume_attach_options *o, struct volume *v,
 
 static int map_quickly(const struct volume_attach_options *o,
 		       struct volume *v, const char *name,
-		       const struct secret *dek)
+		       const struct secret *dek, const struct leased *leased)
 {
 	struct dm_volume table;
 	int r = 0;
@@ -157,12 +179,13 @@ static int map_quickly(const struct volume_attach_options *o,
 	compose_table(o, v, name, &table);
 	if (o->target == DM_TARGET_CRYPT)
 		return map_crypt(&table, dek);
-	return map_envelope(&table, dek);
+	return map_envelope(&table, dek, leased);
 }
 
 /* Ctrl-C in these milliseconds would leave the key without its device. */
 static int map(const struct volume_attach_options *o, struct volume *v,
-	       const char *name, const struct secret *dek)
+	       const char *name, const struct secret *dek,
+	       const struct leased *leased)
 {
 	int lock = lock_take(LOCK_PATH);
 	sigset_t all;
@@ -174,7 +197,7 @@ static int map(const struct volume_attach_options *o, struct volume *v,
 	/* While the KMS was asked, another attach may have come first. */
 	r = check_free(name, header_core(v->header));
 	if (r == 0)
-		r = map_quickly(o, v, name, dek);
+		r = map_quickly(o, v, name, dek, leased);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	lock_drop(lock);
 	return r;
@@ -195,14 +218,19 @@ int volume_attach(const struct volume_attach_options *o,
 {
 	struct volume_attach_result result = { 0 };
 	struct volume v = VOLUME_CLOSED;
+	struct leased leased = { .force = o->force };
 	struct secret *dek = NULL;
 	int r;
 
 	r = prepare(o, &v, result.name);
 	if (r == 0)
+		r = lease_for(header_core(v.header), &o->lease, o->target,
+			      &leased.terms);
+	leased.asked_ms = volume_clock_ms();
+	if (r == 0)
 		r = volume_unwrap(&v, &o->access, &dek);
 	if (r == 0 && !o->dry_run)
-		r = map(o, &v, result.name, dek);
+		r = map(o, &v, result.name, dek, &leased);
 	secret_free(dek);
 	/* The device is there; that it could not be pinned was said. */
 	if (r == 0 && !o->dry_run)
@@ -211,6 +239,7 @@ int volume_attach(const struct volume_attach_options *o,
 		warn(o, &v);
 		result.core = *header_core(v.header);
 		result.read_only = o->read_only || v.device.read_only;
+		result.lease = leased.terms;
 		*ret = result;
 	}
 	volume_close(&v);

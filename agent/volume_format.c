@@ -133,6 +133,10 @@ static int compose_core(struct format *f)
 {
 	int r;
 
+	r = lease_for(&f->core, &f->o->lease, DM_TARGET_ENVELOPE,
+		      &f->core.lease);
+	if (r < 0)
+		return r;
 	f->core.holes = !f->o->no_holes;
 	f->core.iv_large_sectors = f->o->iv_large_sectors;
 	f->core.detached = f->o->header_path;

@@ -41,6 +41,37 @@ struct rehearsal {
 int rehearsal_run(const struct rehearsal *request);
 
 /*
+ * volume_find.c
+ *
+ * The node of the device that @v's table has below. -ENXIO with a sentence.
+ */
+#define VOLUME_NODE_CHARS 280
+int volume_node_below(const struct dm_volume *v, char ret[VOLUME_NODE_CHARS]);
+
+/* Open the header of the attached @live; -EBADMSG: another volume's. */
+int volume_open_below(const struct dm_volume *live, const char *header_path,
+		      struct volume *ret);
+
+/*
+ * volume_lease.c
+ *
+ * What applies to @core under @wish, to be attached by @target. -EINVAL with a
+ * sentence: terms that cannot be kept, or a target that never locks.
+ */
+int lease_for(const struct header_core *core, const struct lease_wish *wish,
+	      enum dm_target target, struct lease_terms *ret);
+
+/* Give the key of @volume_id the time that @terms leave since @asked_ms. */
+int lease_start(const char *volume_id, const struct lease_terms *terms,
+		uint64_t asked_ms);
+
+/*
+ * Does the new volume @name hold what cannot be locked: swap space, or, without
+ * @force, the root of this system? -EBUSY with a sentence.
+ */
+int lease_refuse_needed(const char *name, bool force);
+
+/*
  * volume_module.c
  *
  * Is the target of @target there? Tries modprobe(8) for it.
@@ -55,5 +86,12 @@ int module_require(enum dm_target target);
  * that it is on @name itself.
  */
 int self_check_fstab(const struct conf *conf, const char *name);
+
+/*
+ * What speaks against the lock of @s, for people: what unlocks may need pages
+ * that are behind the lock. NULL: nothing. *@swap_ret: it is swap space, and
+ * the whole system would wait.
+ */
+const char *self_needs(const struct dm_volume_status *s, bool *swap_ret);
 
 #endif

@@ -24,31 +24,6 @@ struct resize {
 	struct header_core core;	/* as it shall be */
 };
 
-/* The node of a device number, by the name that the kernel gave it. */
-static int find_node(unsigned int major, unsigned int minor, char *ret,
-		     size_t bytes)
-{
-	char line[256];
-	FILE *f;
-	int r = -ENXIO;
-
-	snprintf(line, sizeof(line), "/sys/dev/block/%u:%u/uevent", major,
-		 minor);
-	f = fopen(line, "re");
-	while (f && r < 0 && fgets(line, sizeof(line), f)) {
-		if (strncmp(line, "DEVNAME=", 8) != 0)
-			continue;
-		line[strcspn(line, "\n")] = '\0';
-		snprintf(ret, bytes, "/dev/%s", line + 8);
-		r = 0;
-	}
-	if (f)
-		fclose(f);
-	if (r < 0)
-		log_error("the device %u:%u below has no node", major, minor);
-	return r;
-}
-
 /* A file that has grown does not tell the loop device over it. */
 static void refresh_loop(const char *node)
 {
@@ -77,11 +52,11 @@ static int open_header(struct resize *z, const char *device)
 static int open_attached(struct resize *z)
 {
 	const struct dm_volume *live = &z->live.volume;
-	char node[280];
+	char node[VOLUME_NODE_CHARS];
 	int r;
 
 	z->attached = true;
-	r = find_node(live->major, live->minor, node, sizeof(node));
+	r = volume_node_below(live, node);
 	if (r < 0)
 		return r;
 	if (live->major == LOOP_MAJOR)
@@ -99,12 +74,12 @@ static bool loop_is_over(const struct dm_volume *live, int file_fd)
 {
 	struct loop_info64 info;
 	struct stat st;
-	char node[280];
+	char node[VOLUME_NODE_CHARS];
 	bool same;
 	int fd;
 
 	if (live->major != LOOP_MAJOR || fstat(file_fd, &st) < 0 ||
-	    find_node(live->major, live->minor, node, sizeof(node)) < 0)
+	    volume_node_below(live, node) < 0)
 		return false;
 	fd = open(node, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Volumes that hold what is needed to attach them. */
+/* Volumes that hold what is needed to attach or unlock them. */
 #include <dirent.h>
 #include <errno.h>
 #include <mntent.h>
@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "known.h"
 #include "log.h"
 #include "volume_private.h"
 
@@ -131,4 +132,54 @@ void volume_warn_self(const struct conf *conf,
 			log_warn("ca-file '%s' is on the volume '%s' itself, which can never be attached with it once it is detached: put a copy elsewhere and name that one",
 				 region->ca_file, s->volume.name);
 	warn_kms_state(s);
+}
+
+/* /proc/swaps has blanks and the like in names as \\ooo. */
+static void unescape(char *text)
+{
+	char *to = text;
+	unsigned int c;
+
+	for (; *text; to++) {
+		if (text[0] == '\\' && sscanf(text + 1, "%3o", &c) == 1) {
+			*to = c;
+			text += 4;
+		} else {
+			*to = *text++;
+		}
+	}
+	*to = '\0';
+}
+
+static bool holds_swap(const struct dm_volume_status *s)
+{
+	FILE *f = fopen("/proc/swaps", "re");
+	char line[4300];
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, " \t\n")] = '\0';
+		unescape(line);
+		found = line[0] == '/' &&
+			device_holds(s->device_major, s->device_minor, line);
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+const char *self_needs(const struct dm_volume_status *s, bool *swap_ret)
+{
+	static const char *const needed[] = {
+		"/", "/usr", "/etc/envelope", KNOWN_DIR,
+	};
+	size_t i;
+
+	*swap_ret = holds_swap(s);
+	if (*swap_ret)
+		return "swap space that is in use";
+	for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (device_holds(s->device_major, s->device_minor, needed[i]))
+			return needed[i];
+	return NULL;
 }

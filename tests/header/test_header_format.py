@@ -34,6 +34,32 @@ class Format(header_case.HeaderCase):
         self.assertEqual(calls, len(self.calls()))
         self.assertEqual(b"somebody's", header.read_bytes())
 
+    def test_lease(self):
+        """format --lease is kept in core, under the HMAC"""
+        disk = self.volume("--lease", "15m", "--grace", "1h")
+        self.assertEqual(self.verified(disk).core["lease"],
+                         {"seconds": 900, "grace": 3600})
+        self.assertRegex(self.envelope("inspect", disk).stdout.decode(),
+                         "lease +15m, grace 1h")
+        plain = self.volume(name="plain")
+        self.assertNotIn("lease", self.verified(plain).core)
+        self.assertRegex(self.envelope("inspect", plain).stdout.decode(),
+                         "lease +none")
+
+    def test_lease_refused(self):
+        """format refuses a lease that cannot be kept, and asks no KMS"""
+        disk = self.folder / "disk"
+        disk.write_bytes(bytes(4 << 20))
+        calls = len(self.calls())
+        for args, says in (
+                (["--lease", "9s"], "a lease has at least 10s"),
+                (["--grace", "1h"], "a grace needs a lease"),
+                (["--lease", "20d", "--grace", "11d"],
+                 "lease and grace have at most 30d together")):
+            self.with_kms("format", *args, disk, status=2,
+                          says=f"this lease cannot be kept: {says}")
+        self.assertEqual(calls, len(self.calls()))
+
 
 if __name__ == "__main__":
     header_case.main()

@@ -107,6 +107,10 @@ static void values(void **state)
 	     "envelope: --timeout: '3601' is not 1 to 3600 seconds\n");
 	says("attach --on-lock never x", 2,
 	     "envelope: --on-lock: 'never' is neither queue nor error\n");
+	says("attach --lease 15 x", 2,
+	     "envelope: --lease: '15' is no length of time up to 30d; want a number and s, m, h or d\n");
+	says("format --grace 31d x", 2,
+	     "envelope: --grace: '31d' is no length of time up to 30d; want a number and s, m, h or d\n");
 	says("attach --target linear x", 2,
 	     "envelope: --target: 'linear' is neither envelope nor crypt\n");
 	says("format --holes --no-holes x", 2,
@@ -142,6 +146,10 @@ static void direct_is_the_only_way(void **state)
 	(void)state;
 	says("attach /dev/sdx data", 2,
 	     "envelope: attach: this version has no agent that could ask the KMS: use 'envelope attach --direct'\n");
+	says("unlock data", 2,
+	     "envelope: unlock: this version has no agent that could ask the KMS: use 'envelope unlock --direct'\n");
+	says("renew data", 2,
+	     "envelope: renew: this version has no agent that could ask the KMS: use 'envelope renew --direct'\n");
 }
 
 static void nothing_attached(void **state)
@@ -150,6 +158,12 @@ static void nothing_attached(void **state)
 	says("status no-such-volume", 8,
 	     "envelope: 'no-such-volume' is not attached\n");
 	says("detach no-such-volume", 8,
+	     "envelope: 'no-such-volume' is not attached\n");
+	says("lock no-such-volume", 8,
+	     "envelope: 'no-such-volume' is not attached\n");
+	says("unlock --direct no-such-volume", 8,
+	     "envelope: 'no-such-volume' is not attached\n");
+	says("renew --direct no-such-volume", 8,
 	     "envelope: 'no-such-volume' is not attached\n");
 }
 

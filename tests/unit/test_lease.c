@@ -479,6 +479,33 @@ static void caps(void **state)
 	}
 }
 
+static void wishes(void **state)
+{
+	static const struct {
+		struct lease_terms stored;
+		struct lease_wish wish;
+		struct lease_terms chosen;
+	} cases[] = {
+		{ { 900, 3600 }, { false, false, { 1, 2 } }, { 900, 3600 } },
+		{ { 900, 3600 }, { true, false, { 60, 2 } }, { 60, 3600 } },
+		{ { 900, 3600 }, { false, true, { 1, 30 } }, { 900, 30 } },
+		{ { 900, 3600 }, { true, true, { 60, 30 } }, { 60, 30 } },
+		{ { 900, 3600 }, { true, false, { 0, 0 } }, { 0, 0 } },
+		{ { 0, 0 }, { false, true, { 0, 30 } }, { 0, 30 } },
+		{ { 0, 0 }, { false, false, { 9, 9 } }, { 0, 0 } },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct lease_terms t = lease_terms_choose(&cases[i].stored,
+							  &cases[i].wish);
+
+		assert_int_equal(t.lease_ms, cases[i].chosen.lease_ms);
+		assert_int_equal(t.grace_ms, cases[i].chosen.grace_ms);
+	}
+}
+
 static void state_names(void **state)
 {
 	(void)state;
@@ -508,6 +535,8 @@ int main(void)
 		NAMED("lease: lengths of time, strictly", lengths),
 		NAMED("lease: terms that cannot be kept", terms),
 		NAMED("lease: a cap takes the grace first", caps),
+		NAMED("lease: what is asked for goes before what is stored",
+		      wishes),
 		NAMED("lease: names of the states", state_names),
 	};
 

@@ -230,6 +230,32 @@ int cli_set_seconds(void *target, const char *option, const char *value)
 	return 0;
 }
 
+static int set_length(const char *option, const char *value, uint64_t *ms)
+{
+	int r = lease_parse_ms(value, ms);
+
+	if (r < 0)
+		log_error("--%s: '%s' is no length of time up to 30d; want a number and s, m, h or d",
+			  option, value);
+	return r;
+}
+
+int cli_set_lease(void *target, const char *option, const char *value)
+{
+	struct lease_wish *wish = target;
+
+	wish->lease_given = true;
+	return set_length(option, value, &wish->terms.lease_ms);
+}
+
+int cli_set_grace(void *target, const char *option, const char *value)
+{
+	struct lease_wish *wish = target;
+
+	wish->grace_given = true;
+	return set_length(option, value, &wish->terms.grace_ms);
+}
+
 int cli_set_pair(void *target, const char *option, const char *value)
 {
 	json_t **pairs = target;

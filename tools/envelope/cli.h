@@ -55,7 +55,7 @@ int cli_parse(const struct cli_usage *usage, int argc, char **argv,
 	      char ***args_ret);
 
 /* Setters. Target: const char *, bool (to true), bool (to false), uint64_t,
- * uint32_t, unsigned int of milliseconds, json_t * (an object of texts). */
+ * uint32_t, unsigned int of milliseconds, json_t * (an object of texts), and others. */
 int cli_set_text(void *target, const char *option, const char *value);
 int cli_set_true(void *target, const char *option, const char *value);
 int cli_set_false(void *target, const char *option, const char *value);
@@ -64,6 +64,9 @@ int cli_set_bytes(void *target, const char *option, const char *value);
 int cli_set_number(void *target, const char *option, const char *value);
 /* Seconds, 1 to 3600. */
 int cli_set_seconds(void *target, const char *option, const char *value);
+/* Lengths of time, as lease_parse_ms(); the target is a struct lease_wish *. */
+int cli_set_lease(void *target, const char *option, const char *value);
+int cli_set_grace(void *target, const char *option, const char *value);
 /* NAME=VALUE, as often as wanted; the caller frees the object. */
 int cli_set_pair(void *target, const char *option, const char *value);
 
@@ -81,6 +84,13 @@ int cli_set_pair(void *target, const char *option, const char *value);
 	  "region of the KMS, where no key ARN says it" }, \
 	{ "timeout", "SECONDS", cli_set_seconds, &(a)->timeout_ms, \
 	  "time for all that the KMS does (default 30)" }
+
+/* @w is a struct lease_wish *. */
+#define CLI_LEASE_OPTIONS(w) \
+	{ "lease", "TIME", cli_set_lease, (w), \
+	  "how long the key lives without a new grant: 15m; 0: for ever" }, \
+	{ "grace", "TIME", cli_set_grace, (w), \
+	  "how much longer while the KMS does not answer" }
 
 #define CLI_HEADER_OPTION(p) \
 	{ "header", "FILE", cli_set_text, (p), \
@@ -117,6 +127,9 @@ void cli_patience_end(void);
 int cmd_format(int argc, char **argv);
 int cmd_attach(int argc, char **argv);
 int cmd_detach(int argc, char **argv);
+int cmd_lock(int argc, char **argv);
+int cmd_unlock(int argc, char **argv);
+int cmd_renew(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_resize(int argc, char **argv);

@@ -45,6 +45,16 @@ static int set_target(void *target, const char *option, const char *value)
 	return 0;
 }
 
+/* Without an agent nobody renews it. */
+static void print_lease(const struct volume_attach_result *r)
+{
+	char total[LEASE_TEXT_CHARS];
+
+	lease_print_ms(r->lease.lease_ms + r->lease.grace_ms, total);
+	printf("it locks in %s unless 'envelope renew --direct %s' comes before\n",
+	       total, r->name);
+}
+
 static int print_result(const struct volume_attach_options *o,
 			const struct volume_attach_result *r, bool json)
 {
@@ -54,10 +64,13 @@ static int print_result(const struct volume_attach_options *o,
 	snprintf(path, sizeof(path), "/dev/mapper/%s", r->name);
 	if (json)
 		return cli_print_json(json_pack(
-			"{s:s, s:s, s:s, s:I, s:b, s:b}", "name", r->name,
-			"device", path, "volume_id", r->core.volume_id,
-			"size", (json_int_t)r->core.size_bytes,
-			"read_only", r->read_only, "dry_run", o->dry_run));
+			"{s:s, s:s, s:s, s:I, s:b, s:b, s:I, s:I}", "name",
+			r->name, "device", path, "volume_id",
+			r->core.volume_id, "size",
+			(json_int_t)r->core.size_bytes, "read_only",
+			r->read_only, "dry_run", o->dry_run, "lease",
+			(json_int_t)(r->lease.lease_ms / 1000), "grace",
+			(json_int_t)(r->lease.grace_ms / 1000)));
 	cli_print_size(r->core.size_bytes, size);
 	if (o->dry_run)
 		printf("%s: volume %s, %s, can be unwrapped; nothing attached\n",
@@ -65,6 +78,8 @@ static int print_result(const struct volume_attach_options *o,
 	else
 		printf("%s: volume %s, %s%s\n", path, r->core.volume_id, size,
 		       r->read_only ? ", read-only" : "");
+	if (r->lease.lease_ms && !o->dry_run)
+		print_lease(r);
 	return STATUS_DONE;
 }
 
@@ -87,9 +102,11 @@ int cmd_attach(int argc, char **argv)
 		  "check header, pin, KMS and HMAC; attach nothing" },
 		{ "target", "envelope|crypt", set_target, &o.target,
 		  "crypt: stock dm-crypt, where the module is missing" },
+		CLI_LEASE_OPTIONS(&o.lease),
 		CLI_HEADER_OPTION(&o.header_path),
 		{ "force", NULL, cli_set_true, &o.force,
-		  "also if a detached header names another device" },
+		  "also if a detached header names another device, or\n"
+		  "a lease what this system runs from" },
 		CLI_ACCESS_OPTIONS(&o.access),
 		CLI_JSON_OPTION(&json),
 		{ 0 }

@@ -62,6 +62,7 @@ int cmd_format(int argc, char **argv)
 		  "never-written blocks read as zeros (the default)" },
 		{ "no-holes", NULL, cli_set_true, &o.no_holes,
 		  "they read as noise, and nobody sees which they are" },
+		CLI_LEASE_OPTIONS(&o.lease),
 		CLI_HEADER_OPTION(&o.header_path),
 		{ "force", NULL, cli_set_true, &o.force,
 		  "also if there is a file system, or a volume" },

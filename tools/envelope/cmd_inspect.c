@@ -94,6 +94,16 @@ static void print_device(const struct header_device *device)
 		print_field("partition", device->partuuid);
 }
 
+static void print_lease(const struct lease_terms *terms)
+{
+	char lease[LEASE_TEXT_CHARS], grace[LEASE_TEXT_CHARS], text[64];
+
+	lease_print_ms(terms->lease_ms, lease);
+	lease_print_ms(terms->grace_ms, grace);
+	snprintf(text, sizeof(text), "%s, grace %s", lease, grace);
+	print_field("lease", terms->lease_ms ? text : "none");
+}
+
 static void print_core(const struct header_core *core)
 {
 	char uuid[HEADER_UUID_CHARS], size[16], text[64];
@@ -123,6 +133,7 @@ static void print_core(const struct header_core *core)
 	print_field("flags", text[0] ? text : "none");
 	print_field("created", core->created);
 	print_field("lineage", core->lineage);
+	print_lease(&core->lease);
 	if (core->origin[0])
 		print_field("origin", core->origin);
 	if (core->detached)

@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 # Completion of envelope(8); options come from each verb's own --help.
 
-_envelope_verbs="format attach open detach close status list inspect check
-	rewrap resize header-backup header-restore erase export"
+_envelope_verbs="format attach open detach close lock unlock renew status
+	list inspect check rewrap resize header-backup header-restore erase export"
 
 _envelope_reply()
 {
@@ -40,7 +40,7 @@ _envelope()
 		_envelope_reply "$word" -W "A B"
 		return;;
 	--kms-key|--context|--size|--kms-endpoint|--profile|--region|\
-	--timeout|--slot)
+	--timeout|--slot|--lease|--grace)
 		COMPREPLY=()
 		return;;
 	esac
@@ -51,7 +51,7 @@ _envelope()
 		return
 	fi
 	case $verb in
-	detach|close|status|resize)
+	detach|close|lock|unlock|renew|status|resize)
 		_envelope_reply "$word" -f -W "$(_envelope_attached "$1")";;
 	list)
 		COMPREPLY=();;

@@ -29,7 +29,7 @@ FIXED = struct.Struct("<8sIIII16s")
 MOVING = struct.Struct("<QII")
 KNOWN = {"volume_id", "revision", "generation", "critical", "size",
          "data_offset", "sector_size", "cipher", "flags", "created",
-         "lineage", "origin", "device", "holes", "iv_large_sectors"}
+         "lineage", "origin", "device", "holes", "iv_large_sectors", "lease"}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 ARN = re.compile(r"arn:[a-z0-9-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
 
@@ -163,6 +163,9 @@ def check_core(core):
         demand(offset >= 1048576, "data_offset")
     if "origin" in core:
         text(core["origin"], "snapshot_id", "snap-[0-9a-f]{17}")
+    if "lease" in core:
+        seconds = whole(core["lease"], "seconds", 10, 2592000)
+        whole(core["lease"], "grace", 0, 2592000 - seconds)
 
 
 def check_slot(slot):

@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# vm: --disk 32 --kms
+# kernels: 6.12
+# Leases without an agent: what the kernel does, and what one process asks.
+. /test/vm/helpers/attach.bash
+
+aws()
+{
+	host aws "$1" --key-id "$KEY" "${@:2}" > /dev/null
+}
+
+is_locked()
+{
+	envelope status --json x > "$WORK/status"
+	[ $? -eq 10 ] && grep -q "\"reason\": \"$1\"" "$WORK/status"
+}
+
+# timeout_of: what the kernel says that the key has left, as /proc/keys has it.
+timeout_of()
+{
+	awk -v id="$ID" '$8 == "envelope" && $9 ~ id { print $4 }' /proc/keys
+}
+
+t "format with a lease" envelope format --lease 10m --grace 20m /dev/vda
+ID=$(id_of /dev/vda)
+KEY=$(key_of /dev/vda)
+t_says 0 "attach says what comes" \
+	"it locks in 30m unless 'envelope renew --direct x' comes before" \
+	envelope attach --direct /dev/vda x
+t "the kernel has the time" eval "timeout_of | grep -E '^(30|29)m$'"
+t_says 0 "renew" "/dev/mapper/x: renewed; locks in 2h unless" \
+	envelope renew --direct --lease 1h --grace 1h x
+t "the kernel has more time" eval "timeout_of | grep -E '^[12]h$'"
+t "renew, json" eval "envelope renew --direct --json x |
+	grep -q '\"lease\": 600'"
+t "back to what core says" eval "timeout_of | grep -E '^(30|29)m$'"
+
+host kms-stop
+t_says 4 "renew without a KMS" \
+	"warning: 'x': the lease is not renewed; the key's time runs on" \
+	envelope renew --direct --timeout 5 x
+t "still active" envelope status x
+host kms-start
+t "no DEK was asked for again" eval "[ \$(decrypts) -ge 1 ]"
+aws disable-key
+t_says 3 "renew with a disabled key" \
+	"'x' is locked: the KMS denies its key, asked twice" \
+	envelope renew --direct x
+t "locked: revoked" is_locked revoked
+t_says 10 "renew of a locked volume" "'x' is locked \(revoked\): unlock it first" \
+	envelope renew --direct x
+aws enable-key
+t "unlock" envelope unlock --direct x
+t "unlock gives the time anew" eval "timeout_of | grep -E '^(30|29)m$'"
+t "detach" envelope detach x
+
+# The kernel alone: no process of ours is there, and the clock is set back.
+t "attach with a short lease" envelope attach --direct --lease 10s --grace 2s \
+	--on-lock error /dev/vda x
+t "readable" dd if=/dev/mapper/x of=/dev/null bs=4k count=1 iflag=direct
+date -s "$(date -d '1 day ago' '+%F %T')" > "$WORK/date"
+t "locked: expired, though the clock was set back" \
+	wait_until 120 is_locked expired
+date -s "$(date -d '1 day' '+%F %T')" > "$WORK/date"
+t "I/O fails" eval "! dd if=/dev/mapper/x of=/dev/null bs=4k count=1 iflag=direct"
+t_says 0 "unlock after expiry" "/dev/mapper/x is active" \
+	envelope unlock --direct --lease 0 x
+t "no time left to run" eval "timeout_of | grep perm"
+t_says 2 "renew needs a lease" "'x' has no lease to renew: --lease gives it one" \
+	envelope renew --direct --lease 0 x
+t "detach after expiry" envelope detach x
+
+refused 2 "dm-crypt" "volume $ID has a lease, which dm-crypt cannot keep.*or with --lease 0" \
+	envelope attach --direct --target crypt /dev/vda x
+t "dm-crypt without the lease" eval "modprobe dm-crypt &&
+	envelope attach --direct --target crypt --lease 0 /dev/vda x &&
+	envelope detach x"
+refused 2 "a lease too short" "this lease cannot be kept: a lease has at least 10s" \
+	envelope attach --direct --lease 9s /dev/vda x
+
+# What must not be locked.
+t "attach without its lease" envelope attach --direct --lease 0 /dev/vda x
+t "mkswap" mkswap /dev/mapper/x
+t "detach the swap" envelope detach x
+refused 7 "swap" "'x' holds swap space, which must not be locked" \
+	envelope attach --direct /dev/vda x
+t "swap without a lease" envelope attach --direct --lease 0 /dev/vda x
+t "detach it again" eval "wipefs -qa /dev/mapper/x; envelope detach x"
+echo "/dev/mapper/x /usr ext4 defaults 0 0" > /etc/fstab
+refused 7 "/usr" "'x' holds what this system runs from, by /etc/fstab" \
+	envelope attach --direct /dev/vda x
+t "/usr, forced" envelope attach --direct --force /dev/vda x
+t "the last detach" envelope detach x
+t "nothing left" nothing_left
+done_testing
