@@ -66,7 +66,7 @@ VM_HELPERS := $(patsubst tests/vm/helpers/%.c,$(O)/vm/%,\
 	$(wildcard tests/vm/helpers/*.c))
 
 .PHONY: all programs module unit vm-helpers demo test check mutants bench bench-kms fuzz \
-	debug-kernel test-debug test-long \
+	debug-kernel test-debug test-debug-smp test-long \
 	install uninstall clean help
 .DELETE_ON_ERROR:
 
@@ -81,6 +81,7 @@ help:
 	@echo 'make test          set up, then run all tests'
 	@echo 'make check         static checks'
 	@echo 'make test-debug    kernel tests on a kernel with KASAN and lockdep'
+	@echo 'make test-debug-smp  the same with two CPUs, and data races: hours'
 	@echo 'make test-long     all tests with all rounds, kernels and mutants: hours'
 	@echo 'make debug-kernel  build that kernel (about 10 minutes, kept)'
 	@echo 'make mutants       prove that the tests can fail'
@@ -195,6 +196,11 @@ debug-kernel:
 test-debug:
 	scripts/setup debug
 	tests/run debug
+
+test-debug-smp:
+	scripts/setup test
+	scripts/setup debug
+	tests/run debug-smp
 
 test-long:
 	scripts/setup test

@@ -64,6 +64,7 @@ for m in virtio_pci virtio_blk virtio_net; do modprobe $m; done
 ip addr add 10.0.2.15/24 dev eth0 && ip link set eth0 up &&
 	ip route add default via 10.0.2.2
 modprobe dm_mod
+[ ! -e /sys/kernel/debug/kcsan ] || echo on > /sys/kernel/debug/kcsan
 [ -e /lib/modules/envelope/dm-envelope.ko ] && [ -z "$VM_NO_INSMOD" ] &&
 	insmod /lib/modules/envelope/dm-envelope.ko
 . /test/environment
