@@ -167,6 +167,9 @@ static int refresh(struct credentials_source *s, unsigned int timeout_ms)
 	if (r == 0) {
 		credentials_free(s->now);
 		s->now = fresh;
+		/* Later ones may not be there yet; or these last long. */
+		if (left_s(fresh) > CREDENTIALS_REFRESH_S)
+			s->retry_s = 0;
 		return 0;
 	}
 	if (!s->now || left_s(s->now) <= 0) {

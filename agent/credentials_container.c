@@ -126,11 +126,13 @@ static int read_token(const struct credentials_run *run, struct secret **ret)
 	}
 	if (!text && !path)
 		return 0;
-	if (!text)
-		return fault(variable, "the file is missing or empty; check who writes it");
-	at = (char *)secret_bytes(text);
-	if (path && at[0] && at[strlen(at) - 1] == '\n')
+	at = text ? (char *)secret_bytes(text) : NULL;
+	if (at && path && at[0] && at[strlen(at) - 1] == '\n')
 		at[strlen(at) - 1] = '\0';
+	if (!at || !at[0]) {
+		secret_free(text);
+		return fault(variable, "the file is missing or empty; check who writes it");
+	}
 	/* A line's end would start another header. */
 	if (at[strcspn(at, "\r\n")] != '\0') {
 		secret_free(text);

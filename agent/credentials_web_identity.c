@@ -42,7 +42,7 @@ static int read_token(const struct credentials_run *run, const char *path,
 	if (r < 0)
 		return r;
 	if (!text)
-		return fault(path, "missing or empty; check who writes it");
+		return fault(path, "missing; check who writes it");
 	at = (char *)secret_bytes(text);
 	len = strcspn(at, "\r\n");
 	if (strspn(at + len, "\r\n") != strlen(at + len) || len == 0 ||

@@ -261,6 +261,7 @@ struct options {
 	struct conf_overrides conf;
 	bool file_only;		/* as a daemon: no overrides at all */
 	bool fresh;
+	bool persist;		/* all the times, whatever comes of them */
 	unsigned int timeout_ms;
 	unsigned int times;
 	const char *provider;
@@ -279,6 +280,7 @@ static int parse(int argc, char **argv, struct options *o)
 		{ "times", required_argument, NULL, 'n' },
 		{ "provider", required_argument, NULL, 'P' },
 		{ "fresh", no_argument, NULL, 'f' },
+		{ "persist", no_argument, NULL, 'k' },
 		{ "no-environment", no_argument, NULL, 'E' },
 		{ "grant-token", required_argument, NULL, 'g' },
 		{ "signer", no_argument, NULL, 's' },
@@ -297,6 +299,7 @@ static int parse(int argc, char **argv, struct options *o)
 		case 'n': o->times = atoi(optarg); break;
 		case 'P': o->provider = optarg; break;
 		case 'f': o->fresh = true; break;
+		case 'k': o->persist = true; break;
 		case 'E': o->conf.environment = false; break;
 		case 'g': o->grant_token = optarg; break;
 		case 's':
@@ -327,7 +330,7 @@ static int run(struct options *o, struct call *c, const char *operation,
 			if (o->fresh)
 				kms_fresh_connection(c->kms);
 			r = operations[i].run(c);
-		} while (r == 0 && --o->times > 0);
+		} while ((r == 0 || o->persist) && --o->times > 0);
 		json_object_set_new(c->out, "error",
 				    json_string(kms_last_error(c->kms)));
 		json_object_set_new(c->out, "attempts",
