@@ -170,6 +170,7 @@ struct envelope_target {
 	/* parts of large requests, on whatever CPU is idle */
 	struct workqueue_struct *spread_wq;
 	unsigned long spread_after;	/* jiffies; until then nobody was idle */
+	atomic_t spread_parts;		/* with workers, not done yet */
 	struct work_struct restart_work;
 
 	struct bio_set bios;		/* bounce bios */
@@ -192,7 +193,7 @@ struct envelope_io {
 	struct bio *bio;		/* dm's clone */
 	struct bio *bounce;		/* its ciphertext on the way down */
 	enum envelope_step step;
-	bool spread;			/* part of a large request, for spread_wq */
+	bool spread;			/* part of a large request: see io.c */
 	bio_end_io_t *end_io;		/* saved, if not NULL: bi_end_io is ours */
 	void *private;
 	u64 offset_sectors;		/* in the target */
@@ -255,7 +256,15 @@ void envelope_spread_large(struct envelope_io *io);
  * fn hands that and the time it began itself to envelope_spread_ended().
  */
 void envelope_queue_spread(struct envelope_io *io, work_func_t fn);
-/* Learns from how long a part waited whether CPUs are idle. */
+/*
+ * Workers have enough parts: a submitter that may be preempted does this one
+ * itself, instead of waiting for them with nothing to do.
+ */
+bool envelope_spread_enough(struct envelope_target *target);
+/*
+ * Once for each part queued, after its work: learns from how long it waited
+ * whether CPUs are idle. target->spread_wq keeps target until then.
+ */
 void envelope_spread_ended(struct envelope_target *target, u64 queued_ns,
 			   u64 began_ns);
 /* Starts again what waits; under target->hold_lock. */

@@ -25,8 +25,17 @@ MODULE_PARM_DESC(spread_bytes,
 /* A part that waited for longer, and for longer than so many parts take, ... */
 #define SPREAD_WAIT_NS		NSEC_PER_MSEC
 #define SPREAD_WAIT_PARTS	16
-/* ... found no idle CPU: nothing is spread for so long. */
+/*
+ * ... found no idle CPU: nothing is spread for so long. The submitter does what
+ * workers do not get to, but cannot take back what they have been given: beside
+ * a program that computes, each request would wait for its slice to end.
+ */
 #define SPREAD_PAUSE		(HZ / 10)
+/*
+ * Parts with workers for each CPU but the submitter's: the one it works on, and
+ * the next, so that it need not wait until the submitter has done its own.
+ */
+#define SPREAD_PARTS_A_CPU	2
 
 /*
  * Decryption that left an interrupt, and what a full cipher queue sent back.
@@ -165,8 +174,7 @@ void envelope_queue_crypt(struct envelope_io *io, work_func_t fn)
 
 /*
  * Not with NOWAIT: a part could be on its way before another one says EAGAIN.
- * No lock and no counter decides whether CPUs are idle, only what parts before
- * this one have found.
+ * Whether CPUs are idle is learned from what parts before this one have found.
  */
 void envelope_spread_large(struct envelope_io *io)
 {
@@ -188,8 +196,18 @@ void envelope_queue_spread(struct envelope_io *io, work_func_t fn)
 	/* once started again after a lock, it stays with that worker */
 	io->spread = false;
 	io->queued_ns = ktime_get_ns();
+	/* a counter all CPUs share, but taken only for parts of this size */
+	atomic_inc(&io->target->spread_parts);
 	INIT_WORK(&io->work, fn);
 	queue_work(io->target->spread_wq, &io->work);
+}
+
+bool envelope_spread_enough(struct envelope_target *target)
+{
+	int others = num_online_cpus() - 1;
+
+	return atomic_read(&target->spread_parts) >=
+	       SPREAD_PARTS_A_CPU * others;
 }
 
 void envelope_spread_ended(struct envelope_target *target, u64 queued_ns,
@@ -198,6 +216,7 @@ void envelope_spread_ended(struct envelope_target *target, u64 queued_ns,
 	u64 waited_ns = began_ns - queued_ns;
 	u64 took_ns = ktime_get_ns() - began_ns;
 
+	atomic_dec(&target->spread_parts);
 	if (waited_ns > SPREAD_WAIT_NS + SPREAD_WAIT_PARTS * took_ns)
 		WRITE_ONCE(target->spread_after, jiffies + SPREAD_PAUSE);
 }

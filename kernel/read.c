@@ -107,7 +107,8 @@ static void read_end_io(struct bio *bio)
 
 	io->step = ENVELOPE_STEP_DECRYPT;
 	here = small ? !in_hardirq() && !irqs_disabled() : preemptible();
-	if (unlikely(io->spread))
+	if (unlikely(io->spread) &&
+	    !(preemptible() && envelope_spread_enough(io->target)))
 		envelope_queue_spread(io, spread_work);
 	else if (here)
 		envelope_read_decrypt(io);

@@ -158,12 +158,14 @@
  * module keeps at most ENVELOPE_STASH_PAGES used pages on every CPU.
  *
  * Module parameter spread_bytes (131072, writable, rounded down to 4096): a
- * larger read or write is cut into parts of this size, and all but the last
- * are decrypted or encrypted on other CPUs, as long as those are idle: when a
- * part has waited for a CPU for much longer than it took, nothing is cut for a
- * tenth of a second. 0: never. With the default, handing a part over costs 3 %
- * of the instructions that decrypting it takes. Requests with REQ_NOWAIT are
- * not cut.
+ * larger read or write is cut into parts of this size. Workers on other CPUs
+ * have two parts a CPU at most; while they do, whoever sent the request
+ * decrypts or encrypts further parts, and the last. This as long as the other
+ * CPUs are idle: when a part has waited for one for much longer than it took,
+ * nothing is cut for a tenth of a second. 0: never. With the default, handing a
+ * part over costs 3 % of the instructions that decrypting it takes. What a disk
+ * completes by an interrupt is decrypted by workers only. Requests with
+ * REQ_NOWAIT are not cut.
  *
  * Module parameter allow_hibernation (0, writable): hibernation would write
  * the secret to disk, so it is refused while one is loaded, unless this is 1.

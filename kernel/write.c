@@ -187,7 +187,7 @@ void envelope_write_start(struct envelope_io *io)
 		return;
 	}
 	write_init_crypt(io);
-	if (unlikely(io->spread))
+	if (unlikely(io->spread) && !envelope_spread_enough(io->target))
 		envelope_queue_spread(io, spread_work);
 	else
 		write_crypt(io, false);

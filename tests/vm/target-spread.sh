@@ -25,14 +25,43 @@ parts()
 	"$@" > /dev/null && echo $(($(stat_of env "$word") - before))
 }
 
-# on_workers COMMAND...: how many parts the workers ran meanwhile.
-on_workers()
+# workers COMMAND...: in $RAN how many parts workers ran meanwhile, in $WAITED
+# how many waited for one at most.
+workers()
 {
+	local event
+
 	echo > $TRACE/trace
-	echo 1 > $TRACE/events/workqueue/workqueue_execute_start/enable
+	for event in queue_work execute_start; do
+		echo 1 > $TRACE/events/workqueue/workqueue_$event/enable
+	done
 	"$@" > /dev/null
-	echo 0 > $TRACE/events/workqueue/workqueue_execute_start/enable
-	grep -c "function spread_work" $TRACE/trace
+	for event in queue_work execute_start; do
+		echo 0 > $TRACE/events/workqueue/workqueue_$event/enable
+	done
+	read -r RAN WAITED < <(awk '
+		/workqueue_queue_work:.*=spread_work/ {
+			if (++waiting > most)
+				most = waiting
+		}
+		/workqueue_execute_start:.* spread_work/ { ran++; waiting-- }
+		END { print ran + 0, most + 0 }' $TRACE/trace)
+	echo "workers ran $RAN parts, $WAITED waited"
+}
+
+# shared PARTS COMMAND...: workers do some of them, the submitter the others,
+# and the one worker that there is beside it has two at most.
+shared()
+{
+	workers "${@:2}"
+	[ "$RAN" -ge 1 ] && [ "$RAN" -lt "$1" ] && [ "$WAITED" -le 2 ]
+}
+
+# none COMMAND...: workers do nothing of it.
+none()
+{
+	workers "$@"
+	[ "$RAN" -eq 0 ]
 }
 
 is()
@@ -52,11 +81,21 @@ t "spread: 128 KiB are not cut" \
 	is 1 "$(parts reads vmio check $DEV 0 131072 4)"
 t "spread: nor is anything with NOWAIT" \
 	is 1 "$(parts reads vmio -n check $DEV 0 1048576 4)"
-t "spread: all parts of a read but the last go to workers" \
-	is 7 "$(on_workers vmio check $DEV 0 1048576 4)"
+echo 4096 > $PARAM
 sleep 0.3
-t "spread: and of a write" \
-	is 7 "$(on_workers vmio fill $DEV 0 1048576 5)"
+t "spread: workers and the submitter share a read" \
+	shared 255 vmio check $DEV 0 1048576 4
+sleep 0.3
+t "spread: and a write" shared 255 vmio fill $DEV 0 1048576 5
+sleep 0.3
+t "spread: and the next read" shared 255 vmio check $DEV 0 1048576 5
+echo 0 > /sys/devices/system/cpu/cpu1/online
+t "spread: none with one CPU" none vmio check $DEV 0 1048576 5
+t "spread: which does all in one part" \
+	is 1 "$(parts reads vmio check $DEV 0 1048576 5)"
+echo 1 > /sys/devices/system/cpu/cpu1/online
+sleep 0.3
+t "spread: some again with two" shared 255 vmio check $DEV 0 1048576 5
 echo 0 > $PARAM
 t "spread: 0 means never" is 1 "$(parts reads vmio check $DEV 0 1048576 5)"
 echo 5000 > $PARAM
