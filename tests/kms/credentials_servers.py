@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Local servers that give credentials: metadata, container endpoint, STS."""
+"""Local servers that give credentials: metadata, container endpoint, STS.
+
+  credentials_servers.py CREDENTIALS HOPS
+
+serves metadata on port 80 of every address until its input ends, and prints
+each request's line; what it answers lives for HOPS hops.
+"""
 import datetime
 import http.server
 import json
+import socket
 import ssl
+import sys
 import threading
 import time
 import urllib.parse
@@ -70,10 +78,10 @@ class Web:
 
     scheme = "http"
 
-    def __init__(self):
+    def __init__(self, kind=Server, address=("127.0.0.1", 0)):
         self.calls = []
         self.faults = []
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = kind(address, Handler)
         self._server.web = self
         self.port = self._server.server_address[1]
         self.url = f"{self.scheme}://127.0.0.1:{self.port}"
@@ -133,8 +141,8 @@ class Metadata(Web):
 
     path = "/latest/meta-data/iam/security-credentials/"
 
-    def __init__(self, give, role="host", v1=False):
-        super().__init__()
+    def __init__(self, give, role="host", v1=False, **where):
+        super().__init__(**where)
         self.give, self.role, self.v1 = give, role, v1
         self.lifetimes = []
 
@@ -201,3 +209,34 @@ class Sts(Web):
         if "Authorization" in headers:
             return 400, f"signed for {REGION}", None
         return 200, STS_ANSWER.format(until=until(), **self.fields), None
+
+
+class Everywhere(Server):
+    """IPv4 and IPv6."""
+
+    address_family = socket.AF_INET6
+
+
+class Far(Metadata):
+    """Metadata whose answers do not get further than `hops`."""
+
+    def __init__(self, give, hops):
+        super().__init__(give, kind=Everywhere, address=("::", 80))
+        self.hops = hops
+        self.faults = self
+
+    def pop(self, _first):
+        """Instead of faults: each answer is sent with its hops."""
+        def fault(handler):
+            handler.connection.setsockopt(socket.IPPROTO_IP, socket.IP_TTL,
+                                          self.hops)
+            print(handler.requestline, flush=True)
+            return self.reply(handler.command, handler.path, handler.headers,
+                              b"")
+        return fault
+
+
+if __name__ == "__main__":
+    with Far(json.loads(sys.argv[1]), int(sys.argv[2])):
+        print("ready", flush=True)
+        sys.stdin.read()

@@ -167,7 +167,7 @@ class Process(Sources):
         self.assert_fault(self.ask("--profile", "p"), "it ended with status 7; run it by hand to see why")
 
     def test_renewed(self):
-        """peers-credentials: keys that the KMS refuses are read anew by a session"""
+        """credentials: keys that the KMS refuses are read anew by a session"""
         count = self.home / "count"
         other = json.dumps({"Version": 1, "AccessKeyId": "AKIAGONE",
                             "SecretAccessKey": "x"})

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Credentials by the instance metadata service, version 2."""
+import json
+import pathlib
+import subprocess
+
 from client_case import DONE, KEY_ID, SECRET, UNREACHABLE
 from credentials_servers import Metadata, answer, redirect, say, slow
 from test_client_credentials import (ACCESS, HIDDEN, ROLE, SESSION, Sources)
@@ -214,6 +218,97 @@ class Imds(Sources):
             bytes(b ^ 0x55 for b in p).hex() for p in patterns)})
         self.assertEqual(result.status, DONE, result.stderr)
         self.assertEqual(result.out["found"], [3])
+
+
+ADDRESSES = """
+    ip link set lo up
+    ip address add 169.254.169.254/32 dev lo
+    ip -6 address add fd00:ec2::254/128 dev lo
+    exec "$@"
+"""
+# A client and, behind a router, the metadata.
+ROUTED = """
+    set -e
+    mount -t tmpfs none /run
+    echo 1 > /proc/sys/net/ipv4/ip_forward
+    for name in client server; do
+        ip netns add $name
+        ip link add $name type veth peer eth0 netns $name
+        ip link set $name up
+        ip -n $name link set lo up
+        ip -n $name link set eth0 up
+    done
+    ip address add 192.0.2.1/24 dev client
+    ip -n client address add 192.0.2.2/24 dev eth0
+    ip -n client route add default via 192.0.2.1
+    ip address add 169.254.169.1/24 dev server
+    ip -n server address add 169.254.169.254/24 dev eth0
+    ip -n server route add default via 169.254.169.1
+    exec 3<&0
+    ip netns exec server "$@" <&3 &
+    wait
+"""
+
+
+class RealAddress(Sources):
+    """In a network of its own, from where the KMS is not reached: that it is
+    asked for shows that there are credentials."""
+
+    def serve(self, script, hops=64):
+        """The server, its namespaces' options for nsenter."""
+        child = subprocess.Popen(
+            ["unshare", "--map-root-user", "--net", "--mount", "sh", "-c",
+             script, "-", "/usr/bin/python3",
+             str(pathlib.Path(__file__).with_name("credentials_servers.py")),
+             json.dumps(answer(ACCESS, HIDDEN, SESSION)), str(hops)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(child.wait)
+        self.addCleanup(child.stdin.close)
+        self.assertEqual(child.stdout.readline(), "ready\n")
+        return child, ["nsenter", "--preserve-credentials", "--user", "--net",
+                       "--mount", "--target", str(child.pid)]
+
+    def ask_from(self, under, **env):
+        return self.ask(under=under, timeout=60000, env={
+            "AWS_EC2_METADATA_DISABLED": None,
+            "AWS_METADATA_SERVICE_TIMEOUT": "20", **env})
+
+    def assert_asked(self, child, result):
+        self.assertEqual(result.error, "NoConnection", result.stderr)
+        self.assertEqual(self.end(child), [
+            f"{line} HTTP/1.1" for line in (PUT, GET, GET + "host")])
+
+    def end(self, child):
+        """All that it was asked."""
+        child.stdin.close()
+        lines = child.stdout.read().splitlines()
+        child.stdout.close()
+        return lines
+
+    def test_ipv4(self):
+        """credentials: the metadata at their real address"""
+        child, under = self.serve(ADDRESSES)
+        self.assert_asked(child, self.ask_from(under))
+
+    def test_ipv6(self):
+        """credentials: the metadata at their real IPv6 address"""
+        child, under = self.serve(ADDRESSES)
+        self.assert_asked(child, self.ask_from(
+            under, AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE="IPv6"))
+
+    def test_hops(self):
+        """credentials: the metadata behind a router, within the hop limit"""
+        child, under = self.serve(ROUTED, hops=2)
+        self.assert_asked(child, self.ask_from(
+            [*under, "--", "ip", "netns", "exec", "client"]))
+
+    def test_hop_limit(self):
+        """security-05-credentials: beyond the hop limit nothing but the token is asked for"""
+        child, under = self.serve(ROUTED, hops=1)
+        self.assert_none(self.ask_from(
+            [*under, "--", "ip", "netns", "exec", "client"],
+            AWS_METADATA_SERVICE_TIMEOUT="1"), "instance metadata: http://169.254.169.254: it takes the connection but no token arrives, and version 1 is never used; in a container raise the instance's HttpPutResponseHopLimit")
+        self.assertEqual(set(self.end(child)), {PUT + " HTTP/1.1"})
 
 
 if __name__ == "__main__":
