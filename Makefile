@@ -36,7 +36,8 @@ endif
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
 
 # What each part links with; pkg-config names what is missing.
-AGENT_PKGS := devmapper blkid libcurl jansson libcrypto expat
+AGENT_PKGS := devmapper blkid libcurl jansson libcrypto expat \
+	p11-kit-1
 DAEMON_PKGS := libsystemd libseccomp
 KMS_PKGS := libmicrohttpd sqlite3 gnutls jansson libcrypto zlib libseccomp
 need = $(or $(shell $(PKGCONFIG) $(1) $(2) 2>/dev/null),\
@@ -47,7 +48,7 @@ DAEMON_LIBS = $(AGENT_LIBS) $(call need,--libs,$(DAEMON_PKGS))
 KMS_LIBS = $(call need,--libs,$(KMS_PKGS)) -lpthread
 
 # The leaf helpers that envelope-kms shares with the agent.
-LEAF := secret process log json
+LEAF := secret process log json context
 
 AGENT_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard agent/*.c)))
 DAEMON_OBJS := $(patsubst %.c,$(O)/obj/%.o,\

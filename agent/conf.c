@@ -9,6 +9,7 @@
 
 #include "arn.h"
 #include "conf_file.h"
+#include "key_name.h"
 #include "log.h"
 
 struct conf {
@@ -371,6 +372,54 @@ static int check_allowed(const struct conf *conf,
 	return -EACCES;
 }
 
+const struct conf_provider *conf_provider_of(const struct conf *conf,
+					     const char *key)
+{
+	struct key_name name;
+	size_t i;
+
+	if (key_name_parse(key, &name) < 0)
+		return NULL;
+	for (i = 0; i < conf->regions.provider_count; i++) {
+		const struct conf_provider *p = conf->regions.providers[i];
+
+		if (p->kind == name.kind &&
+		    strcmp(conf_provider_place(p), name.place) == 0)
+			return p;
+	}
+	return NULL;
+}
+
+/* As check_allowed(), for keys that are in no AWS KMS. */
+static int check_provider_key(const struct conf *conf, const char *key)
+{
+	const struct conf_provider *p;
+	struct key_name name;
+	size_t i;
+
+	if (key_name_parse(key, &name) < 0) {
+		log_error("key '%s': not a key id of %s, which are %s", key,
+			  key_provider(key_kind(key)),
+			  key_grammar(key_kind(key)));
+		return -EINVAL;
+	}
+	p = conf_provider_of(conf, key);
+	if (!p) {
+		log_error("key '%s': '%s' is not configured on this host; if it shall be used, add a section [%s NAME] to %s",
+			  key, name.place, key_provider(name.kind),
+			  conf->path);
+		return -EACCES;
+	}
+	for (i = 0; i < p->allow_keys_count; i++)
+		if (key_pattern_covers(p->allow_keys[i], key))
+			return 0;
+	if (p->allow_keys_count == 0)
+		return 0;
+	log_error("key '%s': allow-keys does not cover it; if this host shall use it, add it for [%s %s] in %s",
+		  key, key_provider(p->kind), p->name, conf->path);
+	return -EACCES;
+}
+
 int conf_allow_key(const struct conf *conf, const char *key,
 		   const struct conf_region **region_ret)
 {
@@ -379,6 +428,10 @@ int conf_allow_key(const struct conf *conf, const char *key,
 	struct arn arn;
 	int r;
 
+	if (key_kind(key) != KEY_AWS) {
+		*region_ret = NULL;
+		return check_provider_key(conf, key);
+	}
 	if (arn_key_form(key, &form) < 0) {
 		log_error("key '%s': not a KMS key id, key ARN, alias/NAME or alias ARN",
 			  key);
@@ -402,8 +455,16 @@ int conf_allow_key(const struct conf *conf, const char *key,
 int conf_default_key(const struct conf *conf, const char **ret)
 {
 	const struct conf_region *region;
-	int r = conf_region(conf, NULL, &region);
+	size_t i;
+	int r;
 
+	for (i = 0; conf->regions.count == 0 &&
+		    i < conf->regions.provider_count; i++) {
+		*ret = conf->regions.providers[i]->default_key;
+		if (*ret)
+			return 0;
+	}
+	r = conf_region(conf, NULL, &region);
 	if (r < 0)
 		return r;
 	if (!region->default_key) {

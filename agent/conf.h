@@ -29,6 +29,23 @@
  * proxy	http:// or https://; absent: none, whatever the environment says
  * host-principal	the role, user or session that profile is at the KMS: who
  *		attaches through the agent grants it the use of his volume
+ *
+ * What has keys but is no AWS KMS has a section of another kind; key_name.h says
+ * how their key ids look, and that these lead to one section:
+ *
+ *	[pkcs11 NAME]
+ *	module = /usr/lib/softhsm/libsofthsm2.so
+ *	token = LABEL
+ *	pin-file = /etc/envelope/hsm.pin
+ *	default-key = pkcs11:token=LABEL;object=volumes
+ *	allow-keys = pkcs11:token=LABEL;object=vol*
+ *
+ * module	absolute path of the PKCS#11 module
+ * token	the token's label; absent: NAME
+ * pin-file	absolute path; absent: the token asks for none, or by itself
+ * default-key	as above, where no region is configured: of the first of these
+ *		sections that has one
+ * allow-keys	key ids, * at the end only; absent: every key of the section
  */
 #ifndef ENVELOPE_CONF_H
 #define ENVELOPE_CONF_H
@@ -36,6 +53,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/stat.h>
+
+#include "key_name.h"
 
 #define CONF_PATH "/etc/envelope/envelope.conf"
 #define CONF_MAX_BYTES 65536
@@ -83,6 +102,28 @@ struct conf_region {
 	size_t line;		/* of its section in the file; 0: no file */
 };
 
+/* The texts that a section of some kind may have. */
+enum conf_value {
+	CONF_MODULE,
+	CONF_TOKEN,
+	CONF_PIN_FILE,
+	CONF_VALUES,
+};
+
+/* A section of another kind; it applies as it is written. */
+struct conf_provider {
+	enum key_kind kind;		/* never KEY_AWS */
+	char *name;
+	char *value[CONF_VALUES];	/* NULL where absent */
+	char *default_key;
+	char **allow_keys;		/* @allow_keys_count patterns */
+	size_t allow_keys_count;
+	size_t line;			/* of the section in the file */
+};
+
+/* What its key ids call it: the token's label, else the name. */
+const char *conf_provider_place(const struct conf_provider *p);
+
 /*
  * Read the file and apply @overrides (NULL: the file alone, nothing from the
  * environment). A missing file is an error only when --config named it. CA
@@ -116,14 +157,18 @@ const struct conf_region *conf_region_at(const struct conf *conf, size_t i);
 int conf_region(const struct conf *conf, const char *name,
 		const struct conf_region **ret);
 
+/* The section for @key, a key id of no AWS KMS; NULL: none, or no such id. */
+const struct conf_provider *conf_provider_of(const struct conf *conf,
+					     const char *key);
+
 /*
- * May this host use @key (any of its four forms)? Decided without a network
- * call. Ids and alias names are looked up in the default region. An alias
+ * May this host use @key (any of its forms)? Decided without a network call. Ids and alias names are looked up in the default region. An alias
  * passes here by account; the key ARN that the KMS answers is to be asked
  * about again.
  *
- * 0 with the region to call in *@region_ret. A sentence, and: -EACCES
- * (allow-keys does not cover it, region not configured, no account known);
+ * 0 with the region to call in *@region_ret; that is NULL where the key is in no
+ * AWS KMS, for conf_provider_of(). A sentence, and: -EACCES (allow-keys does
+ * not cover it, region or section not configured, no account known);
  * -EINVAL (not a key name; alias/aws/ebs of AWS itself).
  */
 int conf_allow_key(const struct conf *conf, const char *key,
@@ -131,7 +176,7 @@ int conf_allow_key(const struct conf *conf, const char *key,
 
 /*
  * The key that `format` takes without --kms-key: the default region's
- * default-key. 0; -EINVAL with a sentence when there is none.
+ * default-key; without any region that of the first section that has one. 0; -EINVAL with a sentence when there is none.
  */
 int conf_default_key(const struct conf *conf, const char **ret);
 

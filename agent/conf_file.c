@@ -10,17 +10,14 @@
 #include <unistd.h>
 
 #include "arn.h"
+#include "key_name.h"
 #include "log.h"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define HOST_CHARS LETTERS "0123456789.-"
 #define KNOWN_NAMES "endpoint, sts-endpoint, ca-file, profile, default-key, account, allow-keys, proxy and host-principal"
 
-/* Where a line stands, for the sentence about it. */
-struct place {
-	const char *path;
-	size_t line;
-};
+#define SECTIONS "a section is [region NAME] or [pkcs11 NAME], not"
 
 bool conf_region_name_valid(const char *name)
 {
@@ -55,6 +52,9 @@ void conf_regions_free(struct conf_regions *regions)
 {
 	while (regions->count > 0)
 		region_free(regions->at[--regions->count]);
+	while (regions->provider_count > 0)
+		conf_provider_free(
+			regions->providers[--regions->provider_count]);
 }
 
 struct conf_region *conf_regions_add(struct conf_regions *regions,
@@ -277,18 +277,11 @@ static const struct {
 	{ "host-principal", set_host_principal },
 };
 
-static int take_section(const struct place *place, const char *text,
-			struct conf_regions *regions)
+static int take_region(const struct place *place, const char *name,
+		       struct conf_regions *regions)
 {
-	char name[ARN_WORD_BYTES];
-	size_t len = strlen(text);
 	struct conf_region *region;
 
-	if (strncmp(text, "[region ", 8) != 0 || text[len - 1] != ']' ||
-	    len - 9 >= sizeof(name))
-		return fault(place, "a section is [region NAME], not", text);
-	memcpy(name, text + 8, len - 9);
-	name[len - 9] = '\0';
 	if (!conf_region_name_valid(name))
 		return fault(place, "a region is lower case letters, digits and dashes, not",
 			     name);
@@ -304,12 +297,64 @@ static int take_section(const struct place *place, const char *text,
 	return 0;
 }
 
+/* @text is changed: "[KIND NAME]". Whose section it is in *@kind_ret. */
+static int take_section(const struct place *place, char *text,
+			struct conf_regions *regions,
+			enum key_kind *kind_ret)
+{
+	char *name = strchr(text, ' ');
+	size_t len = strlen(text);
+	enum key_kind kind = KEY_AWS;
+	int r;
+
+	if (!name || text[len - 1] != ']')
+		return fault(place, SECTIONS, text);
+	*name = '\0';
+	/* The provider of regions has another name in slots. */
+	if (strcmp(text, "[region") != 0 &&
+	    (key_provider_find(text + 1, &kind) < 0 || kind == KEY_AWS)) {
+		*name = ' ';
+		return fault(place, SECTIONS, text);
+	}
+	text[len - 1] = '\0';
+	name++;
+	r = kind == KEY_AWS ? take_region(place, name, regions) :
+			      conf_provider_add(place, kind, name, regions);
+	if (r == 0)
+		*kind_ret = kind;
+	return r;
+}
+
+static int set_region(const struct place *place, const char *name,
+		      const char *value, struct conf_regions *regions,
+		      unsigned int *seen)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+		if (strcmp(settings[i].name, name) == 0)
+			break;
+	if (i == sizeof(settings) / sizeof(settings[0])) {
+		log_error("%s:%zu: unknown name '%s'; known are " KNOWN_NAMES,
+			  place->path, place->line, name);
+		return -EINVAL;
+	}
+	if (regions->count == 0)
+		return fault(place, "no [region NAME] stands before", name);
+	if (*value == '\0')
+		return fault(place, "there is no value for", name);
+	if (*seen & 1u << i)
+		return fault(place, "there is a second value for", name);
+	*seen |= 1u << i;
+	return settings[i].set(place, regions->at[regions->count - 1], value);
+}
+
 static int take_setting(const struct place *place, char *text,
-			struct conf_regions *regions, unsigned int *seen)
+			enum key_kind kind, struct conf_regions *regions,
+			unsigned int *seen)
 {
 	char *value = strchr(text, '=');
 	char *end = value;
-	size_t i;
 
 	if (!value)
 		return fault(place, "a line is NAME = VALUE, not", text);
@@ -318,28 +363,20 @@ static int take_setting(const struct place *place, char *text,
 	*end = '\0';
 	for (value++; isspace((unsigned char)*value); value++)
 		;
-	for (i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
-		if (strcmp(settings[i].name, text) == 0)
-			break;
-	if (i == sizeof(settings) / sizeof(settings[0])) {
-		log_error("%s:%zu: unknown name '%s'; known are " KNOWN_NAMES,
-			  place->path, place->line, text);
-		return -EINVAL;
-	}
-	if (regions->count == 0)
-		return fault(place, "no [region NAME] stands before", text);
+	if (kind == KEY_AWS)
+		return set_region(place, text, value, regions, seen);
 	if (*value == '\0')
 		return fault(place, "there is no value for", text);
-	if (*seen & 1u << i)
-		return fault(place, "there is a second value for", text);
-	*seen |= 1u << i;
-	return settings[i].set(place, regions->at[regions->count - 1], value);
+	return conf_provider_set(place,
+			regions->providers[regions->provider_count - 1], text,
+			value);
 }
 
 /* @text is changed: lines and names are cut out in place. */
 static int parse(const char *path, char *text, struct conf_regions *regions)
 {
 	struct place place = { path, 0 };
+	enum key_kind kind = KEY_AWS;
 	unsigned int seen = 0;
 	char *line;
 	int r = 0;
@@ -356,13 +393,13 @@ static int parse(const char *path, char *text, struct conf_regions *regions)
 		if (len == 0 || line[0] == '#')
 			continue;
 		if (line[0] == '[') {
-			r = take_section(&place, line, regions);
+			r = take_section(&place, line, regions, &kind);
 			seen = 0;
 		} else {
-			r = take_setting(&place, line, regions, &seen);
+			r = take_setting(&place, line, kind, regions, &seen);
 		}
 	}
-	return r;
+	return r < 0 ? r : conf_providers_check(path, regions);
 }
 
 bool conf_file_trusted(const char *path, const struct stat *st, uid_t euid)

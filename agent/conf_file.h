@@ -10,10 +10,20 @@
 
 #define CONF_MAX_REGIONS 64
 #define CONF_MAX_PATTERNS 64
+#define CONF_MAX_PROVIDERS 64
 
+/* All sections of a file. */
 struct conf_regions {
 	struct conf_region *at[CONF_MAX_REGIONS];
 	size_t count;
+	struct conf_provider *providers[CONF_MAX_PROVIDERS];
+	size_t provider_count;
+};
+
+/* Where a line stands, for the sentence about it. */
+struct place {
+	const char *path;
+	size_t line;
 };
 
 /*
@@ -36,5 +46,22 @@ bool conf_region_name_valid(const char *name);
  * no slash at the end. 0; -ENOMEM; -EINVAL with the reason in *@why_ret.
  */
 int conf_endpoint(const char *url, char **ret, const char **why_ret);
+
+/*
+ * conf_provider.c. Each prints its sentence; -EINVAL, -ENOMEM.
+ */
+
+/* Section [KIND NAME] begins: a provider behind the others in @all. */
+int conf_provider_add(const struct place *place, enum key_kind kind,
+		      const char *name, struct conf_regions *all);
+
+/* A line NAME = VALUE of it. */
+int conf_provider_set(const struct place *place, struct conf_provider *p,
+		      const char *name, const char *value);
+
+/* At the end of the file: what is missing or does not fit together. */
+int conf_providers_check(const char *path, const struct conf_regions *all);
+
+void conf_provider_free(struct conf_provider *p);
 
 #endif

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arn.h"
 #include "json.h"
+#include "key_name.h"
 #include "log.h"
 
 #define RESERVED_PREFIX "envelope:"
@@ -67,10 +67,12 @@ static int check_key(const char *provider, const char *key_id,
 {
 	if (!header_provider_valid(provider))
 		return header_refuse(why, "provider is not a name");
-	if (strcmp(provider, HEADER_PROVIDER_AWS) == 0 &&
-	    !arn_is_key(key_id))
+	if (key_fits_provider(provider, key_id))
+		return 0;
+	if (strcmp(provider, HEADER_PROVIDER_AWS) == 0)
 		return header_refuse(why, "key_id is not the full ARN of a KMS key");
-	return 0;
+	return header_refuse(why, "key_id is not one of provider %s",
+			     provider);
 }
 
 static int check_slot(const json_t *slot, uint8_t **wrapped_ret, size_t *n_ret,

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "key_name.h"
 #include "kms_provider.h"
 #include "log.h"
 
@@ -23,17 +24,31 @@ struct login {
 	struct login *next;
 };
 
+/* What a provider keeps for a section: a token, a login. */
+struct kept {
+	const struct conf_provider *provider;
+	void *state;
+	struct kept *next;
+};
+
+/* Where a key is: in a region of AWS KMS, or in a section of another kind. */
+struct place {
+	const struct conf_region *region;
+	const struct conf_provider *provider;
+};
+
 struct kms {
 	const struct conf *conf;
-	const struct kms_provider *provider;
 	struct http *http;
 	struct login *logins;
 	char *grant_token;	/* for Decrypt; NULL: none */
+	struct kept *kept;
 	char error[KMS_ERROR_BYTES];
 };
 
-static const struct kms_provider *const providers[] = {
-	&kms_provider_aws,
+static const struct kms_provider *const providers[KEY_KINDS] = {
+	[KEY_AWS] = &kms_provider_aws,
+	[KEY_PKCS11] = &kms_provider_pkcs11,
 };
 
 int kms_open(const struct conf *conf, unsigned int timeout_ms,
@@ -45,7 +60,6 @@ int kms_open(const struct conf *conf, unsigned int timeout_ms,
 	if (!kms)
 		return -ENOMEM;
 	kms->conf = conf;
-	kms->provider = providers[0];
 	r = http_open(timeout_ms, &kms->http);
 	if (r < 0) {
 		free(kms);
@@ -65,6 +79,13 @@ void kms_free(struct kms *kms)
 		credentials_close(kms->logins->source);
 		free(kms->logins);
 		kms->logins = next;
+	}
+	while (kms->kept) {
+		struct kept *next = kms->kept->next;
+
+		providers[kms->kept->provider->kind]->end(kms->kept->state);
+		free(kms->kept);
+		kms->kept = next;
 	}
 	http_close(kms->http);
 	free(kms->grant_token);
@@ -91,18 +112,14 @@ void kms_wrapped_free(struct kms_wrapped *w)
 	*w = (struct kms_wrapped){ 0 };
 }
 
-int kms_use_provider(struct kms *kms, const char *name)
+int kms_check_provider(const char *name)
 {
-	size_t i;
+	enum key_kind kind;
 
-	for (i = 0; i < sizeof(providers) / sizeof(providers[0]); i++) {
-		if (strcmp(providers[i]->name, name) == 0) {
-			kms->provider = providers[i];
-			return 0;
-		}
-	}
-	log_error("KMS provider '%s' is not one this program knows; known is "
-		  KMS_PROVIDER_AWS, name);
+	if (key_provider_find(name, &kind) == 0)
+		return 0;
+	log_error("KMS provider '%s' is not one this program knows; known are aws-kms and pkcs11",
+		  name);
 	return -EINVAL;
 }
 
@@ -131,15 +148,34 @@ static void set_error(struct kms *kms, const char *type)
 	snprintf(kms->error, sizeof(kms->error), "%s", type);
 }
 
-/* May this host use @key? The region to ask in *@ret. */
-static int allowed(struct kms *kms, const char *key,
-		   const struct conf_region **ret)
+/* May this host use @key? Where it is in *@ret. */
+static int allowed(struct kms *kms, const char *key, struct place *ret)
 {
-	int r = conf_allow_key(kms->conf, key, ret);
+	struct place place = { 0 };
+	int r = conf_allow_key(kms->conf, key, &place.region);
 
-	if (r < 0)
+	if (r < 0) {
 		set_error(kms, "NotAllowed");
-	return r;
+		return r;
+	}
+	if (!place.region)
+		place.provider = conf_provider_of(kms->conf, key);
+	*ret = place;
+	return 0;
+}
+
+/* The same for what AWS KMS alone has. */
+static int allowed_in_region(struct kms *kms, const char *key,
+			     struct place *ret)
+{
+	int r = allowed(kms, key, ret);
+
+	if (r < 0 || ret->region)
+		return r;
+	set_error(kms, "UnsupportedOperationException");
+	log_error("key '%s': [%s %s] has no grants; use the key without the agent, or one in a KMS",
+		  key, key_provider(ret->provider->kind), ret->provider->name);
+	return -ENOTSUP;
 }
 
 static struct login *login_new(const struct kms *kms,
@@ -195,32 +231,78 @@ static int login(struct kms *kms, const struct conf_region *region,
 	return r;
 }
 
+/* Where the provider of @p keeps what it wants to keep. NULL: no memory. */
+static void **keep(struct kms *kms, const struct conf_provider *p)
+{
+	struct kept *k;
+
+	for (k = kms->kept; k && k->provider != p; k = k->next)
+		;
+	if (!k) {
+		k = calloc(1, sizeof(*k));
+		if (!k)
+			return NULL;
+		k->provider = p;
+		k->next = kms->kept;
+		kms->kept = k;
+	}
+	return &k->state;
+}
+
+static void print_place(const struct place *place,
+			char ret[KMS_SECTION_BYTES])
+{
+	if (place->region)
+		snprintf(ret, KMS_SECTION_BYTES, "region %s",
+			 place->region->name);
+	else
+		snprintf(ret, KMS_SECTION_BYTES, "[%s %s]",
+			 key_provider(place->provider->kind),
+			 place->provider->name);
+}
+
+static int begin_call(struct kms *kms, const struct place *place,
+		      const struct kms_question *question,
+		      struct kms_call *call)
+{
+	call->http = kms->http;
+	call->region = place->region;
+	call->provider = place->provider;
+	print_place(place, call->section);
+	if (place->region) {
+		call->where = place->region->endpoint;
+		/* What was signed elsewhere needs no credentials of ours. */
+		return question->signature ? 0 :
+		       login(kms, place->region, &call->credentials);
+	}
+	call->where = call->section;
+	call->state = keep(kms, place->provider);
+	return call->state ? 0 : -ENOMEM;
+}
+
 /* Ask, and on success leave @call behind for those who judge the answer. */
-static int ask(struct kms *kms, const struct conf_region *region,
+static int ask(struct kms *kms, const struct place *place,
 	       const struct kms_question *question, struct kms_call *call,
 	       struct kms_answer *ret)
 {
+	enum key_kind kind = place->provider ? place->provider->kind : KEY_AWS;
 	int r;
 
 	*call = (struct kms_call){
-		.region = region,
-		.http = kms->http,
 		.key = question->source_key ? question->source_key :
 					      question->key,
 		.denial_is_fine = question->denial_is_fine,
 	};
-	/* What was signed elsewhere needs no credentials of ours. */
-	r = question->signature ? 0 :
-	    login(kms, region, &call->credentials);
+	r = begin_call(kms, place, question, call);
 	if (r < 0)
 		return r;
-	r = kms->provider->ask(call, question, ret);
+	r = providers[kind]->ask(call, question, ret);
 	if (r == 0)
 		return 0;
 	set_error(kms, call->error);
 	/* They may have been replaced where they come from. */
 	if (call->refused_credentials && call->credentials)
-		credentials_drop(find_login(kms, region)->source);
+		credentials_drop(find_login(kms, place->region)->source);
 	call->credentials = NULL;
 	return r;
 }
@@ -247,12 +329,18 @@ static bool context_valid(const json_t *context)
 	return true;
 }
 
+/* Exactly one key: its ARN, or what key_name.h says. */
+static bool names_a_key(const char *key)
+{
+	return key_fits_provider(key_provider(key_kind(key)), key);
+}
+
 static int check_wrapped(struct kms *kms, const char *key_arn,
 			 const json_t *context, size_t wrapped_bytes)
 {
 	const char *what = NULL;
 
-	if (!arn_is_key(key_arn))
+	if (!names_a_key(key_arn))
 		what = "is not the ARN of a KMS key";
 	else if (!context_valid(context))
 		what = "has an encryption context that is not all strings";
@@ -293,17 +381,17 @@ int kms_decrypt(struct kms *kms, const char *key_arn, const json_t *context,
 		.wrapped_bytes = wrapped_bytes,
 		.grant_token = kms->grant_token,
 	};
-	const struct conf_region *region;
 	struct kms_answer answer = { 0 };
 	struct kms_call call;
+	struct place place;
 	int r;
 
 	set_error(kms, "");
 	r = check_wrapped(kms, key_arn, context, wrapped_bytes);
 	if (r == 0)
-		r = allowed(kms, key_arn, &region);
+		r = allowed(kms, key_arn, &place);
 	if (r == 0)
-		r = ask(kms, region, &question, &call, &answer);
+		r = ask(kms, &place, &question, &call, &answer);
 	if (r < 0)
 		goto out;
 	if (strcmp(answer.key_id, key_arn) != 0)
@@ -331,17 +419,17 @@ int kms_try_decrypt(struct kms *kms, const char *key_arn, const json_t *context,
 		.grant_token = kms->grant_token,
 		.dry_run = true,
 	};
-	const struct conf_region *region;
 	struct kms_answer answer = { 0 };
 	struct kms_call call;
+	struct place place;
 	int r;
 
 	set_error(kms, "");
 	r = check_wrapped(kms, key_arn, context, wrapped_bytes);
 	if (r == 0)
-		r = allowed(kms, key_arn, &region);
+		r = allowed(kms, key_arn, &place);
 	if (r == 0)
-		r = ask(kms, region, &question, &call, &answer);
+		r = ask(kms, &place, &question, &call, &answer);
 	if (r == 0 && answer.key_id && strcmp(answer.key_id, key_arn) != 0)
 		r = lie(kms, &call, "WrongKeyId", "the KeyId of another key");
 	kms_answer_free(&answer);
@@ -351,7 +439,7 @@ int kms_try_decrypt(struct kms *kms, const char *key_arn, const json_t *context,
 /*
  * Is @answered the ARN of a key that @asked may name, in the region asked? An
  * alias may stand for any key there; whether this host may use that one is
- * allow-keys' business.
+ * allow-keys' business. Other providers (@region is NULL) have no aliases.
  */
 static bool answers_key(const char *answered, const char *asked,
 			const struct conf_region *region)
@@ -359,6 +447,8 @@ static bool answers_key(const char *answered, const char *asked,
 	enum key_form form;
 	struct arn arn;
 
+	if (!region)
+		return strcmp(answered, asked) == 0;
 	if (!arn_is_key(answered) || arn_parse(answered, &arn) < 0 ||
 	    arn_key_form(asked, &form) < 0 ||
 	    strcmp(arn.region, region->name) != 0)
@@ -373,12 +463,12 @@ static bool answers_key(const char *answered, const char *asked,
 static int check_key_id(struct kms *kms, struct kms_call *call,
 			const char *answered, const char *asked)
 {
-	const struct conf_region *region;
+	struct place place;
 
 	if (!answers_key(answered, asked, call->region))
 		return lie(kms, call, "WrongKeyId",
 			   "the KeyId of another key");
-	return allowed(kms, answered, &region);
+	return allowed(kms, answered, &place);
 }
 
 static void give_wrapped(struct kms_answer *answer, struct kms_wrapped *ret)
@@ -410,16 +500,16 @@ static int choose_key(struct kms *kms, const char *key, const char **ret)
 static int ask_about(struct kms *kms, const char *key, struct kms_question *q,
 		     struct kms_answer *answer)
 {
-	const struct conf_region *region;
 	struct kms_call call;
+	struct place place;
 	int r;
 
 	set_error(kms, "");
 	r = choose_key(kms, key, &q->key);
 	if (r == 0)
-		r = allowed(kms, q->key, &region);
+		r = allowed(kms, q->key, &place);
 	if (r == 0)
-		r = ask(kms, region, q, &call, answer);
+		r = ask(kms, &place, q, &call, answer);
 	if (r == 0)
 		r = check_key_id(kms, &call, answer->key_id, q->key);
 	return r;
@@ -444,16 +534,19 @@ int kms_generate_data_key_without_plaintext(struct kms *kms, const char *key,
 }
 
 /* A KMS rewraps within its region; between regions the DEK would come out. */
-static int check_same_region(struct kms *kms,
-			     const struct conf_region *source,
-			     const struct conf_region *destination,
-			     const char *key)
+static int check_same_place(struct kms *kms, const struct place *source,
+			    const struct place *destination, const char *key)
 {
-	if (source == destination)
+	char from[KMS_SECTION_BYTES], to[KMS_SECTION_BYTES];
+
+	if (source->region == destination->region &&
+	    source->provider == destination->provider)
 		return 0;
 	set_error(kms, "NotAllowed");
-	log_error("key '%s': in region %s, but the volume's key is in %s, and a KMS rewraps within one region only; choose a key there",
-		  key, destination->name, source->name);
+	print_place(source, from);
+	print_place(destination, to);
+	log_error("key '%s': in %s, but the volume's key is in %s, and a KMS rewraps within one %s only; choose a key there",
+		  key, to, from, source->region ? "region" : "section");
 	return -EINVAL;
 }
 
@@ -468,7 +561,7 @@ int kms_reencrypt(struct kms *kms, const struct kms_reencrypt_args *args,
 		.source_key = args->source_key_arn,
 		.source_context = args->source_context,
 	};
-	const struct conf_region *source, *destination;
+	struct place source, destination;
 	struct kms_answer answer = { 0 };
 	struct kms_call call;
 	int r;
@@ -483,9 +576,9 @@ int kms_reencrypt(struct kms *kms, const struct kms_reencrypt_args *args,
 	if (r == 0)
 		r = allowed(kms, question.key, &destination);
 	if (r == 0)
-		r = check_same_region(kms, source, destination, question.key);
+		r = check_same_place(kms, &source, &destination, question.key);
 	if (r == 0)
-		r = ask(kms, source, &question, &call, &answer);
+		r = ask(kms, &source, &question, &call, &answer);
 	if (r < 0)
 		goto out;
 	if (strcmp(answer.source_key_id, args->source_key_arn) != 0)
@@ -549,18 +642,18 @@ int kms_sign_grant(struct kms *kms, const char *key_arn, const char *body,
 		   struct grant_signature *ret, const char **token_ret)
 {
 	const struct credentials *credentials;
-	const struct conf_region *region;
 	const struct secret *token;
+	struct place place;
 	int r;
 
 	set_error(kms, "");
-	r = allowed(kms, key_arn, &region);
+	r = allowed_in_region(kms, key_arn, &place);
 	if (r == 0)
-		r = login(kms, region, &credentials);
+		r = login(kms, place.region, &credentials);
 	if (r < 0)
 		return r;
-	r = grant_sign(body, http_host(region->endpoint), region->name,
-		       credentials, ret);
+	r = grant_sign(body, http_host(place.region->endpoint),
+		       place.region->name, credentials, ret);
 	if (r < 0) {
 		log_error("key '%s': the grant cannot be signed: %s", key_arn,
 			  strerror(-r));
@@ -601,15 +694,15 @@ int kms_create_grant(struct kms *kms, const struct kms_signed_grant *request,
 		.dry_run = request->dry_run,
 		.signature = &signature,
 	};
-	const struct conf_region *region;
 	struct kms_answer answer = { 0 };
 	struct kms_call call;
+	struct place place;
 	int r;
 
 	set_error(kms, "");
-	r = allowed(kms, request->key_arn, &region);
+	r = allowed_in_region(kms, request->key_arn, &place);
 	if (r == 0)
-		r = ask(kms, region, &question, &call, &answer);
+		r = ask(kms, &place, &question, &call, &answer);
 	if (r < 0 || request->dry_run)
 		goto out;
 	if (!grant_id_valid(answer.grant_id)) {
@@ -631,15 +724,15 @@ int kms_retire_grant(struct kms *kms, const char *key_arn, const char *id)
 		.key = key_arn,
 		.grant_id = id,
 	};
-	const struct conf_region *region;
 	struct kms_answer answer = { 0 };
 	struct kms_call call;
+	struct place place;
 	int r;
 
 	set_error(kms, "");
-	r = allowed(kms, key_arn, &region);
+	r = allowed_in_region(kms, key_arn, &place);
 	if (r == 0)
-		r = ask(kms, region, &question, &call, &answer);
+		r = ask(kms, &place, &question, &call, &answer);
 	kms_answer_free(&answer);
 	return r;
 }
@@ -676,17 +769,17 @@ int kms_each_retirable(struct kms *kms, const char *region_name,
 		.key = "*",
 		.principal = principal,
 	};
-	const struct conf_region *region;
 	struct kms_answer answer = { 0 };
+	struct place place = { 0 };
 	struct kms_call call;
 	char *marker = NULL;
 	int r;
 
 	set_error(kms, "");
-	r = conf_region(kms->conf, region_name, &region);
+	r = conf_region(kms->conf, region_name, &place.region);
 	while (r == 0) {
 		question.marker = marker;
-		r = ask(kms, region, &question, &call, &answer);
+		r = ask(kms, &place, &question, &call, &answer);
 		if (r == 0)
 			r = each_of_page(answer.grants, each, user);
 		free(marker);

@@ -38,7 +38,6 @@
 #define KMS_DEK_BYTES 64	/* AES-256-XTS: two different halves */
 #define KMS_WRAPPED_MAX_BYTES 6144
 #define KMS_DEFAULT_TIMEOUT_MS 30000
-#define KMS_PROVIDER_AWS "aws-kms" /* the slot's provider, also ours */
 
 struct kms;
 
@@ -56,10 +55,10 @@ int kms_open(const struct conf *conf, unsigned int timeout_ms,
 void kms_free(struct kms *kms);
 
 /*
- * Speak to provider @name (a slot's field) from now on; KMS_PROVIDER_AWS is
- * the default. 0; -EINVAL with a sentence when there is none of that name.
+ * Is provider @name (a slot's field) one that this program can speak to? Which
+ * one a call goes to is the key's to say. -EINVAL with a sentence if not.
  */
-int kms_use_provider(struct kms *kms, const char *name);
+int kms_check_provider(const char *name);
 
 /*
  * A new time budget, from now on, for a session that lives long: it keeps its
@@ -73,7 +72,8 @@ void kms_fresh_connection(struct kms *kms);
 
 /*
  * Unwrap @wrapped_bytes (1 to KMS_WRAPPED_MAX_BYTES) at @wrapped under the
- * key ARN @key_arn with the string-to-string object @context (borrowed).
+ * key ARN, or key id of another provider, @key_arn with the string-to-string
+ * object @context (borrowed).
  * KeyId is always sent; the answer's must equal it; the DEK is exactly
  * KMS_DEK_BYTES with different halves. *@dek_ret is the caller's.
  */
@@ -90,7 +90,7 @@ int kms_try_decrypt(struct kms *kms, const char *key_arn, const json_t *context,
 
 /* A wrapped key as the KMS gave it; kms_wrapped_free() ends it. */
 struct kms_wrapped {
-	char *key_arn;		/* of a key, never of an alias */
+	char *key_arn;		/* of a key, never of an alias; or key_name.h */
 	uint8_t *blob;
 	size_t blob_bytes;	/* 1 to KMS_WRAPPED_MAX_BYTES */
 };
@@ -99,7 +99,9 @@ void kms_wrapped_free(struct kms_wrapped *w);
 
 /*
  * A new DEK of KMS_DEK_BYTES, wrapped under @key (id, ARN, alias name or
- * alias ARN; NULL: the default region's default-key) and bound to @context.
+ * alias ARN, or as key_name.h; NULL: the configuration's default-key) and bound
+ * to @context. A provider that cannot make one has it made here, in locked
+ * memory, and wiped before this returns.
  */
 int kms_generate_data_key_without_plaintext(struct kms *kms, const char *key,
 					    const json_t *context,
@@ -111,11 +113,15 @@ struct kms_reencrypt_args {
 	const json_t *source_context;
 	const uint8_t *wrapped;
 	size_t wrapped_bytes;
-	const char *key;		/* any form, same region; NULL: default */
+	const char *key;		/* any form, same region, or same
+					 * section; NULL: default */
 	const json_t *context;
 };
 
-/* Rewrap inside the KMS; the DEK never comes out. */
+/*
+ * Rewrap inside the KMS; the DEK never comes out, but for providers that have
+ * no such operation: there through locked memory here.
+ */
 int kms_reencrypt(struct kms *kms, const struct kms_reencrypt_args *args,
 		  struct kms_wrapped *ret);
 

@@ -416,6 +416,5 @@ out:
 }
 
 const struct kms_provider kms_provider_aws = {
-	.name = KMS_PROVIDER_AWS,
 	.ask = ask,
 };

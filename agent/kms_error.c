@@ -158,17 +158,17 @@ int kms_fail_refused(struct kms_call *call, const char *code,
 		return m->error;
 	if (m->credentials)
 		log_error("key '%s': KMS %s refuses the credentials from %s: %s (%s); %s",
-			  call->key, call->region->endpoint,
+			  call->key, call->where,
 			  call->credentials ? call->credentials->source :
 					      "the user who attaches",
 			  m->cause, code, m->advice);
 	else if (m->error == -EHOSTUNREACH)
 		log_error("key '%s': KMS %s cannot do %s now: %s (%s); %s",
-			  call->key, call->region->endpoint, call->operation,
+			  call->key, call->where, call->operation,
 			  m->cause, code, m->advice);
 	else
 		log_error("key '%s': KMS %s refuses %s: %s (%s); %s",
-			  call->key, call->region->endpoint, call->operation,
+			  call->key, call->where, call->operation,
 			  m->cause, code, m->advice);
 	return m->error;
 }
@@ -199,7 +199,7 @@ int kms_fail_ungranted(struct kms_call *call, const char *code,
 	log_error("key '%s': %s lacks kms:CreateGrant, so this host cannot be let in (%s from KMS %s); " ASK_OWNER,
 		  call->key,
 		  principal[0] ? principal : "the user who attaches",
-		  code, call->region->endpoint);
+		  code, call->where);
 	return -EACCES;
 }
 
@@ -207,16 +207,16 @@ static void say_tls(struct kms_call *call)
 {
 	const char *ca = call->region->ca_file;
 
-	log_error("key '%s': KMS %s does not prove its identity (%s); check endpoint and %s%s of region %s",
-		  call->key, call->region->endpoint, http_detail(call->http),
+	log_error("key '%s': KMS %s does not prove its identity (%s); check endpoint and %s%s of %s",
+		  call->key, call->where, http_detail(call->http),
 		  ca ? "ca-file " : "set the ca-file", ca ? ca : "",
-		  call->region->name);
+		  call->section);
 }
 
 int kms_fail_http(struct kms_call *call, enum http_failure why)
 {
-	const char *endpoint = call->region->endpoint;
-	const char *region = call->region->name;
+	const char *endpoint = call->where;
+	const char *section = call->section;
 
 	switch (why) {
 	case HTTP_OK:
@@ -236,31 +236,31 @@ int kms_fail_http(struct kms_call *call, enum http_failure why)
 		break;
 	case HTTP_CA_FILE:
 		set_error(call, "CaFile");
-		log_error("key '%s': KMS %s was not asked: ca-file '%s' is no readable PEM file of CA certificates; correct it for region %s",
+		log_error("key '%s': KMS %s was not asked: ca-file '%s' is no readable PEM file of CA certificates; correct it for %s",
 			  call->key, endpoint,
 			  call->region->ca_file ? call->region->ca_file : "",
-			  region);
+			  section);
 		break;
 	case HTTP_OVERSIZED:
 		set_error(call, "Oversized");
-		log_error("key '%s': KMS %s answered more than %d bytes, so it is no sound KMS; check endpoint of region %s",
-			  call->key, endpoint, HTTP_ANSWER_MAX_BYTES, region);
+		log_error("key '%s': KMS %s answered more than %d bytes, so it is no sound KMS; check endpoint of %s",
+			  call->key, endpoint, HTTP_ANSWER_MAX_BYTES, section);
 		break;
 	case HTTP_REDIRECT:
 		set_error(call, "Redirect");
-		log_error("key '%s': KMS %s answered with a redirect, which is never followed; set endpoint of region %s to the KMS itself",
-			  call->key, endpoint, region);
+		log_error("key '%s': KMS %s answered with a redirect, which is never followed; set endpoint of %s to the KMS itself",
+			  call->key, endpoint, section);
 		break;
 	case HTTP_NO_HTTP:
 		set_error(call, "Garbage");
-		log_error("key '%s': what answers at %s does not speak HTTPS; check endpoint of region %s",
-			  call->key, endpoint, region);
+		log_error("key '%s': what answers at %s does not speak HTTPS; check endpoint of %s",
+			  call->key, endpoint, section);
 		break;
 	case HTTP_INTERNAL:
 		set_error(call, "Internal");
-		log_error("key '%s': KMS %s was not asked: the request cannot be sent (%s); check proxy and endpoint of region %s",
+		log_error("key '%s': KMS %s was not asked: the request cannot be sent (%s); check proxy and endpoint of %s",
 			  call->key, endpoint, http_detail(call->http),
-			  region);
+			  section);
 		break;
 	}
 	return -EHOSTUNREACH;
@@ -269,9 +269,9 @@ int kms_fail_http(struct kms_call *call, enum http_failure why)
 int kms_fail_garbage(struct kms_call *call, const char *what)
 {
 	set_error(call, "Garbage");
-	log_error("key '%s': KMS %s answered %s with garbage (%s), so it is no sound KMS; check endpoint of region %s",
-		  call->key, call->region->endpoint, call->operation, what,
-		  call->region->name);
+	log_error("key '%s': KMS %s answered %s with garbage (%s), so it is no sound KMS; check endpoint of %s",
+		  call->key, call->where, call->operation, what,
+		  call->section);
 	return -EHOSTUNREACH;
 }
 
@@ -279,6 +279,6 @@ int kms_fail_lie(struct kms_call *call, const char *type, const char *what)
 {
 	set_error(call, type);
 	log_error("key '%s': KMS %s answered %s with %s, so the answer is not used; check that endpoint and header can be trusted",
-		  call->key, call->region->endpoint, call->operation, what);
+		  call->key, call->where, call->operation, what);
 	return -EBADMSG;
 }

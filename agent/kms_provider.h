@@ -21,6 +21,7 @@
 #include "secret.h"
 
 #define KMS_ERROR_BYTES 65
+#define KMS_SECTION_BYTES 96	/* "region NAME", "[pkcs11 NAME]" */
 
 enum kms_operation {
 	KMS_DECRYPT,
@@ -66,10 +67,16 @@ struct kms_answer {
 
 /* One call: where to, as whom; and what is to be said when it fails. */
 struct kms_call {
-	const struct conf_region *region;
-	const struct credentials *credentials;	/* NULL: signed already */
+	const struct conf_region *region;	/* of KEY_AWS, else NULL */
+	const struct credentials *credentials;	/* of KEY_AWS, else NULL;
+						 * NULL also: signed already */
+	const struct conf_provider *provider;	/* of the others */
+	void **state;			/* of the others: the provider's own,
+					 * NULL before the first call */
 	struct http *http;
-	const char *key;		/* for sentences */
+	const char *where;		/* for sentences, as the next two */
+	char section[KMS_SECTION_BYTES];
+	const char *key;
 	const char *operation;		/* its name on the wire */
 	bool denial_is_fine;		/* as in the question */
 	char error[KMS_ERROR_BYTES];	/* as kms_last_error() */
@@ -77,14 +84,18 @@ struct kms_call {
 };
 
 struct kms_provider {
-	const char *name;
 	/* Errors as in kms.h, with their sentence and call->error. */
 	int (*ask)(struct kms_call *call, const struct kms_question *question,
 		   struct kms_answer *ret);
+	/* Ends what is in *call->state at the session's end. NULL: nothing. */
+	void (*end)(void *state);
 };
 
 /* kms_aws.c */
 extern const struct kms_provider kms_provider_aws;
+
+/* kms_pkcs11.c */
+extern const struct kms_provider kms_provider_pkcs11;
 
 /* kms.c */
 void kms_answer_free(struct kms_answer *answer);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "key_name.h"
 #include "known.h"
 #include "log.h"
 
@@ -237,7 +238,7 @@ int volume_permit_slot(const struct volume *v, struct volume_kms *k,
 	if (r == 0)
 		r = conf_allow_key(k->conf, slot.key_id, &region);
 	if (r == 0)
-		r = kms_use_provider(k->kms, slot.provider);
+		r = kms_check_provider(slot.provider);
 	if (r == 0)
 		r = header_context(v->header, index, context_ret);
 	return r;
@@ -268,9 +269,10 @@ static int unwrap_any(struct volume *v, struct volume_kms *k,
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		struct header_slot slot = header_slot_get(v->header, i);
+		enum key_kind kind;
 
-		if (strcmp(slot.provider, HEADER_PROVIDER_AWS) != 0)
+		if (key_provider_find(header_slot_get(v->header, i).provider,
+				      &kind) < 0)
 			continue;
 		if (tried)
 			log_info("'%s': trying the next slot, %zu of %zu",

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "key_name.h"
 #include "known.h"
 #include "log.h"
 #include "status.h"
@@ -119,7 +120,7 @@ static const char *text_or_null(const char *text)
 static int compose_header(const struct rehearsal *q, struct header **ret)
 {
 	struct header_slot slot = {
-		.provider = HEADER_PROVIDER_AWS,
+		.provider = key_provider(key_kind(q->key_arn)),
 		.key_id = q->key_arn,
 		.ciphertext = q->wrapped,
 		.ciphertext_bytes = q->wrapped_bytes,

@@ -85,12 +85,16 @@ class HeaderCase(unittest.TestCase):
         self.pins = pathlib.Path(STATE) / "known"
         self.pins.unlink(missing_ok=True)
 
+    def environment(self):
+        """What a verb finds there."""
+        return dict(os.environ, AWS_SHARED_CREDENTIALS_FILE=str(
+            self.server.dir / "credentials"))
+
     def envelope(self, verb, *args, status=0, says=None, **how):
         """Run a verb; its exit status and message are part of the promise."""
-        env = dict(os.environ, AWS_SHARED_CREDENTIALS_FILE=str(
-            self.server.dir / "credentials"))
         how.setdefault("stdin", subprocess.DEVNULL)
-        done = subprocess.run([ENVELOPE, verb, *map(str, args)], env=env,
+        done = subprocess.run([ENVELOPE, verb, *map(str, args)],
+                              env=self.environment(),
                               capture_output=True, timeout=WAIT_SECONDS,
                               check=False, **how)
         done.stdout_text = done.stdout.decode(errors="replace")

@@ -37,7 +37,8 @@ def _build():
     program = _folder / "kms-call"
     flags = subprocess.run(
         ["pkg-config", "--cflags", "--libs", "devmapper", "blkid", "libcurl",
-         "jansson", "libcrypto", "expat"], check=True, capture_output=True,
+         "jansson", "libcrypto", "expat", "p11-kit-1"], check=True,
+        capture_output=True,
         text=True).stdout.split()
     subprocess.run(
         ["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-Wall",

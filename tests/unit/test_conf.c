@@ -9,6 +9,7 @@
 
 #define OWN "arn:aws:kms:us-east-1:111122223333:key/"
 #define KEY OWN "11111111-2222-3333-4444-555555555555"
+#define PKCS "pkcs11:token=a;object="
 
 static const char two_regions[] =
 	"# a comment\n"
@@ -213,12 +214,42 @@ static const struct {
 	  ":2: a line is NAME = VALUE, not 'profile'\n" },
 	{ "profile = a\n", ":1: no [region NAME] stands before 'profile'\n" },
 	{ "[us-east-1]\n",
-	  ":1: a section is [region NAME], not '[us-east-1]'\n" },
+	  ":1: a section is [region NAME] or [pkcs11 NAME], not '[us-east-1]'\n" },
 	{ "[region us-east-1\n", ":1: a section is [region NAME]" },
 	{ "[region ]\n", ":1: a region is lower case letters, digits and dashes, not ''\n" },
 	{ "[region US]\n", ":1: a region is lower case letters, digits and dashes, not 'US'\n" },
 	{ "[region us-east-1]\n[region us-east-1]\n",
 	  ":2: there is a second section for region 'us-east-1'\n" },
+	{ "[aws-kms x]\n", ":1: a section is [region NAME]" },
+	{ "[pkcs11]\n", ":1: a section is [region NAME]" },
+	{ "[pkcs11 ]\n",
+	  ":1: a section of pkcs11 wants a name of 1 to 64 bytes\n" },
+	{ "[pkcs11 a]\n", ":1: [pkcs11 a] has no module\n" },
+	{ "[pkcs11 a]\nendpoint = https://x\n",
+	  ":2: unknown name 'endpoint' for pkcs11; known are module, token, pin-file, default-key and allow-keys\n" },
+	{ "[pkcs11 a]\nmodule = a.so\n",
+	  ":2: module wants an absolute path, not 'a.so'\n" },
+	{ "[pkcs11 a]\npin-file = pin\n",
+	  ":2: pin-file wants an absolute path, not 'pin'\n" },
+	{ "[pkcs11 a]\nmodule =\n", ":2: there is no value for 'module'\n" },
+	{ "[pkcs11 a]\ntoken = 12345678901234567890123456789012345678901234567890123456789012345\n",
+	  ":2: token is too long: '12345" },
+	{ "[pkcs11 a]\nmodule = /a\nmodule = /b\n",
+	  ":3: there is a second value for 'module'\n" },
+	{ "[pkcs11 a]\nallow-keys = " PKCS "x\nallow-keys = " PKCS "y\n",
+	  ":3: there is a second value for 'allow-keys'\n" },
+	{ "[pkcs11 a]\ndefault-key = " PKCS "x\ndefault-key = " PKCS "y\n",
+	  ":3: there is a second value for 'default-key'\n" },
+	{ "[pkcs11 a]\nmodule = /a\n[pkcs11 a]\n",
+	  ":3: there is a second section [pkcs11 a]\n" },
+	{ "[pkcs11 a]\nmodule = /a\n[pkcs11 b]\nmodule = /b\ntoken = a\n",
+	  ":3: [pkcs11 b] is for 'a', as is [pkcs11 a]: a key id must lead to one of them\n" },
+	{ "[pkcs11 a]\nmodule = /a\nallow-keys = pkcs11:token=b;object=*\n",
+	  ":1: [pkcs11 a]: allow-keys wants key ids of 'a', * at the end only, not 'pkcs11:token=b;object=*'\n" },
+	{ "[pkcs11 a]\nmodule = /a\ndefault-key = pkcs11:token=b;object=x\n",
+	  ":1: [pkcs11 a]: default-key wants a key id of 'a', not 'pkcs11:token=b;object=x'\n" },
+	{ "[pkcs11 a]\nmodule = /a\ndefault-key = " KEY "\n",
+	  ":1: [pkcs11 a]: default-key wants a key id of 'a', not '" KEY "'\n" },
 };
 
 static void refuses(void **state)
@@ -509,6 +540,56 @@ static void aws_managed(void **state)
 	conf_free(conf);
 }
 
+static void other_sections(void **state)
+{
+	static const char text[] =
+		"[region us-east-1]\naccount = 111122223333\n"
+		"[pkcs11 hsm]\nmodule = /usr/lib/hsm.so\ntoken = The token\n"
+		"pin-file = /etc/envelope/pin\n"
+		"allow-keys = pkcs11:token=The%20token;object=vol*\n"
+		"[pkcs11 a]\nmodule = /a.so\ndefault-key = " PKCS "x\n";
+	const char *allowed = "pkcs11:token=The%20token;object=vol-1";
+	const struct conf_region *region;
+	const struct conf_provider *p;
+	struct conf *conf;
+	const char *key;
+
+	(void)state;
+	assert_int_equal(load(text, NULL, &conf), 0);
+	assert_int_equal(conf_allow_key(conf, allowed, &region), 0);
+	assert_null(region);
+	p = conf_provider_of(conf, allowed);
+	assert_int_equal(p->kind, KEY_PKCS11);
+	assert_string_equal(p->name, "hsm");
+	assert_string_equal(conf_provider_place(p), "The token");
+	assert_string_equal(p->value[CONF_MODULE], "/usr/lib/hsm.so");
+	assert_string_equal(p->value[CONF_PIN_FILE], "/etc/envelope/pin");
+	assert_string_equal(conf_provider_of(conf, PKCS "x")->name, "a");
+	assert_int_equal(conf_allow_key(conf, PKCS "x", &region), 0);
+	assert_null(conf_provider_of(conf, "pkcs11:token=b;object=x"));
+	assert_null(conf_provider_of(conf, KEY));
+	capture_start();
+	assert_int_equal(conf_allow_key(conf, "pkcs11:token=The%20token;object=x",
+					&region), -EACCES);
+	assert_non_null(strstr(capture_end(), "add it for [pkcs11 hsm] in /"));
+	capture_start();
+	assert_int_equal(conf_allow_key(conf, "pkcs11:token=b;object=x",
+					&region), -EACCES);
+	assert_non_null(strstr(capture_end(), "'b' is not configured on this host; if it shall be used, add a section [pkcs11 NAME] to /"));
+	capture_start();
+	assert_int_equal(conf_allow_key(conf, "pkcs11:b", &region), -EINVAL);
+	assert_non_null(strstr(capture_end(), "key 'pkcs11:b': not a key id of pkcs11, which are pkcs11:token=LABEL;object=LABEL or"));
+	/* The region comes first, and it has none. */
+	capture_start();
+	assert_int_equal(conf_default_key(conf, &key), -EINVAL);
+	capture_end();
+	conf_free(conf);
+	assert_int_equal(load(strstr(text, "[pkcs11"), NULL, &conf), 0);
+	assert_int_equal(conf_default_key(conf, &key), 0);
+	assert_string_equal(key, PKCS "x");
+	conf_free(conf);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -538,6 +619,8 @@ int main(void)
 		      nothing_configured),
 		NAMED("security-01-conf: allow-keys decides by region and account",
 		      allows),
+		NAMED("security-05-conf: keys in no AWS KMS lead to their section",
+		      other_sections),
 		NAMED("security-33-conf: keys that AWS manages are explained",
 		      aws_managed),
 	};

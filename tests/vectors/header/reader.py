@@ -31,6 +31,8 @@ KNOWN = {"volume_id", "revision", "generation", "critical", "size",
          "data_offset", "sector_size", "cipher", "flags", "created",
          "lineage", "origin", "device", "holes", "iv_large_sectors", "lease"}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+PKCS11 = ("pkcs11:token=([-._~A-Za-z0-9]|%[0-9A-F]{2})+;"
+          "(object=([-._~A-Za-z0-9]|%[0-9A-F]{2})+|id=(%[0-9A-F]{2})+)")
 ARN = re.compile(r"arn:[a-z0-9-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
 
 
@@ -174,6 +176,8 @@ def check_slot(slot):
     text(slot, "key_id", "(?s).*")
     if slot["provider"] == "aws-kms":
         text(slot, "key_id", ARN)
+    if slot["provider"] == "pkcs11":
+        text(slot, "key_id", PKCS11)
     for name, value in slot["context"].items():
         demand(not name.startswith("envelope:"), "reserved context")
         demand(name and isinstance(value, str), "context")

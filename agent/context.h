@@ -10,8 +10,8 @@
  * Numbers are big-endian, lengths in bytes. The lengths are what keeps
  * {"a":"bc"} and {"ab":"c"} apart. No context is the empty map.
  */
-#ifndef KMS_CONTEXT_H
-#define KMS_CONTEXT_H
+#ifndef ENVELOPE_CONTEXT_H
+#define ENVELOPE_CONTEXT_H
 
 #include <jansson.h>
 #include <stddef.h>
