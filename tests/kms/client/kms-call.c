@@ -318,7 +318,7 @@ static int run(struct options *o, struct call *c, const char *operation,
 	size_t i;
 	int r = -EINVAL;
 
-	if (o->provider && kms_check_provider(c->kms, o->provider) < 0)
+	if (o->provider && kms_check_provider(o->provider) < 0)
 		return -EINVAL;
 	if (kms_use_grant_token(c->kms, o->grant_token) < 0)
 		return -ENOMEM;
