@@ -36,7 +36,7 @@ endif
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
 
 # What each part links with; pkg-config names what is missing.
-AGENT_PKGS := devmapper blkid libcurl jansson libcrypto expat \
+AGENT_PKGS := devmapper blkid libcurl jansson libcrypto expat libsystemd \
 	p11-kit-1
 DAEMON_PKGS := libsystemd libseccomp
 KMS_PKGS := libmicrohttpd sqlite3 gnutls jansson libcrypto zlib libseccomp

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "key_name.h"
+#include "event.h"
 #include "known.h"
 #include "log.h"
 
@@ -255,6 +256,9 @@ static int unwrap_slot(struct volume *v, struct volume_kms *k, size_t index,
 	if (r == 0)
 		r = kms_decrypt(k->kms, slot.key_id, context, slot.ciphertext,
 				slot.ciphertext_bytes, dek_ret);
+	if (r == -EACCES && v->event)
+		event_refused(k->kms, v->event,
+			      header_core(v->header)->volume_id, slot.key_id);
 	json_decref(context);
 	return r;
 }

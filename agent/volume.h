@@ -41,6 +41,7 @@ struct volume {
 	struct device device;
 	struct device header_file;
 	struct header *header;
+	const char *event;	/* that a denial is, of event.h; NULL: none */
 };
 
 #define VOLUME_CLOSED { .device = DEVICE_CLOSED, .header_file = DEVICE_CLOSED }

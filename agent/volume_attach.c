@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "event.h"
 #include "keyring.h"
 #include "known.h"
 #include "lock.h"
@@ -227,6 +228,7 @@ int volume_attach(const struct volume_attach_options *o,
 		r = lease_for(header_core(v.header), &o->lease, o->target,
 			      &leased.terms);
 	leased.asked_ms = volume_clock_ms();
+	v.event = EVENT_ATTACH;
 	if (r == 0)
 		r = volume_unwrap(&v, &o->access, &dek);
 	if (r == 0 && !o->dry_run)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "event.h"
 #include "log.h"
 #include "volume_private.h"
 
@@ -248,6 +249,9 @@ static int fetch_wrapped(struct format *f, struct kms_wrapped *ret)
 	if (r == 0)
 		r = kms_generate_data_key_without_plaintext(k.kms,
 				f->o->kms_key, context, ret);
+	if (r == -EACCES)
+		event_refused(k.kms, EVENT_CREATE, f->core.volume_id,
+			      f->o->kms_key);
 	volume_kms_close(&k);
 	json_decref(context);
 	return r;

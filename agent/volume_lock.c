@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "event.h"
 #include "keyring.h"
 #include "log.h"
 #include "volume_private.h"
@@ -128,6 +129,7 @@ int volume_unlock(const struct volume_unlock_options *o,
 	if (r == 0)
 		r = lease_for(header_core(v.header), &o->lease,
 			      s.volume.target, &terms);
+	v.event = EVENT_REATTACH;
 	if (r == 0)
 		r = volume_unwrap(&v, &o->access, &dek);
 	if (r == 0)

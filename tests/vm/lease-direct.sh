@@ -16,6 +16,12 @@ is_locked()
 	[ $? -eq 10 ] && grep -q "\"reason\": \"$1\"" "$WORK/status"
 }
 
+# writes: requests to write that the volume has completed.
+writes()
+{
+	envelope status --json x | sed -n 's/.*"writes": *\([0-9]*\).*/\1/p'
+}
+
 # timeout_of: what the kernel says that the key has left, as /proc/keys has it.
 timeout_of()
 {
@@ -70,6 +76,33 @@ t "no time left to run" eval "timeout_of | grep perm"
 t_says 2 "renew needs a lease" "'x' has no lease to renew: --lease gives it one" \
 	envelope renew --direct --lease 0 x
 t "detach after expiry" envelope detach x
+
+# Under load: revoked, or without a KMS, it locks; the writer just waits.
+t "attach under load" envelope attach --direct --lease 5m --grace 1m /dev/vda x
+fio --name=v --filename=/dev/mapper/x --direct=1 --size=4m --bs=4k \
+	--rw=randwrite --verify=crc32c --verify_fatal=1 --ioengine=libaio \
+	--iodepth=8 --loops=1000 > "$WORK/fio" 2>&1 &
+FIO=$!
+t "renew under load" envelope renew --direct --lease 5m x
+aws disable-key
+t_fails 3 "revoked under load" envelope renew --direct x
+t "no write is acknowledged behind the lock" eval "is_locked revoked &&
+	before=\$(writes) && sleep 2 && [ \$(writes) = \$before ]"
+aws enable-key
+host kms-stop
+t_fails 4 "no unlock without a KMS" envelope unlock --direct --timeout 5 x
+host kms-start
+t "unlock under load" envelope unlock --direct --lease 10s --grace 0 x
+host kms-stop
+t "without a KMS the kernel locks in time" wait_until 120 is_locked expired
+host kms-start
+t "the writer still waits" kill -0 $FIO
+t "unlock for the end" envelope unlock --direct --lease 0 x
+kill -INT $FIO
+wait $FIO
+t "fio has read back what was acknowledged" eval \
+	"! grep -iE 'verify: bad|verify failed|err=[^ ]*[1-9]' $WORK/fio"
+t "detach after the load" envelope detach x
 
 refused 2 "dm-crypt" "volume $ID has a lease, which dm-crypt cannot keep.*or with --lease 0" \
 	envelope attach --direct --target crypt /dev/vda x
