@@ -188,7 +188,7 @@ def sts_error(code, status=400):
 
 
 class Sts(Web):
-    """AssumeRoleWithWebIdentity, over TLS."""
+    """AssumeRoleWithWebIdentity, and AssumeRole by what that gave; over TLS."""
 
     scheme = "https"
 
@@ -206,8 +206,11 @@ class Sts(Web):
     def reply(self, method, path, headers, body):
         self.forms.append(dict(urllib.parse.parse_qsl(
             body.decode(), strict_parsing=True)))
-        if "Authorization" in headers:
-            return 400, f"signed for {REGION}", None
+        action = self.forms[-1]["Action"]
+        scope = (f"Credential={self.fields['access']}/", f"/{REGION}/sts/")
+        signed = [s in headers.get("Authorization", "") for s in scope]
+        if signed != [action == "AssumeRole"] * 2:
+            return 400, f"signed {signed}", None
         return 200, STS_ANSWER.format(until=until(), **self.fields), None
 
 

@@ -303,6 +303,13 @@ class WebIdentity(Sources):
         self.files(f"[profile w]\n{web}")
         self.assert_works(self.ask("--profile", "w"))
         self.assertEqual(self.sts.forms[0]["RoleSessionName"], "by-profile")
+        self.files(f"[profile w]\n{web}[profile r]\nrole_arn = {ROLE}2\n"
+                   "source_profile = w\n")
+        self.sts.forms.clear()
+        self.assert_works(self.ask("--profile", "r"))
+        self.assertEqual([(f["Action"], f["RoleArn"]) for f in self.sts.forms],
+                         [("AssumeRoleWithWebIdentity", ROLE),
+                          ("AssumeRole", ROLE + "2")])
 
     def test_option(self):
         """credentials: --profile shuts out a web identity of the environment"""

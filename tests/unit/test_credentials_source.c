@@ -10,6 +10,7 @@
 #include "credentials.h"
 #include "credentials_private.h"
 #include "http.h"
+#include "kms.h"
 #include "log.h"
 
 #define NOW_S 1800000000ll
@@ -354,6 +355,18 @@ static void budget(void **state)
 	http_close(http);
 }
 
+static void kms_budget(void **state)
+{
+	struct kms *kms = NULL;
+
+	(void)state;
+	assert_int_equal(kms_open(NULL, 1000, &kms), 0);
+	assert_int_equal(kms_restart(kms, 0), -EINVAL);
+	assert_int_equal(kms_restart(kms, 86400001), -EINVAL);
+	assert_int_equal(kms_restart(kms, 1000), 0);
+	kms_free(kms);
+}
+
 static void session_names(void **state)
 {
 	char host[65] = "";
@@ -395,6 +408,7 @@ int main(void)
 		CASE("credentials: numbers within their bounds", numbers),
 		CASE("credentials: answers that are none are named", answers),
 		CASE("http: a session gets a new time budget", budget),
+		CASE("kms: a session gets a new time budget", kms_budget),
 		CASE("credentials: a role's session has the same name each time",
 		     session_names),
 	};
