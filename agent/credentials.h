@@ -17,8 +17,9 @@
  * effective user. Profiles are called [NAME] in the first and [profile NAME]
  * (or [default]) in the second. Keys in the first win.
  *
- * Where the environment may not speak (a daemon), files count only if nobody
- * but root and the process's own user can change them.
+ * Where the environment may not speak (a daemon), they are in
+ * CREDENTIALS_DAEMON_FOLDER if there is one, and count only if nobody but root
+ * and the process's own user can change them.
  */
 #ifndef ENVELOPE_CREDENTIALS_H
 #define ENVELOPE_CREDENTIALS_H
@@ -29,6 +30,7 @@
 #include "secret.h"
 
 #define CREDENTIALS_FILE_MAX_BYTES 262144
+#define CREDENTIALS_DAEMON_FOLDER "/etc/envelope/aws"
 /* So much before their end others are asked for. */
 #define CREDENTIALS_REFRESH_S 300
 /* And again after so much, where that failed. */

@@ -16,7 +16,10 @@ struct chain {
 	size_t count;
 };
 
-/* ~/ is the effective user's home; HOME counts where the environment does. */
+/*
+ * ~/ is the effective user's home; HOME counts where the environment does. A
+ * daemon, which may not see homes, has its files with its configuration.
+ */
 static int default_path(const struct credentials_run *run,
 			const char *variable, const char *tail, char **ret)
 {
@@ -33,6 +36,9 @@ static int default_path(const struct credentials_run *run,
 		n = asprintf(ret, "%s/%s", home, named + 2);
 	else if (named)
 		n = asprintf(ret, "%s", named);
+	else if (!run->query->environment &&
+		 access(CREDENTIALS_DAEMON_FOLDER, F_OK) == 0)
+		n = asprintf(ret, CREDENTIALS_DAEMON_FOLDER "/%s", tail);
 	else
 		n = asprintf(ret, "%s/.aws/%s", home, tail);
 	if (n < 0)

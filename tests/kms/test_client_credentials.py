@@ -221,6 +221,22 @@ class Closed(Sources):
         """credentials: a daemon runs root's process of a root's file"""
         self.assert_works(self.closed(self.CONFIG))
 
+    def test_folder(self):
+        """credentials: a daemon's files are with its configuration where that has a folder for them"""
+        etc = self.home / "etc"
+        (etc / "envelope/aws").mkdir(parents=True)
+        (etc / "passwd").write_text(f"root:x:0:0:root:{self.home}:/bin/sh\n")
+        self.files("[profile p]\ncredential_process = /bin/false\n")
+        (etc / "envelope/aws/config").write_text(
+            f"[profile p]\ncredential_process = {self.script(self.give())}\n")
+        how = {"config": self.conf(profile="p"), "under": [
+            "unshare", "--map-root-user", "--mount", "sh", "-c",
+            f'mount --bind {etc} /etc && exec "$@"', "-"]}
+        self.assert_works(self.ask("--no-environment", **how))
+        self.stranger.behave()
+        # For who may read the environment it is not there.
+        self.assert_none(self.ask(**how), "credential_process of profile 'p': it ended with status 1; run it by hand to see why")
+
     def test_environment(self):
         """security-05-credentials: a daemon's process does not see its environment"""
         seen = self.home / "seen"
