@@ -9,6 +9,8 @@
 set -u
 . /test/debug-lib.sh
 
+t_says 0 "the search for data races is on" "^enabled: 1" \
+	cat /sys/kernel/debug/kcsan
 make_bug() { echo "$1" > /sys/module/selftest/parameters/make; }
 
 t "the module with the bugs loads" insmod /lib/modules/envelope/selftest.ko

@@ -97,8 +97,11 @@ static noinline void make_race(void)
 {
 	int i;
 
-	for (i = 0; i < 100; i++)
+	for (i = 0; i < 100; i++) {
 		raced++;
+		/* or the compiler makes one addition of them all */
+		barrier();
+	}
 }
 
 static int race_on(void *unused)
