@@ -37,7 +37,8 @@ def _build():
     program = _folder / "kms-call"
     flags = subprocess.run(
         ["pkg-config", "--cflags", "--libs", "devmapper", "blkid", "libcurl",
-         "jansson", "libcrypto", "expat", "p11-kit-1"], check=True,
+         "jansson", "libcrypto", "expat", "libsystemd", "p11-kit-1"],
+        check=True,
         capture_output=True,
         text=True).stdout.split()
     subprocess.run(
