@@ -19,9 +19,9 @@ OURS = re.compile(r"\[(dm_envelope|selftest\w*)\]")
 
 
 def is_ours(report):
-    """Whether our code makes one of the two accesses, by itself or by a function
-    of the kernel that it calls. What that calls in turn is the kernel's: what
-    the FPU's state or a queue is like while we call a cipher or submit."""
+    """Whether our code makes one of the two accesses, by itself or by a
+    function of the kernel that it calls. What that calls in turn is the
+    kernel's: the state of the FPU while we call a cipher, or of a queue."""
     return any(ACCESS.search(line) and
                any(OURS.search(frame) for frame in report[i + 1:i + 3])
                for i, line in enumerate(report))
