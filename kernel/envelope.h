@@ -267,6 +267,11 @@ bool envelope_spread_enough(struct envelope_target *target);
  */
 void envelope_spread_ended(struct envelope_target *target, u64 queued_ns,
 			   u64 began_ns);
+/*
+ * A queue of requests below would have to split this bio, which may wait for
+ * memory: with NOWAIT it answers EAGAIN instead. For envelope_send_later().
+ */
+bool envelope_below_splits(struct envelope_target *target, struct bio *bio);
 /* Starts again what waits; under target->hold_lock. */
 void envelope_restart_held(struct envelope_target *target);
 void envelope_restart_work(struct work_struct *work);
@@ -429,6 +434,18 @@ static inline void envelope_spread(struct envelope_io *io)
 {
 	if (unlikely(io->bio->bi_iter.bi_size > ENVELOPE_BLOCK_MAX_BYTES))
 		envelope_spread_large(io);
+}
+
+/*
+ * Whether a worker has to send a bio, because its submitter may not wait. To say
+ * EAGAIN were to have all done twice, and a write encrypted in vain.
+ */
+static inline bool envelope_send_later(struct envelope_target *target,
+				       struct bio *bio)
+{
+	return (bio->bi_opf & REQ_NOWAIT) &&
+	       unlikely(bio->bi_iter.bi_size > PAGE_SIZE) &&
+	       envelope_below_splits(target, bio);
 }
 
 /* A section holds off locking; false: the volume is not open. Any context. */

@@ -4,6 +4,7 @@
  * passes, the list it waits on while locked, the queues, and its end.
  */
 
+#include <linux/blkdev.h>
 #include <linux/cpumask.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
@@ -170,6 +171,14 @@ void envelope_queue_crypt(struct envelope_io *io, work_func_t fn)
 {
 	INIT_WORK(&io->work, fn);
 	queue_work(crypt_wq, &io->work);
+}
+
+bool envelope_below_splits(struct envelope_target *target, struct bio *bio)
+{
+	struct request_queue *queue = bdev_get_queue(target->dev->bdev);
+
+	return queue_is_mq(queue) &&
+	       bio_sectors(bio) > queue_max_sectors(queue);
 }
 
 /*

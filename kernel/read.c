@@ -140,6 +140,11 @@ void envelope_read_submit(struct envelope_io *io)
 	dm_submit_bio_remap(io->bio, NULL);
 }
 
+static void submit_work(struct work_struct *work)
+{
+	envelope_read_submit(container_of(work, struct envelope_io, work));
+}
+
 int envelope_read_map(struct envelope_io *io)
 {
 	io->step = ENVELOPE_STEP_READ;
@@ -150,6 +155,13 @@ int envelope_read_map(struct envelope_io *io)
 		return DM_MAPIO_SUBMITTED;
 	}
 	envelope_spread(io);
+	if (unlikely(envelope_send_later(io->target, io->bio))) {
+		/* a worker may wait, and nobody takes its EAGAIN */
+		io->bio->bi_opf &= ~REQ_NOWAIT;
+		INIT_WORK(&io->work, submit_work);
+		queue_work(io->target->submit_wq, &io->work);
+		return DM_MAPIO_SUBMITTED;
+	}
 	read_hook(io);
 	return DM_MAPIO_REMAPPED;
 }

@@ -232,21 +232,6 @@ static bool is_aligned(struct envelope_target *target, struct bio *bio)
 	return !((bio->bi_iter.bi_sector | bio_sectors(bio)) & mask);
 }
 
-/*
- * A queue of requests answers EAGAIN to what it would have to split: better
- * said before a write is encrypted, which then were done twice.
- */
-static bool takes_nowait(struct block_device *bdev, struct bio *bio)
-{
-	struct request_queue *queue = bdev_get_queue(bdev);
-
-	if (!bdev_nowait(bdev))
-		return false;
-	return likely(bio->bi_iter.bi_size <= PAGE_SIZE) ||
-	       !queue_is_mq(queue) || !bio_has_data(bio) ||
-	       bio_sectors(bio) <= queue_max_sectors(queue);
-}
-
 static int envelope_map(struct dm_target *ti, struct bio *bio)
 {
 	struct envelope_target *target = ti->private;
@@ -267,7 +252,7 @@ static int envelope_map(struct dm_target *ti, struct bio *bio)
 		     (current->flags & PF_WQ_WORKER)))
 		bio->bi_opf &= ~REQ_NOWAIT;
 	/* EAGAIN can only be said here, before anything is submitted */
-	if ((bio->bi_opf & REQ_NOWAIT) && !takes_nowait(bdev, bio))
+	if ((bio->bi_opf & REQ_NOWAIT) && !bdev_nowait(bdev))
 		return envelope_wouldblock(bio);
 
 	io = dm_per_bio_data(bio, ti->per_io_data_size);

@@ -130,8 +130,9 @@
  *   NOWAIT               from 6.11 on always offered, and refused by EAGAIN
  *                        while the device below has none; before it, dm core
  *                        offers what the device below has, else EOPNOTSUPP.
- *                        What this target or a queue of requests below would
- *                        have to cut gets EAGAIN as well.
+ *                        A write of more than one part gets EAGAIN as well.
+ *                        What a queue of requests below would have to cut,
+ *                        for which it may wait, is sent by a worker.
  * Zoned devices are refused. start_sector must be a multiple of the logical
  * block of the device below, and flushes and FUA go down to it: what has been
  * synced is there after a crash. A write that a crash tears is torn as if it

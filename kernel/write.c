@@ -107,7 +107,7 @@ static void write_crypt_end(struct envelope_io *io, int err, bool atomic)
 	} else if (unlikely(err)) {
 		bounce_free(io);
 		envelope_finish(io, errno_to_blk_status(err));
-	} else if (atomic) {
+	} else if (atomic || envelope_send_later(io->target, io->bounce)) {
 		queue_submit(io, submit_work);
 	} else {
 		dm_submit_bio_remap(io->bio, io->bounce);
