@@ -40,9 +40,17 @@
  *	default-key = pkcs11:token=LABEL;object=volumes
  *	allow-keys = pkcs11:token=LABEL;object=vol*
  *
+ *	[program NAME]
+ *	path = /usr/local/libexec/keys
+ *	user = keys
+ *	default-key = program:NAME/volumes
+ *	allow-keys = program:NAME/vol*
+ *
  * module	absolute path of the PKCS#11 module
  * token	the token's label; absent: NAME
  * pin-file	absolute path; absent: the token asks for none, or by itself
+ * path		absolute path of the program
+ * user		as whom root runs it; absent: nobody
  * default-key	as above, where no region is configured: of the first of these
  *		sections that has one
  * allow-keys	key ids, * at the end only; absent: every key of the section
@@ -107,6 +115,8 @@ enum conf_value {
 	CONF_MODULE,
 	CONF_TOKEN,
 	CONF_PIN_FILE,
+	CONF_PROGRAM,
+	CONF_USER,
 	CONF_VALUES,
 };
 

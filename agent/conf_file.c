@@ -17,7 +17,7 @@
 #define HOST_CHARS LETTERS "0123456789.-"
 #define KNOWN_NAMES "endpoint, sts-endpoint, ca-file, profile, default-key, account, allow-keys, proxy and host-principal"
 
-#define SECTIONS "a section is [region NAME] or [pkcs11 NAME], not"
+#define SECTIONS "a section is [region NAME], [pkcs11 NAME] or [program NAME], not"
 
 bool conf_region_name_valid(const char *name)
 {

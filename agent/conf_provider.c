@@ -42,12 +42,15 @@ static const struct setting {
 	{ "module", KEY_PKCS11, CONF_MODULE, true, take_path },
 	{ "token", KEY_PKCS11, CONF_TOKEN, false, take_text },
 	{ "pin-file", KEY_PKCS11, CONF_PIN_FILE, false, take_path },
+	{ "path", KEY_PROGRAM, CONF_PROGRAM, true, take_path },
+	{ "user", KEY_PROGRAM, CONF_USER, false, take_text },
 };
 
 #define SETTINGS (sizeof(settings) / sizeof(settings[0]))
 
 static const char *const known_names[KEY_KINDS] = {
 	[KEY_PKCS11] = "module, token, pin-file, default-key and allow-keys",
+	[KEY_PROGRAM] = "path, user, default-key and allow-keys",
 };
 
 void conf_provider_free(struct conf_provider *p)

@@ -87,8 +87,8 @@
  *
  * SLOTS, outside the HMAC: {"slots": [1 to 16 of]}
  *
- *	provider	"aws-kms" (AWS KMS and envelope-kms), "pkcs11", or another
- *			name of [a-z0-9-]: kept, not usable by this version
+ *	provider	"aws-kms" (AWS KMS and envelope-kms), "pkcs11",
+ *			"program", or another name of [a-z0-9-]: kept, not usable by this version
  *	key_id		text; for aws-kms the full ARN of the KMS key, never an alias:
  *			arn:PARTITION:kms:REGION:ACCOUNT:key/ID, partition and
  *			region [a-z0-9-]+, account 12 digits

@@ -10,6 +10,7 @@
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define PLAIN LETTERS "0123456789-._~"
+#define NAME_CHARS LETTERS "0123456789-._"
 #define HEX "0123456789ABCDEF"
 
 static const struct {
@@ -21,6 +22,7 @@ static const struct {
 		      "arn:PARTITION:kms:REGION:ACCOUNT:key/ID" },
 	[KEY_PKCS11] = { "pkcs11", "pkcs11:",
 			 "pkcs11:token=LABEL;object=LABEL or pkcs11:token=LABEL;id=%01%02, with all but letters, digits and -._~ as %HH" },
+	[KEY_PROGRAM] = { "program", "program:", "program:NAME/KEY" },
 };
 
 enum key_kind key_kind(const char *key)
@@ -135,6 +137,29 @@ static bool parse_pkcs11(const char *at, struct key_name *ret)
 	       take_text(&at, '\0', ret->object, sizeof(ret->object));
 }
 
+/* Characters of @set up to @end, as they are. */
+static bool take_plain(const char **at, const char *set, char end, char *ret,
+		       size_t ret_bytes)
+{
+	size_t len = strspn(*at, set);
+
+	if (len == 0 || len >= ret_bytes || (*at)[len] != end)
+		return false;
+	memcpy(ret, *at, len);
+	ret[len] = '\0';
+	*at += len;
+	return true;
+}
+
+static bool parse_program(const char *at, struct key_name *ret)
+{
+	if (!take_plain(&at, NAME_CHARS, '/', ret->place, sizeof(ret->place)))
+		return false;
+	at++;
+	return take_plain(&at, NAME_CHARS "/:@=+,", '\0', ret->object,
+			  sizeof(ret->object));
+}
+
 int key_name_parse(const char *key, struct key_name *ret)
 {
 	struct key_name name = { .kind = key_kind(key) };
@@ -146,6 +171,9 @@ int key_name_parse(const char *key, struct key_name *ret)
 	switch (name.kind) {
 	case KEY_PKCS11:
 		good = parse_pkcs11(at, &name);
+		break;
+	case KEY_PROGRAM:
+		good = parse_program(at, &name);
 		break;
 	case KEY_AWS:
 	case KEY_KINDS:

@@ -5,11 +5,14 @@
  *
  *	pkcs11:token=LABEL;object=LABEL
  *	pkcs11:token=LABEL;id=%HH%HH...
+ *	program:NAME/KEY
  *
  * PKCS#11 URIs (RFC 7512), reduced to these two forms: every byte of LABEL
  * that is not a letter, a digit or one of -._~ is %HH, upper case, and an id is
- * %HH throughout. Nothing in a key id acts: which module, where and with which
- * PIN is the configuration's to say.
+ * %HH throughout. NAME is that of a section, of letters, digits and -._ alone; KEY
+ * is what the program takes, of 1 to 128 of these and /:@=+,. Nothing in a key
+ * id acts: which module or program, where, as whom and with which PIN is the
+ * configuration's to say.
  */
 #ifndef ENVELOPE_KEY_NAME_H
 #define ENVELOPE_KEY_NAME_H
@@ -26,12 +29,13 @@
 enum key_kind {
 	KEY_AWS,	/* AWS KMS and envelope-kms: the names in arn.h */
 	KEY_PKCS11,
+	KEY_PROGRAM,
 	KEY_KINDS,
 };
 
 struct key_name {
 	enum key_kind kind;
-	char place[KEY_PLACE_BYTES];	/* the token's label */
+	char place[KEY_PLACE_BYTES];	/* the token's label, or NAME */
 	char object[KEY_OBJECT_BYTES];	/* decoded; "" where there is an id */
 	uint8_t id[KEY_ID_BYTES];
 	size_t id_bytes;		/* 0: by object */
@@ -40,7 +44,7 @@ struct key_name {
 /* By how @key begins: KEY_AWS for everything that is nobody else's. */
 enum key_kind key_kind(const char *key);
 
-/* As slots have it: "aws-kms", "pkcs11". Never NULL. */
+/* As slots have it: "aws-kms", "pkcs11", "program". Never NULL. */
 const char *key_provider(enum key_kind kind);
 
 /* How key ids of @kind look, for sentences. */

@@ -49,6 +49,7 @@ struct kms {
 static const struct kms_provider *const providers[KEY_KINDS] = {
 	[KEY_AWS] = &kms_provider_aws,
 	[KEY_PKCS11] = &kms_provider_pkcs11,
+	[KEY_PROGRAM] = &kms_provider_program,
 };
 
 int kms_open(const struct conf *conf, unsigned int timeout_ms,
@@ -118,7 +119,7 @@ int kms_check_provider(const char *name)
 
 	if (key_provider_find(name, &kind) == 0)
 		return 0;
-	log_error("KMS provider '%s' is not one this program knows; known are aws-kms and pkcs11",
+	log_error("KMS provider '%s' is not one this program knows; known are aws-kms, pkcs11 and program",
 		  name);
 	return -EINVAL;
 }

@@ -26,6 +26,11 @@ static const char *const operation_names[] = {
 	[KMS_LIST_RETIRABLE] = "ListRetirableGrants",
 };
 
+const char *kms_operation_name(enum kms_operation operation)
+{
+	return operation_names[operation];
+}
+
 static int set_string(json_t *o, const char *name, const char *value)
 {
 	return json_object_set_new(o, name, json_string(value)) < 0 ?
@@ -115,7 +120,7 @@ static int fill(json_t *o, const struct kms_question *q)
 	return r;
 }
 
-static char *make_body(const struct kms_question *q)
+char *kms_make_body(const struct kms_question *q, bool named)
 {
 	json_t *o;
 	char *body = NULL;
@@ -123,7 +128,9 @@ static char *make_body(const struct kms_question *q)
 	if (q->body)
 		return strdup(q->body);
 	o = json_object();
-	if (o && fill(o, q) == 0)
+	if (o && fill(o, q) == 0 &&
+	    (!named || set_string(o, "Operation",
+				  operation_names[q->operation]) == 0))
 		body = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
 	json_decref(o);
 	return body;
@@ -218,8 +225,8 @@ static int take_error(struct kms_call *call, const struct kms_question *q,
 				answer->status);
 	} else if (r == -EBADMSG) {
 		/* A proxy or a load balancer answers in HTML. */
-		snprintf(code, sizeof(code), "HTTP status %ld",
-			 answer->status);
+		snprintf(code, sizeof(code), "%s status %ld",
+			 call->region ? "HTTP" : "exit", answer->status);
 		r = kms_fail_garbage(call, code);
 	}
 	json_decref(o);
@@ -357,6 +364,13 @@ static int take_success(struct kms_call *call, const struct kms_question *q,
 	return r;
 }
 
+int kms_take_answer(struct kms_call *call, const struct kms_question *q,
+		    struct http_answer *answer, struct kms_answer *a)
+{
+	return answer->status == 200 ? take_success(call, q, answer, a) :
+				       take_error(call, q, answer);
+}
+
 static int exchange(struct kms_call *call, const struct kms_question *q,
 		    const char *body, struct kms_answer *a)
 {
@@ -383,10 +397,8 @@ static int exchange(struct kms_call *call, const struct kms_question *q,
 	r = http_send(call->http, &request, &answer, &why);
 	if (r == -EHOSTUNREACH)
 		r = kms_fail_http(call, why);
-	else if (r == 0 && answer.status == 200)
-		r = take_success(call, q, &answer, a);
 	else if (r == 0)
-		r = take_error(call, q, &answer);
+		r = kms_take_answer(call, q, &answer, a);
 	http_answer_wipe(&answer);
 	return r;
 }
@@ -395,7 +407,7 @@ static int ask(struct kms_call *call, const struct kms_question *q,
 	       struct kms_answer *ret)
 {
 	struct kms_answer a = { 0 };
-	char *body = make_body(q);
+	char *body = kms_make_body(q, false);
 	int r = -ENOMEM;
 
 	call->operation = operation_names[q->operation];

@@ -269,9 +269,9 @@ int kms_fail_http(struct kms_call *call, enum http_failure why)
 int kms_fail_garbage(struct kms_call *call, const char *what)
 {
 	set_error(call, "Garbage");
-	log_error("key '%s': KMS %s answered %s with garbage (%s), so it is no sound KMS; check endpoint of %s",
+	log_error("key '%s': KMS %s answered %s with garbage (%s), so it is no sound KMS; check %s of %s",
 		  call->key, call->where, call->operation, what,
-		  call->section);
+		  call->region ? "endpoint" : "path", call->section);
 	return -EHOSTUNREACH;
 }
 

@@ -94,6 +94,26 @@ struct kms_provider {
 /* kms_aws.c */
 extern const struct kms_provider kms_provider_aws;
 
+/* As the API calls it: "Decrypt". */
+const char *kms_operation_name(enum kms_operation operation);
+
+/*
+ * @q as the JSON of AWS KMS, for free(3); @named: with a member Operation, for
+ * those who have no header to say it in. NULL: no memory.
+ */
+char *kms_make_body(const struct kms_question *q, bool named);
+
+/*
+ * What @answer says: of status 200 a success, else a refusal. Its body is
+ * changed, since the plaintext is cut out. Errors as in kms.h, with their
+ * sentence, but for -ENOMEM.
+ */
+int kms_take_answer(struct kms_call *call, const struct kms_question *q,
+		    struct http_answer *answer, struct kms_answer *a);
+
+/* kms_program.c */
+extern const struct kms_provider kms_provider_program;
+
 /* kms_pkcs11.c */
 extern const struct kms_provider kms_provider_pkcs11;
 

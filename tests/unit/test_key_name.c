@@ -27,6 +27,21 @@ static void parses_pkcs11(void **state)
 	assert_memory_equal(name.id, "\0a\xff", 3);
 }
 
+static void parses_program(void **state)
+{
+	struct key_name name;
+
+	(void)state;
+	assert_int_equal(key_name_parse("program:my_1.x-y/keys/a:b@c=d+e,f",
+					&name), 0);
+	assert_int_equal(name.kind, KEY_PROGRAM);
+	assert_string_equal(name.place, "my_1.x-y");
+	assert_string_equal(name.object, "keys/a:b@c=d+e,f");
+	assert_true(key_pattern_valid("program:a/vol*", KEY_PROGRAM, "a"));
+	assert_false(key_pattern_valid("program:a/*", KEY_PROGRAM, "b"));
+	assert_false(key_pattern_valid("program:a*", KEY_PROGRAM, "a"));
+}
+
 /* One key, one spelling; and nothing that acts. */
 static void refuses(void **state)
 {
@@ -46,6 +61,9 @@ static void refuses(void **state)
 		"pkcs11:token=a;object=%7F", "pkcs11:token=a;object=*",
 		"pkcs11:token=a;id=a", "pkcs11:token=a;id=%1",
 		"pkcs11:token=a;id=%01*", "PKCS11:token=a;object=b",
+		"program:", "program:a", "program:a/", "program:/a",
+		"program:a b/c", "program:../a/b c", "program:a%20/b",
+		"program:a/b?c", "program:a/b c", "program:a/b*",
 		" pkcs11:token=a;object=b", "pkcs11:token=a;object=b ",
 	};
 	struct key_name name = { .place = "untouched" };
@@ -145,6 +163,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		NAMED("key name: PKCS#11 URIs of two forms", parses_pkcs11),
+		NAMED("key name: a program's keys", parses_program),
 		NAMED("security-05-key-name: one spelling, and nothing that acts",
 		      refuses),
 		NAMED("key name: the key says which provider", provider_by_key),

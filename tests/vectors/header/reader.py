@@ -178,6 +178,8 @@ def check_slot(slot):
         text(slot, "key_id", ARN)
     if slot["provider"] == "pkcs11":
         text(slot, "key_id", PKCS11)
+    if slot["provider"] == "program":
+        text(slot, "key_id", "program:[-._A-Za-z0-9]+/[-._A-Za-z0-9/:@=+,]+")
     for name, value in slot["context"].items():
         demand(not name.startswith("envelope:"), "reserved context")
         demand(name and isinstance(value, str), "context")
