@@ -269,8 +269,9 @@ class Refusals(Pkcs11Case):
 
     def test_key_gone(self):
         """pkcs11: a key that the token does not have is a denial"""
-        self.refused(DENIED, "has no AES or RSA key of that name",
-                     key=f"{PLACE};object=none")
+        self.with_kms("format", "--kms-key", f"{PLACE};object=none",
+                      self.blank(), status=DENIED,
+                      says="has no AES or RSA key of that name")
 
     def test_other_key(self):
         """pkcs11: a slot put under another key does not unwrap"""

@@ -117,9 +117,10 @@ class Sample(ProgramCase):
 
     def test_refusal(self):
         """program: a refusal of the sample is one by the table of the KMS"""
-        self.refused(DENIED, "refuses GenerateDataKeyWithoutPlaintext: the "
-                     "key does not exist there (NotFoundException)",
-                     key="program:mine/none")
+        self.with_kms("format", "--kms-key", "program:mine/none",
+                      self.blank(), status=DENIED,
+                      says="refuses GenerateDataKeyWithoutPlaintext: the key "
+                      "does not exist there (NotFoundException)")
 
     def test_configuration(self):
         """security-01-program-allow-keys"""
