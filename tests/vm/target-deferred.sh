@@ -61,11 +61,56 @@ over()
 	dmsetup remove env
 }
 
+mount -t tracefs tracefs /sys/kernel/tracing 2> /dev/null
+TRACE=/sys/kernel/tracing
+
+# deferred BYTES: how many reads of a request of that size go to a softirq, and
+# how many to the queue.
+deferred()
+{
+	echo envelope_queue_softirq > $TRACE/set_ftrace_filter
+	echo envelope_queue_crypt >> $TRACE/set_ftrace_filter
+	echo > $TRACE/trace
+	echo function > $TRACE/current_tracer
+	vmio check $DEV 0 "$1" 4 > /dev/null || echo "failed, "
+	grep -c "envelope_queue_softirq <-" $TRACE/trace
+	grep -c "envelope_queue_crypt <-" $TRACE/trace
+	echo nop > $TRACE/current_tracer
+	echo > $TRACE/set_ftrace_filter
+}
+
+# goes SOFTIRQS QUEUED BYTES
+goes()
+{
+	local found
+
+	found=$(deferred "$3" | xargs)
+	echo "softirqs and queued: $found, want $1 $2"
+	[ "$found" = "$1 $2" ]
+}
+
+# contexts MODE: a softirq decrypts at most 16 KiB, a hard interrupt nothing.
+contexts()
+{
+	local name=null_blk-irqmode-$1 softirqs=$(($1 - 1))
+
+	key "vol-contexts$1" 1 > /dev/null
+	create env "$(table 16384 "vol-contexts$1" sector_size:4096)"
+	vmio fill $DEV 0 131072 4
+	t "$name: where 4 KiB are decrypted" goes $softirqs 0 4096
+	t "$name: and 16 KiB" goes $softirqs 0 16384
+	t "$name: 20 KiB are decrypted by the queue" goes 0 1 20480
+	t "$name: and 128 KiB" goes 0 1 131072
+	dmsetup remove env
+}
+
 over /dev/vda virtio
 for mode in 1 2; do
+	# without queues to poll: with them irqmode 1 completes where it submits
 	modprobe null_blk nr_devices=1 memory_backed=1 gb=1 irqmode=$mode \
-		completion_nsec=20000
+		completion_nsec=20000 poll_queues=0
 	over /dev/nullb0 null_blk-irqmode-$mode
+	contexts $mode
 	rmmod null_blk
 done
 t "the module goes" rmmod dm_envelope

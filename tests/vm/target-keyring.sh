@@ -95,4 +95,17 @@ hibernation_refused()
 		dmesg | grep -q "hibernation refused: it would write"
 }
 t "hibernation: refused while a key is loaded" hibernation_refused
+
+# prepared: as a program would that writes the image itself; no more than asking
+# the drivers is done until it says so.
+prepared()
+{
+	bash -c 'true < /dev/snapshot'
+}
+ALLOW=/sys/module/dm_envelope/parameters/allow_hibernation
+t_says 1 "hibernation: refused to a program, too" "busy" prepared
+echo 1 > $ALLOW
+t "hibernation: not when it has been allowed" prepared
+echo 0 > $ALLOW
+t_says 1 "hibernation: refused again" "busy" prepared
 done_testing

@@ -87,6 +87,15 @@ t "nowait: what the disk takes whole is sent" \
 t "nowait: what the disk would split a worker sends" \
 	test "$(sent kworker vmio -n fill $DEV 0 131072 4)" = 1
 t "nowait: it has been written" vmio check $DEV 0 131072 4
+# 6.1 does not show the priority
+if grep -q ioprio $TRACE/events/block/block_rq_issue/format; then
+	echo 1 > $TRACE/events/block/block_rq_issue/enable
+	echo > $TRACE/trace
+	ionice -c 2 -n 1 vmio -n fill $DEV 0 131072 4 > /dev/null
+	echo 0 > $TRACE/events/block/block_rq_issue/enable
+	t "nowait: with the priority of who wrote" \
+		grep -q "kworker.*block_rq_issue: .* be,0,1 " $TRACE/trace
+fi
 t "nowait: also a read, which is right" \
 	test "$(sent kworker vmio -n check $DEV 0 131072 4)" = 1
 t "nowait: no request failed" test "$(stat_of env errors)" = 0
