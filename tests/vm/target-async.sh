@@ -4,9 +4,16 @@
 # ciphertext, and locking waits for what is under way.
 . /test/vm/helpers/target.bash
 
-# $1: length of the cipher daemon's queue; with 1 nearly every call is refused
-modprobe -r aesni_intel cryptd 2> /dev/null
-rmmod aesni_intel crypto_simd cryptd 2> /dev/null
+without_simd()
+{
+	modprobe -r aesni_intel cryptd 2> /dev/null
+	rmmod aesni_intel crypto_simd cryptd 2> /dev/null
+	[ ! -e /sys/module/cryptd/initstate ]
+}
+
+# not at once, where the kernel still tests the ciphers that have just come
+wait_until 60 without_simd
+# length of the cipher daemon's queue; with 1 nearly every call is refused
 mkdir -p /etc/modprobe.d
 echo "install aesni_intel /bin/false" > /etc/modprobe.d/no-simd.conf
 modprobe cryptd cryptd_max_cpu_qlen=1
