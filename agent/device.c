@@ -189,6 +189,57 @@ int device_open(const char *path, unsigned int flags, struct device *ret)
 	return r;
 }
 
+/* What /proc shows for @fd: for messages, as it may be out of date. */
+static char *path_of(int fd)
+{
+	char link[32];
+	char path[4096];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	path[n < 0 ? 0 : n] = '\0';
+	return strdup(n < 0 ? link : path);
+}
+
+int device_adopt(int fd, struct device *ret)
+{
+	struct device d = { .fd = fd, .path = path_of(fd) };
+	int mode = fcntl(fd, F_GETFL);
+	int r = d.path ? 0 : -ENOMEM;
+
+	/* Of a descriptor that is good for nothing not even that is known. */
+	if (r == 0 && (mode < 0 || mode & O_PATH ||
+		       (mode & O_ACCMODE) == O_WRONLY)) {
+		log_error("'%s' was not opened for reading", d.path);
+		r = -EIO;
+	}
+	if (r == 0)
+		r = learn(&d);
+	if (r == 0 && !d.is_block)
+		d.read_only = (mode & O_ACCMODE) == O_RDONLY;
+	if (r < 0)
+		device_close(&d);
+	else
+		*ret = d;
+	return r;
+}
+
+int device_check_unused(const struct device *d)
+{
+	char link[32];
+	int fd;
+
+	if (!d->is_block)
+		return check_file_unused(d);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", d->fd);
+	fd = open(link, O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return open_error(d->path, errno);
+	close(fd);
+	return 0;
+}
+
 void device_close(struct device *d)
 {
 	if (d->fd >= 0)

@@ -43,6 +43,20 @@ struct device {
  */
 int device_open(const char *path, unsigned int flags, struct device *ret);
 
+/*
+ * The same of a descriptor that somebody else has opened, and that is the
+ * device's from now on, also on failure. Its path is what the kernel says. A
+ * file is read-only if it was opened so; a block device if it is.
+ * -ENOTBLK, -EIO, -ENOMEM.
+ */
+int device_adopt(int fd, struct device *ret);
+
+/*
+ * Is @d free, as with DEVICE_EXCLUSIVE? It may have been renamed. -EBUSY, or
+ * what device_open() says.
+ */
+int device_check_unused(const struct device *d);
+
 /* Close and free; a closed one is accepted. */
 void device_close(struct device *d);
 

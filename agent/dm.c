@@ -311,6 +311,45 @@ int dm_volume_remove(const char *name)
 	return r;
 }
 
+/* 1: @v's own device, and no table is live. */
+static int is_empty(const struct dm_volume *v)
+{
+	char wanted[DM_VOLUME_UUID_CHARS];
+	struct dm_info info = { 0 };
+	struct dm_task *task;
+	const char *uuid;
+	int r;
+
+	if (dm_volume_uuid(v, wanted) < 0)
+		return 0;
+	r = new_task(DM_DEVICE_INFO, v->name, &task);
+	if (r < 0)
+		return r;
+	r = run_task(task);
+	if (r == 0 && dm_task_get_info(task, &info) && info.exists) {
+		uuid = dm_task_get_uuid(task);
+		r = !info.live_table && uuid && strcmp(uuid, wanted) == 0;
+	} else if (r == -ENXIO) {
+		r = 0;
+	}
+	dm_task_destroy(task);
+	return r;
+}
+
+int dm_volume_remove_empty(const struct dm_volume *v)
+{
+	int r = is_empty(v);
+
+	if (r > 0)
+		r = remove_device(v->name);
+	if (r < 0) {
+		log_error("'%s': the half-made device stays: dmsetup remove %s",
+			  v->name, v->name);
+		return failed(r);
+	}
+	return 0;
+}
+
 /* Ask for the one line of the device: its table, or its status. */
 static int get_line(int type, const char *name, struct dm_info *info,
 		    uint64_t *sectors_ret, char **target_ret, char **line_ret,

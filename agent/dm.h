@@ -116,6 +116,12 @@ int dm_volume_create(const struct dm_volume *v);
 /* Remove @name. -ENXIO: no such volume. -EBUSY: in use. */
 int dm_volume_remove(const char *name);
 
+/*
+ * Remove what a dm_volume_create() that died has left: a device of @v's name
+ * and uuid without a table. 0 also if there is none. -EIO.
+ */
+int dm_volume_remove_empty(const struct dm_volume *v);
+
 /* -ENXIO: no device @name, or not one of ours. */
 int dm_volume_status_get(const char *name, struct dm_volume_status *ret);
 

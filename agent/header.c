@@ -20,6 +20,11 @@ const json_t *header_core_json(const struct header *h)
 	return h->core_json;
 }
 
+const json_t *header_slots_json(const struct header *h)
+{
+	return h->slots_json;
+}
+
 struct header_copy_info header_copy(const struct header *h, unsigned int index)
 {
 	return h->copies[index];
@@ -80,6 +85,35 @@ int header_new(const struct header_core *core, struct header **ret)
 	*ret = h;
 	h = NULL;
 out:
+	header_free(h);
+	return r;
+}
+
+int header_from_parts(const char *name, const json_t *core,
+		      const json_t *slots,
+		      const uint8_t uuid[HEADER_UUID_BYTES],
+		      struct header **ret)
+{
+	struct header *h = calloc(1, sizeof(*h));
+	char why[HEADER_WHY_BYTES];
+	int r;
+
+	if (!h)
+		return -ENOMEM;
+	h->core_json = json_deep_copy(core);
+	h->slots_json = json_deep_copy(slots);
+	r = h->core_json && h->slots_json ? 0 : -ENOMEM;
+	if (r == 0)
+		r = header_core_parse(h->core_json, &h->core, why);
+	if (r == 0)
+		r = header_slots_parse(h, why);
+	if (r == 0) {
+		memcpy(h->core.uuid, uuid, HEADER_UUID_BYTES);
+		*ret = h;
+		return 0;
+	}
+	if (r == -EBADMSG)
+		log_error("'%s': its header breaks a rule: %s", name, why);
 	header_free(h);
 	return r;
 }

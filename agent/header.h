@@ -269,6 +269,9 @@ const struct header_core *header_core(const struct header *h);
 /* Core as stored, for members this version does not know. Borrowed. */
 const json_t *header_core_json(const struct header *h);
 
+/* All slots as stored, {"slots": [...]}. Borrowed. */
+const json_t *header_slots_json(const struct header *h);
+
 size_t header_slot_count(const struct header *h);
 
 /* Slot @index, below header_slot_count(). Borrowed pointers. */
@@ -296,6 +299,17 @@ int header_new_identity(struct header_core *core);
  * comes with the seal. The caller owns *@ret. -EINVAL: @core breaks a rule.
  */
 int header_new(const struct header_core *core, struct header **ret);
+
+/*
+ * What another process has read: @core and @slots as header_core_json() and
+ * header_slots_json() gave them there, and the volume UUID. Every rule of this
+ * page is checked again; the copies are absent, and it is not sealed.
+ * -EBADMSG, with a message about @name; -ENOMEM.
+ */
+int header_from_parts(const char *name, const json_t *core,
+		      const json_t *slots,
+		      const uint8_t uuid[HEADER_UUID_BYTES],
+		      struct header **ret);
 
 /* NULL is accepted. */
 void header_free(struct header *h);

@@ -197,6 +197,39 @@ static int open_places(const char *device, const char *header_path,
 	return r;
 }
 
+static int read_header(struct volume *v, unsigned int flags)
+{
+	int r;
+
+	r = check_magic(v, flags);
+	if (r == 0)
+		r = header_read(volume_header_fd(v), volume_header_name(v),
+				&v->header);
+	if (r == 0)
+		r = check_place(v, flags);
+	return r;
+}
+
+int volume_adopt(struct device *device, struct device *header_file,
+		 unsigned int flags, struct volume *ret)
+{
+	struct volume v = VOLUME_CLOSED;
+	int r;
+
+	v.device = *device;
+	*device = (struct device)DEVICE_CLOSED;
+	if (header_file) {
+		v.header_file = *header_file;
+		*header_file = (struct device)DEVICE_CLOSED;
+	}
+	r = read_header(&v, flags);
+	if (r < 0)
+		volume_close(&v);
+	else
+		*ret = v;
+	return r;
+}
+
 int volume_open(const char *device, const char *header_path,
 		unsigned int flags, struct volume *ret)
 {
@@ -205,12 +238,7 @@ int volume_open(const char *device, const char *header_path,
 
 	r = open_places(device, header_path, flags, &v);
 	if (r == 0)
-		r = check_magic(&v, flags);
-	if (r == 0)
-		r = header_read(volume_header_fd(&v), volume_header_name(&v),
-				&v.header);
-	if (r == 0)
-		r = check_place(&v, flags);
+		r = read_header(&v, flags);
 	if (r < 0)
 		volume_close(&v);
 	else
@@ -265,7 +293,7 @@ static int unwrap_slot(struct volume *v, struct volume_kms *k, size_t index,
 
 /* Slots of providers that this version cannot speak to are passed over. */
 static int unwrap_any(struct volume *v, struct volume_kms *k,
-		      struct secret **dek_ret)
+		      size_t *slot_ret, struct secret **dek_ret)
 {
 	size_t n = header_slot_count(v->header);
 	bool tried = false;
@@ -283,6 +311,7 @@ static int unwrap_any(struct volume *v, struct volume_kms *k,
 				 volume_header_name(v), i + 1, n);
 		tried = true;
 		r = unwrap_slot(v, k, i, dek_ret);
+		*slot_ret = i;
 		/* A denial is an answer; only silence asks for another. */
 		if (r != -EHOSTUNREACH)
 			return r;
@@ -295,23 +324,35 @@ static int unwrap_any(struct volume *v, struct volume_kms *k,
 	return r;
 }
 
-int volume_unwrap(struct volume *v, const struct volume_access *access,
-		  struct secret **dek_ret)
+int volume_unwrap_with(struct volume *v, struct volume_kms *k,
+		       size_t *slot_ret, struct secret **dek_ret)
 {
-	struct volume_kms k = { 0 };
 	struct secret *dek = NULL;
+	size_t slot = 0;
 	int r;
 
-	r = volume_kms_open(access, &k);
-	if (r == 0)
-		r = unwrap_any(v, &k, &dek);
+	r = unwrap_any(v, k, &slot, &dek);
 	if (r == 0)
 		r = header_verify(v->header, volume_header_name(v), dek);
 	if (r == 0) {
+		*slot_ret = slot;
 		*dek_ret = dek;
 		dek = NULL;
 	}
 	secret_free(dek);
+	return r;
+}
+
+int volume_unwrap(struct volume *v, const struct volume_access *access,
+		  struct secret **dek_ret)
+{
+	struct volume_kms k = { 0 };
+	size_t slot;
+	int r;
+
+	r = volume_kms_open(access, &k);
+	if (r == 0)
+		r = volume_unwrap_with(v, &k, &slot, dek_ret);
 	volume_kms_close(&k);
 	return r;
 }

@@ -70,6 +70,14 @@ enum volume_open_flags {
 int volume_open(const char *device, const char *header_path,
 		unsigned int flags, struct volume *ret);
 
+/*
+ * The same for what is open already: @device, and @header_file if the header
+ * is detached (else NULL). Both belong to the volume from now on, also on
+ * failure. The header is not locked: VOLUME_FORCE is the only flag.
+ */
+int volume_adopt(struct device *device, struct device *header_file,
+		 unsigned int flags, struct volume *ret);
+
 /* Close and free; a closed one is accepted. */
 void volume_close(struct volume *v);
 
@@ -101,6 +109,13 @@ int volume_permit_slot(const struct volume *v, struct volume_kms *k,
  */
 int volume_unwrap(struct volume *v, const struct volume_access *access,
 		  struct secret **dek_ret);
+
+/*
+ * The same with a session that is open, @k. The index of the slot that gave
+ * the DEK goes to *@slot_ret.
+ */
+int volume_unwrap_with(struct volume *v, struct volume_kms *k,
+		       size_t *slot_ret, struct secret **dek_ret);
 
 /*
  * volume_format.c
@@ -182,6 +197,31 @@ struct volume_attach_result {
  */
 int volume_attach(const struct volume_attach_options *o,
 		  struct volume_attach_result *ret);
+
+/* What is decided before the KMS is asked. */
+struct volume_attach_plan {
+	char name[DM_VOLUME_NAME_CHARS];
+	struct lease_terms lease;
+	uint64_t asked_ms;	/* volume_clock_ms() */
+};
+
+/*
+ * The two halves of volume_attach(), for who has the header and the DEK of @v
+ * from another process; @o->device is for messages, @o->access for its conf.
+ *
+ * Before the KMS is asked: the name, the lease, the module, and that name,
+ * volume and device are free. The lease counts from here.
+ */
+int volume_attach_prepare(const struct volume_attach_options *o,
+			  const struct volume *v,
+			  struct volume_attach_plan *ret);
+
+/* With the DEK: key, table, pin. The DEK stays the caller's. */
+int volume_attach_finish(const struct volume_attach_options *o,
+			 struct volume *v,
+			 const struct volume_attach_plan *plan,
+			 const struct secret *dek,
+			 struct volume_attach_result *ret);
 
 /*
  * Remove @name (as volume_find()), revoke and unlink the key. The volume id of

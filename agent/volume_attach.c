@@ -15,13 +15,6 @@
 /* Between the last look for another device of the volume and our own. */
 #define LOCK_PATH "/run/envelope-attach.lock"
 
-/* The lease of what is being attached. */
-struct leased {
-	struct lease_terms terms;
-	uint64_t asked_ms;	/* when the KMS was asked */
-	bool force;
-};
-
 static int choose_name(const struct volume_attach_options *o,
 		       const struct header_core *core,
 		       char ret[DM_VOLUME_NAME_CHARS])
@@ -57,16 +50,6 @@ static int check_free(const char *name, const struct header_core *core)
 	log_error("'%s': a device of that name exists: choose another name",
 		  name);
 	return -EEXIST;
-}
-
-/* The kernel would say so too, but only after the KMS was asked. */
-static int check_unused(const char *path)
-{
-	struct device d = DEVICE_CLOSED;
-	int r = device_open(path, DEVICE_EXCLUSIVE, &d);
-
-	device_close(&d);
-	return r;
 }
 
 static void compose_table(const struct volume_attach_options *o,
@@ -119,20 +102,21 @@ static int check_leased(const struct dm_volume *table, bool force)
 }
 
 static int map_envelope(const struct dm_volume *table,
-			const struct secret *dek, const struct leased *leased)
+			const struct secret *dek,
+			const struct volume_attach_plan *plan, bool force)
 {
 	int32_t serial;
 	int r;
 
 	r = keyring_add_dek(table->volume_id, dek, &serial);
 	if (r == 0)
-		r = lease_start(table->volume_id, &leased->terms,
-				leased->asked_ms);
+		r = lease_start(table->volume_id, &plan->lease,
+				plan->asked_ms);
 	if (r < 0)
 		return r;
 	r = dm_volume_create(table);
-	if (r == 0 && leased->terms.lease_ms)
-		r = check_leased(table, leased->force);
+	if (r == 0 && plan->lease.lease_ms)
+		r = check_leased(table, force);
 	if (r < 0)
 		keyring_drop_dek(table->volume_id);
 	return r;
@@ -140,34 +124,38 @@ static int map_envelope(const struct dm_volume *table,
 
 /* Everything that can refuse without the KMS does it before the KMS is asked:
  * the other way round, each failed attempt would be a Decrypt in the audit. */
-static int prepare(const struct volume_attach_options *o, struct volume *v,
-		   char name[DM_VOLUME_NAME_CHARS])
+int volume_attach_prepare(const struct volume_attach_options *o,
+			  const struct volume *v,
+			  struct volume_attach_plan *ret)
 {
+	const struct header_core *core = header_core(v->header);
+	struct volume_attach_plan plan = { .asked_ms = volume_clock_ms() };
 	struct conf *conf = NULL;
 	int r;
 
-	r = volume_open(o->device, o->header_path,
-			o->force ? VOLUME_FORCE : 0, v);
-	if (r == 0)
-		r = choose_name(o, header_core(v->header), name);
+	r = choose_name(o, core, plan.name);
 	if (r == 0)
 		r = conf_load(&o->access.conf, &conf);
 	if (r == 0)
-		r = self_check_fstab(conf, name);
+		r = self_check_fstab(conf, plan.name);
 	conf_free(conf);
-	if (r < 0 || o->dry_run)
-		return r;
-	r = module_require(o->target);
 	if (r == 0)
-		r = check_free(name, header_core(v->header));
+		r = lease_for(core, &o->lease, o->target, &plan.lease);
+	if (r == 0 && !o->dry_run)
+		r = module_require(o->target);
+	if (r == 0 && !o->dry_run)
+		r = check_free(plan.name, core);
+	/* The kernel would say so too, but after the KMS was asked. */
+	if (r == 0 && !o->dry_run)
+		r = device_check_unused(&v->device);
 	if (r == 0)
-		r = check_unused(o->device);
+		*ret = plan;
 	return r;
 }
 
 static int map_quickly(const struct volume_attach_options *o,
-		       struct volume *v, const char *name,
-		       const struct secret *dek, const struct leased *leased)
+		       struct volume *v, const struct volume_attach_plan *plan,
+		       const struct secret *dek)
 {
 	struct dm_volume table;
 	int r = 0;
@@ -177,16 +165,15 @@ static int map_quickly(const struct volume_attach_options *o,
 				o->read_only || v->device.read_only);
 	if (r < 0)
 		return r;
-	compose_table(o, v, name, &table);
+	compose_table(o, v, plan->name, &table);
 	if (o->target == DM_TARGET_CRYPT)
 		return map_crypt(&table, dek);
-	return map_envelope(&table, dek, leased);
+	return map_envelope(&table, dek, plan, o->force);
 }
 
 /* Ctrl-C in these milliseconds would leave the key without its device. */
 static int map(const struct volume_attach_options *o, struct volume *v,
-	       const char *name, const struct secret *dek,
-	       const struct leased *leased)
+	       const struct volume_attach_plan *plan, const struct secret *dek)
 {
 	int lock = lock_take(LOCK_PATH);
 	sigset_t all;
@@ -196,9 +183,9 @@ static int map(const struct volume_attach_options *o, struct volume *v,
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &before);
 	/* While the KMS was asked, another attach may have come first. */
-	r = check_free(name, header_core(v->header));
+	r = check_free(plan->name, header_core(v->header));
 	if (r == 0)
-		r = map_quickly(o, v, name, dek, leased);
+		r = map_quickly(o, v, plan, dek);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	lock_drop(lock);
 	return r;
@@ -214,36 +201,48 @@ static void warn(const struct volume_attach_options *o, const struct volume *v)
 			 o->device);
 }
 
+int volume_attach_finish(const struct volume_attach_options *o,
+			 struct volume *v,
+			 const struct volume_attach_plan *plan,
+			 const struct secret *dek,
+			 struct volume_attach_result *ret)
+{
+	struct volume_attach_result result = { .lease = plan->lease };
+	int r = 0;
+
+	if (!o->dry_run)
+		r = map(o, v, plan, dek);
+	if (r < 0)
+		return r;
+	/* The device is there; that it could not be pinned was said. */
+	if (!o->dry_run)
+		known_update(v->header);
+	warn(o, v);
+	snprintf(result.name, sizeof(result.name), "%s", plan->name);
+	result.core = *header_core(v->header);
+	result.read_only = o->read_only || v->device.read_only;
+	*ret = result;
+	return 0;
+}
+
 int volume_attach(const struct volume_attach_options *o,
 		  struct volume_attach_result *ret)
 {
-	struct volume_attach_result result = { 0 };
+	struct volume_attach_plan plan;
 	struct volume v = VOLUME_CLOSED;
-	struct leased leased = { .force = o->force };
 	struct secret *dek = NULL;
 	int r;
 
-	r = prepare(o, &v, result.name);
+	r = volume_open(o->device, o->header_path,
+			o->force ? VOLUME_FORCE : 0, &v);
 	if (r == 0)
-		r = lease_for(header_core(v.header), &o->lease, o->target,
-			      &leased.terms);
-	leased.asked_ms = volume_clock_ms();
+		r = volume_attach_prepare(o, &v, &plan);
 	v.event = EVENT_ATTACH;
 	if (r == 0)
 		r = volume_unwrap(&v, &o->access, &dek);
-	if (r == 0 && !o->dry_run)
-		r = map(o, &v, result.name, dek, &leased);
+	if (r == 0)
+		r = volume_attach_finish(o, &v, &plan, dek, ret);
 	secret_free(dek);
-	/* The device is there; that it could not be pinned was said. */
-	if (r == 0 && !o->dry_run)
-		known_update(v.header);
-	if (r == 0) {
-		warn(o, &v);
-		result.core = *header_core(v.header);
-		result.read_only = o->read_only || v.device.read_only;
-		result.lease = leased.terms;
-		*ret = result;
-	}
 	volume_close(&v);
 	return r;
 }

@@ -188,7 +188,8 @@ class Services:
         path.chmod(0o644)
         self.files["etc/envelope/envelope.conf"] = path
         self.files["etc/envelope/ca.pem"] = self.kms.folder / "ca.pem"
-        self.files["root/.aws/credentials"] = self.kms.folder / "credentials"
+        for path in "root/.aws/credentials", "etc/envelope/credentials":
+            self.files[path] = self.kms.folder / "credentials"
 
     def _handler(self):
         services = self

@@ -13,13 +13,19 @@
 #define AGENT_POLICY "/etc/envelope/agent.policy"
 
 struct attachments;
+struct policy;
 struct server;
 
 struct agent {
 	sd_event *event;
 	struct server *server;
 	struct attachments *attachments;
+	struct policy *policy;
 	const char *state_dir;
+	const char *policy_path;
+	const char *config_path;
+	char *aws_dir;			/* of the files that AWS programs read */
+	char *known_dir;		/* of the pins */
 };
 
 /* Who is at the other end of a connection, by SO_PEERCRED and SO_PEERGROUPS. */

@@ -29,7 +29,7 @@ static bool is_called(const struct dm_volume *v, const char *name, bool by_id)
 }
 
 /* The name first: a volume may be called like another volume's id. */
-static int find(struct call *c, const char *name, struct dm_volume_status *ret)
+int look_find(struct call *c, const char *name, struct dm_volume_status *ret)
 {
 	struct dm_volume_status *list = NULL;
 	size_t count = 0;
@@ -53,15 +53,12 @@ static int find(struct call *c, const char *name, struct dm_volume_status *ret)
 	return r;
 }
 
-int look_find(struct call *c, const char *name, struct dm_volume_status *ret)
+void look_missing(struct call *c, const char *name, int r)
 {
-	int r = find(c, name, ret);
-
 	if (r == -ENXIO)
 		call_refuse(c, r, "'%s' is not attached", name);
-	else if (r < 0)
+	else
 		call_fail(c, r);
-	return r;
 }
 
 json_t *look_describe(struct agent *agent, const struct dm_volume_status *s)
@@ -85,10 +82,16 @@ void method_status(struct call *c)
 		{ 0 }
 	};
 
-	if (call_params(c, params) < 0 || look_find(c, name, &s) < 0)
+	int r;
+
+	if (call_params(c, params) < 0)
 		return;
-	call_reply(c, json_pack("{s:o}", "volume",
-				look_describe(call_agent(c), &s)));
+	r = look_find(c, name, &s);
+	if (r < 0)
+		look_missing(c, name, r);
+	else
+		call_reply(c, json_pack("{s:o}", "volume",
+					look_describe(call_agent(c), &s)));
 }
 
 void method_list(struct call *c)

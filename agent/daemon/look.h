@@ -15,10 +15,12 @@ bool look_visible(struct agent *agent, const struct caller *who,
 
 /*
  * The attached volume @name (device name, volume id) that the caller of @c
- * sees. -ENXIO also for those of others, and @c is answered then, as on every
- * failure.
+ * sees. -ENXIO also for those of others, prints nothing; others as dm.h.
  */
 int look_find(struct call *c, const char *name, struct dm_volume_status *ret);
+
+/* End @c after look_find() has failed with @r. */
+void look_missing(struct call *c, const char *name, int r);
 
 /* As the interface's type Volume; new reference, NULL: no memory. */
 json_t *look_describe(struct agent *agent, const struct dm_volume_status *s);

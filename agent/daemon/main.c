@@ -13,16 +13,23 @@
 #include "agent.h"
 #include "agent_client.h"
 #include "attachments.h"
+#include "conf.h"
+#include "known.h"
 #include "listen.h"
 #include "log.h"
 #include "messages.h"
+#include "policy.h"
 #include "process.h"
+#include "restore.h"
 #include "server.h"
 #include "status.h"
+#include "worker.h"
 
 struct options {
 	const char *socket;
 	const char *state_dir;
+	const char *policy;
+	const char *config;
 };
 
 #define GO_ON (-1)
@@ -33,7 +40,10 @@ static void print_help(void)
 	     "Attach volumes for those whom /etc/envelope/agent.policy lets; systemd starts\n"
 	     "it when somebody asks at " AGENT_SOCKET ". See envelope-agent(8).\n\n"
 	     "  --socket PATH    listen there, where systemd passes no socket\n"
-	     "  --state FOLDER   instead of " AGENT_STATE_DIR "\n"
+	     "  --state FOLDER   instead of " AGENT_STATE_DIR "; pins are above it\n"
+	     "  --policy FILE    instead of " AGENT_POLICY "\n"
+	     "  --config FILE    instead of " CONF_PATH "; the AWS files\n"
+	     "                   credentials and config are beside it\n"
 	     "  --help           this text\n"
 	     "  --version        print the version");
 }
@@ -43,6 +53,8 @@ static int parse(int argc, char **argv, struct options *o)
 	static const struct option table[] = {
 		{ "socket", required_argument, NULL, 's' },
 		{ "state", required_argument, NULL, 'd' },
+		{ "policy", required_argument, NULL, 'p' },
+		{ "config", required_argument, NULL, 'c' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 }
@@ -56,6 +68,12 @@ static int parse(int argc, char **argv, struct options *o)
 			break;
 		case 'd':
 			o->state_dir = optarg;
+			break;
+		case 'p':
+			o->policy = optarg;
+			break;
+		case 'c':
+			o->config = optarg;
 			break;
 		case 'h':
 			print_help();
@@ -81,6 +99,28 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si,
 	return sd_event_exit(sd_event_source_get_event(source), 0);
 }
 
+/* A policy with a mistake in it changes nothing: the one before goes on. */
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *si,
+		     void *data)
+{
+	struct agent *a = data;
+	struct policy *p = NULL;
+
+	(void)source;
+	(void)si;
+	sd_notify(0, "RELOADING=1");
+	if (policy_load(a->policy_path, &p) == 0) {
+		policy_free(a->policy);
+		a->policy = p;
+		log_info("%s: read again", a->policy_path);
+	} else {
+		log_warn("%s: going on with what it said before",
+			 a->policy_path);
+	}
+	sd_notify(0, "READY=1");
+	return 0;
+}
+
 static int prepare_loop(struct agent *a)
 {
 	sigset_t set;
@@ -89,6 +129,7 @@ static int prepare_loop(struct agent *a)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	r = sd_event_new(&a->event);
@@ -98,6 +139,8 @@ static int prepare_loop(struct agent *a)
 	if (r >= 0)
 		r = sd_event_add_signal(a->event, NULL, SIGINT, on_signal,
 					NULL);
+	if (r >= 0)
+		r = sd_event_add_signal(a->event, NULL, SIGHUP, on_reload, a);
 	/* Where the unit asks for it. */
 	if (r >= 0)
 		r = sd_event_set_watchdog(a->event, 1);
@@ -120,17 +163,48 @@ static int lock_memory(void)
 	return -errno;
 }
 
+/* The folder that @path is in. NULL: no memory. */
+static char *folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash && slash != path ? strndup(path, slash - path) :
+					strdup(slash ? "/" : ".");
+}
+
+static int place_folders(struct agent *a)
+{
+	a->aws_dir = folder_of(a->config_path);
+	a->known_dir = folder_of(a->state_dir);
+	if (!a->aws_dir || !a->known_dir) {
+		log_error("out of memory");
+		return -ENOMEM;
+	}
+	known_set_dir(a->known_dir);
+	return 0;
+}
+
 static int serve(const struct options *o)
 {
-	struct agent a = { .state_dir = o->state_dir };
+	struct agent a = {
+		.state_dir = o->state_dir,
+		.policy_path = o->policy,
+		.config_path = o->config,
+	};
 	int fd;
 	int r;
 
-	r = lock_memory();
+	r = place_folders(&a);
+	if (r == 0)
+		r = lock_memory();
 	if (r == 0)
 		r = prepare_loop(&a);
 	if (r == 0)
+		r = policy_load(a.policy_path, &a.policy);
+	if (r == 0)
 		r = attachments_load(a.state_dir, &a.attachments);
+	if (r == 0)
+		r = restore(&a);
 	if (r == 0) {
 		fd = listen_open(o->socket);
 		r = fd < 0 ? fd : server_new(&a, fd, &a.server);
@@ -142,8 +216,11 @@ static int serve(const struct options *o)
 		sd_notify(0, "STOPPING=1");
 	}
 	server_free(a.server);
+	policy_free(a.policy);
 	attachments_free(a.attachments);
 	sd_event_unref(a.event);
+	free(a.aws_dir);
+	free(a.known_dir);
 	return r;
 }
 
@@ -152,6 +229,8 @@ int main(int argc, char **argv)
 	struct options o = {
 		.socket = AGENT_SOCKET,
 		.state_dir = AGENT_STATE_DIR,
+		.policy = AGENT_POLICY,
+		.config = CONF_PATH,
 	};
 	int status;
 
@@ -163,6 +242,8 @@ int main(int argc, char **argv)
 		return STATUS_FAILED;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	if (argc == 2 && strcmp(argv[1], WORKER_VERB) == 0)
+		return worker_main();
 	status = parse(argc, argv, &o);
 	if (status != GO_ON)
 		return status;

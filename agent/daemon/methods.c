@@ -16,6 +16,8 @@ static const struct {
 	{ SERVICE_INTERFACE ".GetInfo", method_get_info },
 	{ SERVICE_INTERFACE ".GetInterfaceDescription",
 	  method_get_interface_description },
+	{ AGENT_INTERFACE ".Attach", method_attach },
+	{ AGENT_INTERFACE ".Detach", method_detach },
 	{ AGENT_INTERFACE ".Status", method_status },
 	{ AGENT_INTERFACE ".List", method_list },
 };

@@ -16,4 +16,8 @@ void method_get_interface_description(struct call *c);
 void method_status(struct call *c);
 void method_list(struct call *c);
 
+/* attach.c, detach.c */
+void method_attach(struct call *c);
+void method_detach(struct call *c);
+
 #endif

@@ -141,15 +141,51 @@ static void sizes(void **state)
 	     "envelope: '/nowhere/x': cannot open it: No such file or directory\n");
 }
 
+static void agent_is_not_there(void **state)
+{
+	static const char *const verbs[] = {
+		"attach", "detach", "status", "list",
+	};
+	char arguments[64];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		snprintf(arguments, sizeof(arguments), "%s --socket /nowhere/s%s",
+			 verbs[i], i == 3 ? "" : " x");
+		says(arguments, 4,
+		     "envelope: no agent answers at /nowhere/s: start it with 'systemctl start envelope-agent.socket', or use --direct, which asks the KMS with your own credentials\n");
+	}
+}
+
 static void direct_is_the_only_way(void **state)
 {
 	(void)state;
-	says("attach /dev/sdx data", 2,
-	     "envelope: attach: this version has no agent that could ask the KMS: use 'envelope attach --direct'\n");
 	says("unlock data", 2,
 	     "envelope: unlock: this version has no agent that could ask the KMS: use 'envelope unlock --direct'\n");
 	says("renew data", 2,
 	     "envelope: renew: this version has no agent that could ask the KMS: use 'envelope renew --direct'\n");
+}
+
+static void agent_takes_no_configuration(void **state)
+{
+	static const char *const options[] = {
+		"config /x", "kms-endpoint https://x", "ca-file /x",
+		"profile x", "region x", "timeout 5",
+	};
+	char arguments[64];
+	char text[256];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		snprintf(arguments, sizeof(arguments),
+			 "attach /dev/null --%s", options[i]);
+		snprintf(text, sizeof(text),
+			 "envelope: attach: --%.*s is for --direct: the agent has it from /etc/envelope; see 'envelope attach --help'\n",
+			 (int)strcspn(options[i], " "), options[i]);
+		says(arguments, 2, text);
+	}
 }
 
 static void nothing_attached(void **state)
@@ -230,7 +266,9 @@ int main(void)
 		cmocka_unit_test(options),
 		cmocka_unit_test(values),
 		cmocka_unit_test(sizes),
+		cmocka_unit_test(agent_is_not_there),
 		cmocka_unit_test(direct_is_the_only_way),
+		cmocka_unit_test(agent_takes_no_configuration),
 		cmocka_unit_test(nothing_attached),
 		cmocka_unit_test(rehearsal_is_for_itself),
 		cmocka_unit_test(configuration),

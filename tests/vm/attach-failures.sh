@@ -87,7 +87,7 @@ sed 's/^allow-keys.*/allow-keys = arn:aws:kms:us-east-1:999999999999:key\/*/' \
 	/etc/envelope/envelope.conf > "$WORK/allow.conf"
 refused 3 "security-01-key-not-allowed" "allow-keys does not cover it" \
 	attach --config "$WORK/allow.conf" /dev/vda x
-refused 2 "no agent" "this version has no agent .*use 'envelope attach --direct'" \
+refused 4 "no agent" "no agent answers at /run/envelope/agent.sock: .*--direct" \
 	envelope attach /dev/vda x
 refused 2 "bad name" "'a/b' is no name for a device" attach /dev/vda a/b
 refused 2 "bad on-lock" "'maybe' is neither queue nor error" \

@@ -4,14 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "by_agent.h"
 #include "cli.h"
 #include "log.h"
 #include "status.h"
 
 static const char about[] =
 	"Make /dev/mapper/NAME, the plaintext of the volume on DEVICE. NAME is the\n"
-	"volume id by default. Never formats. --direct: this process asks the KMS by\n"
-	"itself, with your credentials, and needs kms:Decrypt.\n";
+	"volume id by default. Never formats. The agent does it, as its policy allows\n"
+	"you. --direct: this process asks the KMS by itself, with your credentials,\n"
+	"and needs kms:Decrypt and root; all options of the KMS are for it.\n";
 
 static int set_on_lock(void *target, const char *option, const char *value)
 {
@@ -45,53 +47,121 @@ static int set_target(void *target, const char *option, const char *value)
 	return 0;
 }
 
+static const char *text_of(const json_t *o, const char *name)
+{
+	const char *text = json_string_value(json_object_get(o, name));
+
+	return text ? text : "";
+}
+
+static uint64_t number_of(const json_t *o, const char *name)
+{
+	return json_integer_value(json_object_get(o, name));
+}
+
 /* Without an agent nobody renews it. */
-static void print_lease(const struct volume_attach_result *r)
+static void print_lease(const json_t *r)
 {
 	char total[LEASE_TEXT_CHARS];
 
-	lease_print_ms(r->lease.lease_ms + r->lease.grace_ms, total);
+	lease_print_ms((number_of(r, "lease") + number_of(r, "grace")) * 1000,
+		       total);
 	printf("it locks in %s unless 'envelope renew --direct %s' comes before\n",
-	       total, r->name);
+	       total, text_of(r, "name"));
 }
 
-static int print_result(const struct volume_attach_options *o,
-			const struct volume_attach_result *r, bool json)
+/* Takes the reference to @r, the same object from agent and library. */
+static int print_result(const struct volume_attach_options *o, json_t *r,
+			bool json)
 {
-	char path[16 + DM_VOLUME_NAME_CHARS];
+	bool read_only = json_is_true(json_object_get(r, "read_only"));
 	char size[16];
 
-	snprintf(path, sizeof(path), "/dev/mapper/%s", r->name);
+	json_object_del(r, "warnings");
 	if (json)
-		return cli_print_json(json_pack(
-			"{s:s, s:s, s:s, s:I, s:b, s:b, s:I, s:I}", "name",
-			r->name, "device", path, "volume_id",
-			r->core.volume_id, "size",
-			(json_int_t)r->core.size_bytes, "read_only",
-			r->read_only, "dry_run", o->dry_run, "lease",
-			(json_int_t)(r->lease.lease_ms / 1000), "grace",
-			(json_int_t)(r->lease.grace_ms / 1000)));
-	cli_print_size(r->core.size_bytes, size);
+		return cli_print_json(r);
+	cli_print_size(number_of(r, "size"), size);
 	if (o->dry_run)
 		printf("%s: volume %s, %s, can be unwrapped; nothing attached\n",
-		       o->device, r->core.volume_id, size);
+		       o->device, text_of(r, "volume_id"), size);
 	else
-		printf("%s: volume %s, %s%s\n", path, r->core.volume_id, size,
-		       r->read_only ? ", read-only" : "");
-	if (r->lease.lease_ms && !o->dry_run)
+		printf("%s: volume %s, %s%s\n", text_of(r, "device"),
+		       text_of(r, "volume_id"), size,
+		       read_only ? ", read-only" : "");
+	if (number_of(r, "lease") && !o->dry_run)
 		print_lease(r);
+	json_decref(r);
 	return STATUS_DONE;
+}
+
+static int attach_directly(const struct volume_attach_options *o, json_t **ret)
+{
+	struct volume_attach_result result;
+	char path[16 + DM_VOLUME_NAME_CHARS];
+	int r;
+
+	cli_patience_begin();
+	r = volume_attach(o, &result);
+	cli_patience_end();
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/dev/mapper/%s", result.name);
+	*ret = json_pack("{s:s, s:s, s:s, s:I, s:b, s:b, s:I, s:I}",
+			 "name", result.name, "device", path,
+			 "volume_id", result.core.volume_id,
+			 "size", (json_int_t)result.core.size_bytes,
+			 "read_only", result.read_only, "dry_run", o->dry_run,
+			 "lease", (json_int_t)(result.lease.lease_ms / 1000),
+			 "grace", (json_int_t)(result.lease.grace_ms / 1000));
+	return 0;
+}
+
+/* What decides by whom and how the KMS is asked is root's, in /etc. */
+static int check_for_agent(const struct volume_attach_options *o)
+{
+	const struct conf_overrides *c = &o->access.conf;
+	const char *option = c->config ? "config" :
+			     c->endpoint ? "kms-endpoint" :
+			     c->ca_file ? "ca-file" :
+			     c->profile ? "profile" :
+			     c->region ? "region" :
+			     o->access.timeout_ms ? "timeout" :
+			     o->target == DM_TARGET_CRYPT ? "target crypt" :
+			     o->lease.lease_given ? "lease" :
+			     o->force ? "force" : NULL;
+
+	if (!option)
+		return 0;
+	cli_usage_error("attach", "--%s is for --direct: the agent has it from /etc/envelope",
+			option);
+	return -EINVAL;
+}
+
+static int attach_by_agent(struct by_agent *b,
+			   const struct volume_attach_options *o, json_t **ret)
+{
+	int r = check_for_agent(o);
+
+	if (r == 0)
+		r = agent_connect(b->socket, &b->client);
+	if (r == -ENOENT)
+		r = agent_explain_missing(b->socket);
+	if (r < 0)
+		return r;
+	cli_patience_begin();
+	r = by_agent_attach(b, o, ret);
+	cli_patience_end();
+	return r;
 }
 
 int cmd_attach(int argc, char **argv)
 {
 	struct volume_attach_options o = { .access.conf.environment = true };
-	struct volume_attach_result result;
-	bool direct = false;
+	struct by_agent agent = { 0 };
+	json_t *result = NULL;
 	bool json = false;
 	const struct cli_option options[] = {
-		{ "direct", NULL, cli_set_true, &direct,
-		  "ask the KMS from this process" },
+		BY_AGENT_OPTIONS(&agent),
 		{ "readonly", NULL, cli_set_true, &o.read_only,
 		  "the plaintext device cannot be written" },
 		{ "allow-discards", NULL, cli_set_true, &o.allow_discards,
@@ -124,16 +194,13 @@ int cmd_attach(int argc, char **argv)
 
 	if (status != CLI_GO_ON)
 		return status;
-	if (!direct) {
-		log_error("attach: this version has no agent that could ask the KMS: use 'envelope attach --direct'");
-		return STATUS_USAGE;
-	}
 	o.device = args[0];
 	o.name = args[1];
-	cli_patience_begin();
-	status = status_from_errno(volume_attach(&o, &result));
-	cli_patience_end();
+	status = status_from_errno(agent.direct ?
+				   attach_directly(&o, &result) :
+				   attach_by_agent(&agent, &o, &result));
+	by_agent_close(&agent);
 	if (status == STATUS_DONE)
-		status = print_result(&o, &result, json);
+		status = print_result(&o, result, json);
 	return status;
 }

@@ -1,15 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* envelope detach: remove the plaintext device, and its key. */
+#include "by_agent.h"
 #include "cli.h"
 #include "status.h"
 
 static const char about[] =
 	"Remove the plaintext device of NAME (a device name, its path, or a volume\n"
-	"id), then revoke and unlink its key. Asks no KMS; a locked volume goes too.\n";
+	"id), then revoke and unlink its key. Asks no KMS; a locked volume goes too.\n"
+	"The agent does it, for whom it attached the volume and for root; where it\n"
+	"does not run, root does without.\n";
+
+static int detach(struct by_agent *agent, const char *name)
+{
+	json_t *answer = NULL;
+	int r;
+
+	r = by_agent_connect(agent);
+	if (r > 0)
+		return volume_detach(name);
+	if (r == 0)
+		r = by_agent_call(agent, "Detach",
+				  json_pack("{s:s}", "name",
+					    by_agent_name(name)), &answer);
+	json_decref(answer);
+	by_agent_close(agent);
+	return r;
+}
 
 int cmd_detach(int argc, char **argv)
 {
-	const struct cli_option options[] = { { 0 } };
+	struct by_agent agent = { 0 };
+	const struct cli_option options[] = {
+		BY_AGENT_OPTIONS(&agent),
+		{ 0 }
+	};
 	const struct cli_usage usage = {
 		.verb = "detach",
 		.arguments = "NAME",
@@ -23,5 +47,5 @@ int cmd_detach(int argc, char **argv)
 
 	if (status != CLI_GO_ON)
 		return status;
-	return status_from_errno(volume_detach(args[0]));
+	return status_from_errno(detach(&agent, args[0]));
 }

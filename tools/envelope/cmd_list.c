@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "by_agent.h"
 #include "cli.h"
 #include "log.h"
 #include "volume_json.h"
@@ -15,7 +16,9 @@
 
 static const char about[] =
 	"List the attached volumes. --all also looks for headers on all block devices\n"
-	"of /proc/partitions; what they say is unverified, as nothing is unwrapped.\n";
+	"of /proc/partitions; what they say is unverified, as nothing is unwrapped.\n"
+	"The agent is asked, which shows you what you attached, and root everything;\n"
+	"where it does not run, root needs none.\n";
 
 /* A header found by --all. */
 static json_t *found_json(const char *device, const struct header *h)
@@ -87,6 +90,23 @@ static int attached_json(json_t *ret)
 	return r;
 }
 
+static int attached_by(struct by_agent *agent, json_t *ret)
+{
+	json_t *answer = NULL;
+	int r = by_agent_connect(agent);
+
+	if (r > 0)
+		return attached_json(ret);
+	if (r == 0)
+		r = by_agent_call(agent, "List", NULL, &answer);
+	if (r == 0 && json_array_extend(ret, json_object_get(answer,
+							     "volumes")) < 0)
+		r = -EIO;
+	json_decref(answer);
+	by_agent_close(agent);
+	return r;
+}
+
 static const char *text_of(const json_t *o, const char *name)
 {
 	const char *text = json_string_value(json_object_get(o, name));
@@ -132,11 +152,13 @@ int cmd_list(int argc, char **argv)
 {
 	json_t *attached = json_array();
 	json_t *found = json_array();
+	struct by_agent agent = { 0 };
 	bool all = false;
 	bool json = false;
 	const struct cli_option options[] = {
 		{ "all", NULL, cli_set_true, &all,
 		  "also headers on block devices" },
+		BY_AGENT_OPTIONS(&agent),
 		CLI_JSON_OPTION(&json),
 		{ 0 }
 	};
@@ -152,7 +174,7 @@ int cmd_list(int argc, char **argv)
 
 	if (status != CLI_GO_ON)
 		goto out;
-	r = attached && found ? attached_json(attached) : -ENOMEM;
+	r = attached && found ? attached_by(&agent, attached) : -ENOMEM;
 	if (r == 0 && all)
 		r = scan_all(found);
 	status = status_from_errno(r);

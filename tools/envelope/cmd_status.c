@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* envelope status: how an attached volume is doing. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "by_agent.h"
 #include "cli.h"
 #include "conf.h"
 #include "volume_json.h"
@@ -10,42 +13,68 @@
 
 static const char about[] =
 	"Show the attached volume NAME (a device name, its path, or a volume id).\n"
-	"Exit status 10 says that it is locked.\n";
+	"Exit status 10 says that it is locked. The agent is asked, which shows you what\n"
+	"you attached, and root everything; where it does not run, root needs none.\n";
 
-static void print_options(const struct dm_volume *v)
+static const char *text_of(const json_t *o, const char *name)
 {
-	printf("  options:     %s%s%s%son lock: %s\n",
-	       v->holes ? "holes, " : "",
-	       v->allow_discards ? "discards, " : "",
-	       v->iv_large_sectors ? "IV of large sectors, " : "",
-	       v->read_only ? "read-only, " : "",
-	       v->on_lock == DM_ON_LOCK_ERROR ? "error" : "queue");
+	const char *text = json_string_value(json_object_get(o, name));
+
+	return text ? text : "";
 }
 
-static void print_text(const struct dm_volume_status *s)
+static uint64_t number_of(const json_t *o, const char *name)
 {
-	const struct dm_volume *v = &s->volume;
+	return json_integer_value(json_object_get(o, name));
+}
+
+static bool is(const json_t *o, const char *name)
+{
+	return json_is_true(json_object_get(o, name));
+}
+
+static bool is_locked(const json_t *o)
+{
+	return strcmp(text_of(o, "state"), "locked") == 0;
+}
+
+static void print_options(const json_t *o)
+{
+	printf("  options:     %s%s%s%son lock: %s\n",
+	       is(o, "holes") ? "holes, " : "",
+	       is(o, "allow_discards") ? "discards, " : "",
+	       is(o, "iv_large_sectors") ? "IV of large sectors, " : "",
+	       is(o, "read_only") ? "read-only, " : "", text_of(o, "on_lock"));
+}
+
+/* @o as volume_to_json() makes it, here or in the agent. */
+static void print_text(const json_t *o)
+{
 	char size[16];
 
-	cli_print_size(v->size_sectors * 512, size);
-	printf("/dev/mapper/%s is %s%s%s%s\n", v->name, volume_state_name(s),
-	       s->state == DM_STATE_LOCKED ? ": key " : "",
-	       s->state == DM_STATE_LOCKED ? s->reason : "",
-	       s->suspended ? ", suspended" : "");
-	printf("  volume:      %s\n", v->volume_id);
+	cli_print_size(number_of(o, "size"), size);
+	printf("%s is %s%s%s%s\n", text_of(o, "device"), text_of(o, "state"),
+	       is_locked(o) ? ": key " : "",
+	       is_locked(o) ? text_of(o, "reason") : "",
+	       is(o, "suspended") ? ", suspended" : "");
+	printf("  volume:      %s\n", text_of(o, "volume_id"));
 	printf("  size:        %s (%" PRIu64 " bytes)\n", size,
-	       v->size_sectors * 512);
-	printf("  sector size: %" PRIu32 "\n", v->sector_size);
-	printf("  target:      %s, %s\n", volume_target_name(s),
-	       s->revocable ? "locks when its key ends" :
-			      "does not lock when its key ends");
-	printf("  on device:   %u:%u from byte %" PRIu64 "\n", v->major,
-	       v->minor, v->start_sectors * 512);
-	print_options(v);
-	printf("  open count:  %d\n", s->open_count);
-	if (s->counted)
+	       number_of(o, "size"));
+	printf("  sector size: %" PRIu64 "\n", number_of(o, "sector_size"));
+	printf("  target:      %s, %s\n", text_of(o, "target"),
+	       is(o, "revocable") ? "locks when its key ends" :
+				    "does not lock when its key ends");
+	printf("  on device:   %s from byte %" PRIu64 "\n",
+	       text_of(o, "backing"), number_of(o, "data_offset"));
+	print_options(o);
+	printf("  open count:  %" PRIu64 "\n", number_of(o, "open_count"));
+	if (json_object_get(o, "uid"))
+		printf("  attached by: user %" PRIu64 "\n",
+		       number_of(o, "uid"));
+	if (json_object_get(o, "reads"))
 		printf("  I/O:         %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64 " blocks read as holes, %" PRIu64 " errors\n",
-		       s->reads, s->writes, s->holes, s->errors);
+		       number_of(o, "reads"), number_of(o, "writes"),
+		       number_of(o, "holes_read"), number_of(o, "errors"));
 }
 
 /* Without a usable configuration there is one thing less to warn about. */
@@ -60,11 +89,44 @@ static void warn_self(const struct dm_volume_status *s)
 	conf_free(conf);
 }
 
-int cmd_status(int argc, char **argv)
+static int look_directly(const char *name, json_t **ret)
 {
 	struct dm_volume_status s;
+	int r = volume_find(name, &s);
+
+	if (r < 0)
+		return r;
+	warn_self(&s);
+	*ret = volume_to_json(&s);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int look(struct by_agent *agent, const char *name, json_t **ret)
+{
+	json_t *answer = NULL;
+	int r = by_agent_connect(agent);
+
+	if (r > 0)
+		return look_directly(name, ret);
+	if (r == 0)
+		r = by_agent_call(agent, "Status",
+				  json_pack("{s:s}", "name",
+					    by_agent_name(name)), &answer);
+	if (r == 0)
+		*ret = json_incref(json_object_get(answer, "volume"));
+	json_decref(answer);
+	by_agent_close(agent);
+	return r;
+}
+
+int cmd_status(int argc, char **argv)
+{
+	struct by_agent agent = { 0 };
+	json_t *volume = NULL;
+	bool locked;
 	bool json = false;
 	const struct cli_option options[] = {
+		BY_AGENT_OPTIONS(&agent),
 		CLI_JSON_OPTION(&json),
 		{ 0 }
 	};
@@ -81,15 +143,17 @@ int cmd_status(int argc, char **argv)
 
 	if (status != CLI_GO_ON)
 		return status;
-	status = status_from_errno(volume_find(args[0], &s));
+	status = status_from_errno(look(&agent, args[0], &volume));
 	if (status != STATUS_DONE)
 		return status;
-	warn_self(&s);
-	if (json)
-		status = cli_print_json(volume_to_json(&s));
-	else
-		print_text(&s);
-	if (status == STATUS_DONE && s.state == DM_STATE_LOCKED)
+	locked = is_locked(volume);
+	if (json) {
+		status = cli_print_json(volume);
+	} else {
+		print_text(volume);
+		json_decref(volume);
+	}
+	if (status == STATUS_DONE && locked)
 		status = STATUS_LOCKED;
 	return status;
 }

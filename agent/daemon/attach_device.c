@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The device of an attach: passed by its opener, or a link of root's. */
+#include "attach_device.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "device.h"
+#include "log.h"
+#include "policy.h"
+
+void attach_device_close(struct attach_device *d)
+{
+	if (d->fd >= 0)
+		close(d->fd);
+	if (d->header_fd >= 0)
+		close(d->header_fd);
+	free(d->link);
+	free(d->shown);
+	*d = (struct attach_device)ATTACH_DEVICE_CLOSED;
+}
+
+static int take_fd(struct call *c, int index, const char *what)
+{
+	int fd = call_take_fd(c, index);
+
+	if (fd >= 0)
+		return fd;
+	log_error("%s is %d, but no such descriptor came with the call", what,
+		  index);
+	return -EINVAL;
+}
+
+/* Who can write the ciphertext may have the plaintext: not who can read it. */
+static int check_mode(const struct call *c, const struct attach_device *d)
+{
+	int mode = fcntl(d->fd, F_GETFL);
+
+	if (mode >= 0 && !(mode & O_PATH) &&
+	    ((mode & O_ACCMODE) == O_RDWR || call_caller(c)->uid == 0))
+		return 0;
+	log_error("'%s' was not opened for reading and writing", d->shown);
+	return -EACCES;
+}
+
+/* What the kernel calls it. */
+static char *shown_path(int fd)
+{
+	struct device d = DEVICE_CLOSED;
+	char *shown = NULL;
+	int copy = dup(fd);
+
+	if (copy >= 0 && device_adopt(copy, &d) == 0)
+		shown = strdup(d.path);
+	device_close(&d);
+	return shown;
+}
+
+/* Others could make it lead elsewhere. */
+static int check_links_owner(const char *path)
+{
+	char *copy = strdup(path);
+	struct stat link, folder;
+	int r = copy ? 0 : -ENOMEM;
+
+	if (r == 0 && (lstat(path, &link) < 0 ||
+		       stat(dirname(copy), &folder) < 0)) {
+		log_error("'%s': %s", path, strerror(errno));
+		r = errno == ENOENT ? -ENOENT : -EIO;
+	} else if (r == 0 && (link.st_uid != 0 || folder.st_uid != 0 ||
+			      folder.st_mode & 022)) {
+		log_error("'%s': others than root can make it lead elsewhere",
+			  path);
+		r = -EACCES;
+	}
+	free(copy);
+	return r;
+}
+
+static int open_link(const char *path, struct attach_device *d)
+{
+	struct stat st;
+	int r;
+
+	d->link = strdup(path);
+	d->shown = strdup(path);
+	if (!d->link || !d->shown)
+		return -ENOMEM;
+	r = check_links_owner(path);
+	if (r < 0)
+		return r;
+	d->fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (d->fd < 0 && errno == EROFS)
+		d->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (d->fd < 0) {
+		log_error("'%s': cannot open it: %s", path, strerror(errno));
+		return -EIO;
+	}
+	if (fstat(d->fd, &st) < 0 || !S_ISBLK(st.st_mode)) {
+		log_error("'%s' is no block device", path);
+		return -EACCES;
+	}
+	return 0;
+}
+
+static int open_passed(struct call *c, int index, struct attach_device *d)
+{
+	d->fd = take_fd(c, index, "device_fd");
+	if (d->fd < 0)
+		return d->fd;
+	/* It says why: neither block device nor file, not readable. */
+	d->shown = shown_path(d->fd);
+	return d->shown ? check_mode(c, d) : -EACCES;
+}
+
+static int permit(struct call *c, const char *link, const char *name)
+{
+	const struct caller *who = call_caller(c);
+
+	if (policy_allows(call_agent(c)->policy, who, link, name))
+		return 0;
+	log_error("the policy does not let user %u attach %s%s%s%s%s",
+		  (unsigned int)who->uid, link ? "'" : "a device that he opened",
+		  link ? link : "", link ? "'" : "",
+		  name ? " under the name " : "", name ? name : "");
+	return -EACCES;
+}
+
+int attach_device_open(struct call *c, const struct attach_device_request *q,
+		       const char *name, struct attach_device *ret)
+{
+	struct attach_device d = ATTACH_DEVICE_CLOSED;
+	int r = 0;
+
+	if ((q->fd < 0) == !q->link) {
+		log_error("Attach wants either device_fd or link");
+		return -EINVAL;
+	}
+	/* Before anything is opened: nobody learns what is there. */
+	r = permit(c, q->link, name);
+	if (r == 0)
+		r = q->link ? open_link(q->link, &d) :
+			      open_passed(c, q->fd, &d);
+	if (r == 0 && q->header_fd >= 0) {
+		d.header_fd = take_fd(c, q->header_fd, "header_fd");
+		r = d.header_fd < 0 ? d.header_fd : 0;
+	}
+	if (r < 0)
+		attach_device_close(&d);
+	else
+		*ret = d;
+	return r;
+}

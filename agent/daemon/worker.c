@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The root part's side of its workers: starting, hearing, ending them. */
+#include "worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent_client.h"
+#include "json.h"
+#include "log.h"
+#include "messages.h"
+#include "policy.h"
+#include "secret_pass.h"
+#include "varlink.h"
+#include "volume.h"
+
+/* Beyond the time of the KMS: a device that is slow, a machine that is. */
+#define GRACE_MS 60000u
+#define MAX_WARNINGS 8
+
+struct worker {
+	struct agent *agent;
+	struct worker_request request;	/* texts owned */
+	const struct worker_events *events;
+	void *data;
+	struct varlink *line;		/* NULL: waits for its turn */
+	sd_event_source *io;
+	sd_event_source *timer;
+	int pidfd;			/* -1: none */
+	int page;			/* -1: none */
+	bool asked;			/* worker_unwrap() was called */
+	bool over;			/* failed or done */
+	bool in_event;			/* free it later */
+	bool freed;
+	size_t slots;			/* of its header */
+	char lineage[HEADER_LINEAGE_CHARS];
+	char error[2048];
+	char *warnings[MAX_WARNINGS];
+	size_t warning_count;
+	struct worker *next;
+};
+
+/* All that live, in the order in which they came. */
+static struct worker *workers;
+
+/* By descriptor: a number may be another process's by now. */
+static void kill_worker(const struct worker *w)
+{
+	if (w->pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL, 0);
+}
+
+static void destroy(struct worker *w)
+{
+	struct worker **at = &workers;
+	size_t i;
+
+	while (*at && *at != w)
+		at = &(*at)->next;
+	if (*at)
+		*at = w->next;
+	sd_event_source_disable_unref(w->io);
+	sd_event_source_disable_unref(w->timer);
+	if (!w->over)
+		kill_worker(w);
+	if (w->pidfd >= 0)
+		close(w->pidfd);
+	varlink_free(w->line);
+	if (w->page >= 0)
+		close(w->page);
+	for (i = 0; i < w->warning_count; i++)
+		free(w->warnings[i]);
+	free((char *)w->request.name);
+	free(w);
+}
+
+/* What it said becomes what is said of the call that it works for. */
+static void replay_messages(const struct worker *w)
+{
+	size_t i;
+
+	messages_clear();
+	for (i = 0; i < w->warning_count; i++)
+		messages_add(LOG_LEVEL_WARN, w->warnings[i]);
+	if (w->error[0])
+		messages_add(LOG_LEVEL_ERROR, w->error);
+}
+
+static void fail(struct worker *w, int r, const char *why)
+{
+	if (w->over)
+		return;
+	replay_messages(w);
+	if (why)
+		log_error("'%s': %s", w->request.name, why);
+	w->over = true;
+	w->events->failed(w->data, r);
+}
+
+static void take_log(struct worker *w, const json_t *o)
+{
+	const char *text;
+	uint64_t level;
+
+	if (json_get_u64(o, "level", 0, LOG_LEVEL_INFO, &level) < 0 ||
+	    json_get_string(o, "text", &text) < 0)
+		return;
+	if (level == LOG_LEVEL_ERROR)
+		snprintf(w->error, sizeof(w->error), "%s", text);
+	if (level == LOG_LEVEL_WARN && w->warning_count < MAX_WARNINGS) {
+		w->warnings[w->warning_count] = strdup(text);
+		w->warning_count += w->warnings[w->warning_count] != NULL;
+	}
+}
+
+static int parse_uuid(const char *text, uint8_t ret[HEADER_UUID_BYTES])
+{
+	unsigned int byte;
+	size_t i;
+
+	if (strlen(text) != 2 * HEADER_UUID_BYTES ||
+	    strspn(text, "0123456789abcdef") != 2 * HEADER_UUID_BYTES)
+		return -EBADMSG;
+	for (i = 0; i < HEADER_UUID_BYTES; i++) {
+		if (sscanf(text + 2 * i, "%2x", &byte) != 1)
+			return -EBADMSG;
+		ret[i] = byte;
+	}
+	return 0;
+}
+
+static void take_header(struct worker *w, const json_t *o)
+{
+	uint8_t uuid[HEADER_UUID_BYTES];
+	struct header *h = NULL;
+	json_t *core, *slots;
+	const char *text;
+	int r;
+
+	if (w->slots > 0 || json_get_object(o, "core", &core) < 0 ||
+	    json_get_object(o, "slots", &slots) < 0 ||
+	    json_get_string(o, "uuid", &text) < 0 ||
+	    parse_uuid(text, uuid) < 0) {
+		fail(w, -EIO, "the worker answers nonsense");
+		return;
+	}
+	r = header_from_parts(w->request.name, core, slots, uuid, &h);
+	if (r < 0) {
+		fail(w, r, NULL);
+		return;
+	}
+	w->slots = header_slot_count(h);
+	memcpy(w->lineage, header_core(h)->lineage, sizeof(w->lineage));
+	replay_messages(w);
+	w->events->header(w->data, h);
+}
+
+/* A worker that a header has taken over must not name another lineage. */
+static void take_unwrapped(struct worker *w, const json_t *o)
+{
+	char lineage[HEADER_LINEAGE_CHARS];
+	struct secret *dek = NULL;
+	uint64_t slot;
+	int r;
+
+	if (!w->asked || json_get_u64(o, "slot", 0, w->slots - 1, &slot) < 0) {
+		fail(w, -EIO, "the worker answers nonsense");
+		return;
+	}
+	r = secret_page_take(w->page, HEADER_DEK_BYTES, &dek);
+	if (r == 0)
+		r = header_lineage(dek, lineage);
+	if (r == 0 && strcmp(lineage, w->lineage) != 0)
+		r = -EBADMSG;
+	if (r < 0) {
+		secret_free(dek);
+		fail(w, r, "the worker's key is not the header's");
+		return;
+	}
+	w->over = true;
+	replay_messages(w);
+	w->events->unwrapped(w->data, slot, dek);
+}
+
+static void take_message(struct worker *w, const json_t *message)
+{
+	uint64_t status;
+	json_t *o;
+
+	if (json_get_object(message, "log", &o) == 0)
+		take_log(w, o);
+	else if (json_get_object(message, "header", &o) == 0)
+		take_header(w, o);
+	else if (json_get_object(message, "unwrapped", &o) == 0)
+		take_unwrapped(w, o);
+	else if (json_get_u64(message, "failed", 1, 255, &status) == 0)
+		fail(w, agent_errno(status), NULL);
+	else
+		fail(w, -EIO, "the worker answers nonsense");
+}
+
+static int hear(struct worker *w)
+{
+	char why[JSON_WHY_BYTES];
+	json_t *message = NULL;
+	int r = 0;
+
+	while (r == 0 && !w->over && !w->freed) {
+		r = varlink_next(w->line, &message, why);
+		if (r == 0) {
+			take_message(w, message);
+			json_decref(message);
+		}
+	}
+	return r == -EAGAIN ? 0 : r;
+}
+
+static int on_line(sd_event_source *source, int fd, uint32_t events, void *data)
+{
+	struct worker *w = data;
+	int r;
+
+	(void)source;
+	(void)fd;
+	(void)events;
+	w->in_event = true;
+	r = varlink_read(w->line);
+	if (r == 0)
+		r = hear(w);
+	if (r < 0 && r != -EAGAIN && !w->freed)
+		fail(w, -EIO, w->error[0] ? NULL :
+		     "the worker died: the journal may say why");
+	w->in_event = false;
+	if (w->over && !w->freed)
+		sd_event_source_set_enabled(w->io, SD_EVENT_OFF);
+	if (w->freed)
+		destroy(w);
+	return 0;
+}
+
+static int on_time(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct worker *w = data;
+
+	(void)source;
+	(void)usec;
+	w->in_event = true;
+	if (!w->over)
+		kill_worker(w);
+	fail(w, -EHOSTUNREACH, "the time for it is over");
+	w->in_event = false;
+	if (w->freed)
+		destroy(w);
+	return 0;
+}
+
+/* Reaps, whether somebody still waits for the worker or not. */
+static int on_child(sd_event_source *source, const siginfo_t *si, void *data)
+{
+	(void)si;
+	(void)data;
+	sd_event_source_unref(source);
+	return 0;
+}
+
+/* For reading only, and with a position of its own. */
+static int reopen(int fd)
+{
+	char link[32];
+
+	if (fd < 0)
+		return -1;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	return open(link, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
+/* In the child, between fork and exec. */
+static void become_worker(const int fds[4], const char *aws_dir)
+{
+	static char *argv[] = { "envelope-agent", WORKER_VERB, NULL };
+	char credentials[4200], config[4200];
+	char *env[] = {
+		"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+		credentials, config, NULL
+	};
+	int high[4];
+	sigset_t none;
+	size_t i;
+
+	/* First out of the way of the numbers that they shall have. */
+	for (i = 0; i < 4; i++)
+		high[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD, 16);
+	for (i = 0; i < 4; i++) {
+		close(WORKER_FD_SOCKET + i);
+		if (fds[i] >= 0 && dup2(high[i], WORKER_FD_SOCKET + i) < 0)
+			_exit(1);
+	}
+	close_range(WORKER_FD_HEADER + 1, ~0u, 0);
+	snprintf(credentials, sizeof(credentials),
+		 "AWS_SHARED_CREDENTIALS_FILE=%s/credentials", aws_dir);
+	snprintf(config, sizeof(config), "AWS_CONFIG_FILE=%s/config", aws_dir);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execve("/proc/self/exe", argv, env);
+	_exit(1);
+}
+
+static int launch(struct worker *w, int device, int header)
+{
+	sd_event_source *child = NULL;
+	int ends[2];
+	pid_t pid;
+	int r;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0)
+		become_worker((int[4]){ ends[1], w->page, device, header },
+			      w->agent->aws_dir);
+	close(ends[1]);
+	if (pid < 0) {
+		r = -errno;
+		close(ends[0]);
+		return r;
+	}
+	w->pidfd = syscall(SYS_pidfd_open, pid, 0);
+	r = sd_event_add_child(w->agent->event, &child, pid, WEXITED,
+			       on_child, NULL);
+	if (r >= 0)
+		r = varlink_new(ends[0], WORKER_MAX_BYTES, WORKER_MAX_BYTES,
+				&w->line);
+	else
+		close(ends[0]);
+	if (r >= 0)
+		r = sd_event_add_io(w->agent->event, &w->io,
+				    varlink_fd(w->line), EPOLLIN, on_line, w);
+	if (r < 0)
+		kill_worker(w);
+	return r < 0 ? r : 0;
+}
+
+static int spawn(struct worker *w)
+{
+	int device = reopen(w->request.device_fd);
+	int header = reopen(w->request.header_fd);
+	int r = 0;
+
+	w->page = secret_page_open();
+	if (w->page < 0)
+		r = w->page;
+	if (r == 0 && (device < 0 || (w->request.header_fd >= 0 && header < 0)))
+		r = -errno;
+	if (r == 0)
+		r = launch(w, device, header);
+	if (r == 0)
+		r = sd_event_add_time_relative(
+			w->agent->event, &w->timer, CLOCK_BOOTTIME,
+			(VOLUME_TIMEOUT_MS + GRACE_MS) * 1000ull, 0, on_time,
+			w);
+	if (device >= 0)
+		close(device);
+	if (header >= 0)
+		close(header);
+	if (r < 0) {
+		log_error("'%s': cannot start a worker: %s", w->request.name,
+			  strerror(-r));
+		return r;
+	}
+	/* Small, and the first: it fits into the socket. */
+	r = varlink_queue(w->line, json_pack(
+		"{s:{s:s, s:s, s:s, s:i, s:b}}", "start",
+		"config", w->agent->config_path, "aws_dir", w->agent->aws_dir,
+		"known_dir", w->agent->known_dir,
+		"timeout_ms", VOLUME_TIMEOUT_MS,
+		"header_file", w->request.header_fd >= 0), NULL, 0);
+	return r == 0 ? varlink_write(w->line) : r;
+}
+
+static size_t running(void)
+{
+	const struct worker *w;
+	size_t n = 0;
+
+	for (w = workers; w; w = w->next)
+		n += w->line && !w->over;
+	return n;
+}
+
+/* Those that wait, in their order, as long as there is room. */
+static void start_waiting(struct agent *agent)
+{
+	struct worker *w = workers;
+
+	while (w && running() < policy_workers(agent->policy)) {
+		if (w->line || w->over) {
+			w = w->next;
+			continue;
+		}
+		messages_clear();
+		if (spawn(w) < 0)
+			fail(w, -EIO, NULL);
+		/* Whoever failed may have taken others with him. */
+		w = workers;
+	}
+}
+
+static int on_room(sd_event_source *source, void *data)
+{
+	sd_event_source_unref(source);
+	start_waiting(data);
+	return 0;
+}
+
+/* From the loop: who calls is in the middle of something. */
+static int start_later(struct agent *agent)
+{
+	return sd_event_add_defer(agent->event, &(sd_event_source *){ NULL },
+				  on_room, agent);
+}
+
+int worker_start(struct agent *agent, const struct worker_request *request,
+		 const struct worker_events *events, void *data,
+		 struct worker **ret)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	struct worker **at = &workers;
+	int r;
+
+	if (!w)
+		goto no_memory;
+	*w = (struct worker){
+		.agent = agent, .request = *request, .events = events,
+		.data = data, .page = -1, .pidfd = -1,
+	};
+	w->request.name = strdup(request->name);
+	if (!w->request.name) {
+		free(w);
+		goto no_memory;
+	}
+	while (*at)
+		at = &(*at)->next;
+	*at = w;
+	r = start_later(agent);
+	if (r < 0) {
+		destroy(w);
+		goto no_memory;
+	}
+	*ret = w;
+	return 0;
+no_memory:
+	log_error("out of memory");
+	return -ENOMEM;
+}
+
+void worker_unwrap(struct worker *w)
+{
+	int r;
+
+	w->asked = true;
+	r = varlink_queue(w->line, json_pack("{s:{}}", "unwrap"), NULL, 0);
+	if (r == 0)
+		r = varlink_write(w->line);
+	/* Its end of the line says so, too. */
+	if (r < 0)
+		log_warn("'%s': the worker does not listen", w->request.name);
+}
+
+void worker_free(struct worker *w)
+{
+	struct agent *agent;
+
+	if (!w)
+		return;
+	agent = w->agent;
+	w->freed = true;
+	if (!w->in_event)
+		destroy(w);
+	start_later(agent);
+}
