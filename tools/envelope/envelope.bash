@@ -24,7 +24,7 @@ _envelope()
 		return
 	fi
 	case $before in
-	--header|--config|--ca-file)
+	--header|--config|--ca-file|--socket)
 		_envelope_reply "$word" -f
 		return;;
 	--on-lock)
