@@ -186,38 +186,85 @@ static int take_error(const char *name, const json_t *parameters)
 	return -EIO;
 }
 
-int agent_call(struct agent_client *c, const char *method, json_t *parameters,
-	       const int *fds, size_t count, unsigned int timeout_ms,
-	       json_t **ret)
+/* The parameters of @answer, or its error; an object, a new reference. */
+static int take_answer(const json_t *answer, json_t **ret)
 {
-	json_t *answer = NULL;
-	json_t *got = NULL;
+	json_t *got = json_incref(json_object_get(answer, "parameters"));
 	const char *name;
-	char full[128];
-	int r;
+	int r = 0;
 
-	snprintf(full, sizeof(full), "%s.%s", AGENT_INTERFACE, method);
-	r = varlink_queue(c->link, json_pack("{s:s, s:o}", "method", full,
-					     "parameters", parameters ?
-					     parameters : json_object()),
-			  fds, count);
-	if (r == 0)
-		r = exchange(c, now_ms() + timeout_ms, &answer);
-	if (r < 0)
-		goto out;
-	got = json_incref(json_object_get(answer, "parameters"));
 	if (!json_is_object(got)) {
 		json_decref(got);
 		got = json_object();
 	}
 	if (json_get_string(answer, "error", &name) == 0) {
 		r = take_error(name, got);
+		json_decref(got);
 	} else {
 		*ret = got;
-		got = NULL;
 	}
-out:
-	json_decref(got);
+	return r;
+}
+
+static int ask(struct agent_client *c, const char *method, json_t *parameters,
+	       const int *fds, size_t count, bool more)
+{
+	char full[128];
+
+	snprintf(full, sizeof(full), "%s.%s", AGENT_INTERFACE, method);
+	return varlink_queue(c->link, json_pack("{s:s, s:o, s:b}", "method",
+						full, "parameters",
+						parameters ? parameters :
+							     json_object(),
+						"more", (int)more),
+			     fds, count);
+}
+
+int agent_call(struct agent_client *c, const char *method, json_t *parameters,
+	       const int *fds, size_t count, unsigned int timeout_ms,
+	       json_t **ret)
+{
+	json_t *answer = NULL;
+	int r;
+
+	r = ask(c, method, parameters, fds, count, false);
+	if (r == 0)
+		r = exchange(c, now_ms() + timeout_ms, &answer);
+	if (r == 0)
+		r = take_answer(answer, ret);
 	json_decref(answer);
+	return r;
+}
+
+int agent_call_more(struct agent_client *c, const char *method,
+		    json_t *parameters, const int *fds, size_t count,
+		    unsigned int timeout_ms,
+		    int (*each)(void *user, const json_t *parameters),
+		    void *user, json_t **ret)
+{
+	long long deadline_ms = now_ms() + timeout_ms;
+	json_t *answer = NULL, *got = NULL;
+	bool more = true;
+	int r;
+
+	r = ask(c, method, parameters, fds, count, true);
+	while (r == 0 && more) {
+		r = exchange(c, deadline_ms, &answer);
+		if (r == 0)
+			r = take_answer(answer, &got);
+		more = r == 0 && json_is_true(json_object_get(answer,
+							      "continues"));
+		json_decref(answer);
+		answer = NULL;
+		if (more) {
+			r = each(user, got);
+			json_decref(got);
+			got = NULL;
+		}
+	}
+	if (r == 0)
+		*ret = got;
+	else
+		json_decref(got);
 	return r;
 }

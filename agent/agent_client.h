@@ -42,6 +42,17 @@ int agent_call(struct agent_client *c, const char *method, json_t *parameters,
 	       json_t **ret);
 
 /*
+ * The same with `more`: every answer but the last goes to @each (its parameters
+ * are borrowed, an object), which ends the call by returning -errno: that is
+ * the result then, and nothing more can be called.
+ */
+int agent_call_more(struct agent_client *c, const char *method,
+		    json_t *parameters, const int *fds, size_t count,
+		    unsigned int timeout_ms,
+		    int (*each)(void *user, const json_t *parameters),
+		    void *user, json_t **ret);
+
+/*
  * The names of the agent's errors, one for each exit status but
  * STATUS_DONE, without the interface. NULL: no such status.
  */

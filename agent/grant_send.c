@@ -135,57 +135,40 @@ int grant_send(struct kms *kms, const struct grant_entry *entry,
 	return r;
 }
 
-/* One pass over the pages, as they change while grants are retired. */
-struct sweep {
+struct listing {
 	const char *prefix;
-	grant_wanted_fn wanted;
-	void *user;
-	struct grant_entry *found;	/* name is not filled in */
-	size_t count;
-	size_t room;
+	struct grant_entry **list;
+	size_t *count;
 };
 
+/* A name that is too long for one of ours is somebody else's. */
 static int note(void *user, const char *key_arn, const char *id,
 		const char *name)
 {
-	struct sweep *s = user;
-	struct grant_entry *longer;
+	struct listing *l = user;
+	struct grant_entry *longer, *e;
 
-	if (strncmp(name, s->prefix, strlen(s->prefix)) != 0 ||
-	    s->wanted(s->user, name) || !arn_is_key(key_arn))
+	if (strncmp(name, l->prefix, strlen(l->prefix)) != 0 ||
+	    strlen(name) >= GRANT_NAME_BYTES || !arn_is_key(key_arn))
 		return 0;
-	if (s->count == s->room) {
-		s->room = 2 * s->room + 16;
-		longer = realloc(s->found, s->room * sizeof(*longer));
-		if (!longer)
-			return -ENOMEM;
-		s->found = longer;
-	}
-	snprintf(s->found[s->count].key_arn, ARN_TEXT_BYTES, "%s", key_arn);
-	snprintf(s->found[s->count++].id, KMS_GRANT_ID_BYTES, "%s", id);
+	longer = realloc(*l->list, (*l->count + 1) * sizeof(*longer));
+	if (!longer)
+		return -ENOMEM;
+	*l->list = longer;
+	e = &longer[(*l->count)++];
+	*e = (struct grant_entry){ .volume_id = "" };
+	snprintf(e->name, sizeof(e->name), "%s", name);
+	snprintf(e->key_arn, sizeof(e->key_arn), "%s", key_arn);
+	snprintf(e->id, sizeof(e->id), "%s", id);
 	return 0;
 }
 
-int grant_sweep(struct kms *kms, const char *region, const char *principal,
-		const char *prefix, grant_wanted_fn wanted, void *user)
+int grant_list(struct kms *kms, const char *region, const char *principal,
+	       const char *prefix, struct grant_entry **list, size_t *count)
 {
-	struct sweep s = { .prefix = prefix, .wanted = wanted, .user = user };
-	size_t i;
-	int r;
+	struct listing l = { prefix, list, count };
 
-	r = kms_each_retirable(kms, region, principal, note, &s);
-	for (i = 0; i < s.count; i++) {
-		int one = kms_retire_grant(kms, s.found[i].key_arn,
-					   s.found[i].id);
-
-		if (one == 0)
-			log_info("key '%s': retired grant %s, which nobody needs any more",
-				 s.found[i].key_arn, s.found[i].id);
-		if (r == 0)
-			r = one;
-	}
-	free(s.found);
-	return r;
+	return kms_each_retirable(kms, region, principal, note, &l);
 }
 
 static json_t *pack(const struct grant_signature *s, const char *token)

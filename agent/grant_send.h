@@ -45,17 +45,14 @@ int grant_send(struct kms *kms, const struct grant_entry *entry,
 	       const char *body, const json_t *signature,
 	       struct kms_grant *ret, bool *sent_ret);
 
-/* Is the grant called @name in use? */
-typedef bool (*grant_wanted_fn)(void *user, const char *name);
-
 /*
- * Retire what @principal may in @region, if its name has @prefix and @wanted
- * does not want it. AWS may list a grant minutes after it was made only: a
- * later sweep finds that one.
- * 0 when no such grant is left; else the first error, prints are done.
+ * The grants in @region that @principal may retire and whose name has @prefix,
+ * behind those that *@list has already, for free(3). AWS may show a grant
+ * minutes after it was made only. As kms_each_retirable(); on failure what was
+ * found stays.
  */
-int grant_sweep(struct kms *kms, const char *region, const char *principal,
-		const char *prefix, grant_wanted_fn wanted, void *user);
+int grant_list(struct kms *kms, const char *region, const char *principal,
+	       const char *prefix, struct grant_entry **list, size_t *count);
 
 /*
  * The user's side: answer the agent's offer @body for slot @index of @header,

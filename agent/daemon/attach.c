@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "attach_device.h"
+#include "grants.h"
+#include "json.h"
 #include "known.h"
 #include "log.h"
 #include "look.h"
@@ -26,6 +28,7 @@ struct attach {
 	struct volume volume;		/* the header: from the worker */
 	struct volume_attach_plan plan;	/* no name before the header */
 	struct worker *worker;
+	struct grant_hold *grant;	/* NULL: none is needed */
 	struct attach *next;
 };
 
@@ -40,6 +43,7 @@ static void attach_free(struct attach *a)
 	if (*at)
 		*at = a->next;
 	worker_free(a->worker);
+	grants_release(a->agent, a->grant);
 	volume_close(&a->volume);
 	attach_device_close(&a->device);
 	free(a->wanted_name);
@@ -93,6 +97,45 @@ static int check_others(const struct attach *a)
 	return r == 0 || r == -ENXIO ? 0 : r;
 }
 
+/* Have the grant signed, in the caller's process; method_sign() goes on. */
+static int ask_for_grant(struct attach *a)
+{
+	int r = grants_offer(a->agent, a->volume.header, a->device.shown,
+			     &a->grant);
+
+	if (r < 0)
+		return r;
+	if (!a->grant) {
+		worker_unwrap(a->worker);
+		return 0;
+	}
+	if (!call_more(a->call)) {
+		log_error("'%s': who attaches it must sign a grant, so Attach wants to be called with `more`, as 'envelope attach' does",
+			  a->device.shown);
+		return -EACCES;
+	}
+	/* Who has gone takes @a along: not a word of it after this. */
+	call_stream(a->call, json_pack("{s:o}", "grant",
+				       grants_describe(a->grant)));
+	return 0;
+}
+
+static void on_granted(void *data, const char *id)
+{
+	struct attach *a = data;
+	int r;
+
+	if (!id) {
+		grants_refused(a->grant);
+		return;
+	}
+	r = grants_made(a->grant, id);
+	if (r < 0)
+		fail(a, r);
+	else
+		worker_unwrap(a->worker);
+}
+
 static void on_header(void *data, struct header *h)
 {
 	struct attach *a = data;
@@ -106,10 +149,10 @@ static void on_header(void *data, struct header *h)
 		r = permit_name(a);
 	if (r == 0 && !a->options.dry_run)
 		r = check_others(a);
+	if (r == 0)
+		r = ask_for_grant(a);
 	if (r < 0)
 		fail(a, r);
-	else
-		worker_unwrap(a->worker);
 }
 
 /* Remembered before the first key and device, so that a death is cleaned up. */
@@ -142,7 +185,9 @@ static int make_device(struct attach *a, const struct secret *dek,
 		return r;
 	}
 	entry->stage = ATTACHMENT_ATTACHED;
-	r = attachments_save(a->agent->attachments);
+	r = grants_keep(a->grant, entry);
+	if (r == 0)
+		r = attachments_save(a->agent->attachments);
 	if (r == 0)
 		return 0;
 	/* A restart would take it for half made. */
@@ -216,6 +261,7 @@ static int start(struct attach *a)
 {
 	static const struct worker_events events = {
 		.header = on_header,
+		.granted = on_granted,
 		.unwrapped = on_unwrapped,
 		.failed = on_failed,
 	};
@@ -305,4 +351,52 @@ void method_attach(struct call *c)
 		fail(a, r);
 	else
 		call_on_gone(c, on_gone, a);
+}
+
+/* Whose attach waits for the signature @nonce; a stranger's does not. */
+static struct attach *find_unsigned(struct call *c, const char *nonce)
+{
+	struct attach *a;
+
+	for (a = attaches; a; a = a->next)
+		if (grants_awaits(a->grant, nonce) &&
+		    call_caller(a->call)->uid == call_caller(c)->uid)
+			return a;
+	return NULL;
+}
+
+void method_sign(struct call *c)
+{
+	const char *nonce = NULL, *date = NULL, *token = NULL;
+	const char *authorization = NULL, *dry_run = NULL;
+	const struct param params[] = {
+		{ "nonce", PARAM_TEXT, true, &nonce },
+		{ "date", PARAM_TEXT, true, &date },
+		{ "authorization", PARAM_TEXT, true, &authorization },
+		{ "dry_run_authorization", PARAM_TEXT, true, &dry_run },
+		{ "session_token", PARAM_TEXT, false, &token },
+		{ 0 }
+	};
+	json_t *request = NULL;
+	struct attach *a;
+	int r;
+
+	if (call_params(c, params) < 0)
+		return;
+	a = find_unsigned(c, nonce);
+	if (!a) {
+		call_refuse(c, -EACCES, "no attach of yours waits for this signature");
+		return;
+	}
+	r = grants_signed(a->grant, json_pack(
+		"{s:s, s:s, s:s, s:s*}", "date", date,
+		"authorization", authorization,
+		"dry_run_authorization", dry_run, "session_token", token),
+		&request);
+	if (r < 0) {
+		call_fail(c, r);
+		return;
+	}
+	worker_grant(a->worker, request);
+	call_reply(c, json_object());
 }

@@ -161,6 +161,9 @@ void call_stream(struct call *c, json_t *parameters)
 {
 	send_answer(c, json_pack("{s:o, s:b}", "parameters", parameters,
 				 "continues", 1));
+	/* It may have gone, and @c with it. */
+	if (c->peer)
+		peer_resume(c->peer);
 }
 
 void call_error(struct call *c, const char *name, json_t *parameters)

@@ -2,6 +2,7 @@
 /* Detach: the device, its key, and the memory of it. */
 #include <errno.h>
 
+#include "grants.h"
 #include "keyring.h"
 #include "log.h"
 #include "look.h"
@@ -82,6 +83,7 @@ void method_detach(struct call *c)
 		call_fail(c, r);
 		return;
 	}
+	grants_tidy(agent);
 	log_info("user %u detached '%s'", (unsigned int)call_caller(c)->uid,
 		 name);
 	call_reply(c, json_object());

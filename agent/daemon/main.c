@@ -14,6 +14,8 @@
 #include "agent_client.h"
 #include "attachments.h"
 #include "conf.h"
+#include "grant_journal.h"
+#include "grants.h"
 #include "known.h"
 #include "listen.h"
 #include "log.h"
@@ -181,6 +183,7 @@ static int place_folders(struct agent *a)
 		return -ENOMEM;
 	}
 	known_set_dir(a->known_dir);
+	grant_journal_set_dir(a->state_dir);
 	return 0;
 }
 
@@ -211,11 +214,13 @@ static int serve(const struct options *o)
 	}
 	if (r == 0) {
 		messages_start();
+		grants_tidy(&a);
 		sd_notify(0, "READY=1\nSTATUS=serving");
 		r = sd_event_loop(a.event);
 		sd_notify(0, "STOPPING=1");
 	}
 	server_free(a.server);
+	grants_stop();
 	policy_free(a.policy);
 	attachments_free(a.attachments);
 	sd_event_unref(a.event);

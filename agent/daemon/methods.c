@@ -17,6 +17,7 @@ static const struct {
 	{ SERVICE_INTERFACE ".GetInterfaceDescription",
 	  method_get_interface_description },
 	{ AGENT_INTERFACE ".Attach", method_attach },
+	{ AGENT_INTERFACE ".Sign", method_sign },
 	{ AGENT_INTERFACE ".Detach", method_detach },
 	{ AGENT_INTERFACE ".Status", method_status },
 	{ AGENT_INTERFACE ".List", method_list },

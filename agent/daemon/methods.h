@@ -18,6 +18,7 @@ void method_list(struct call *c);
 
 /* attach.c, detach.c */
 void method_attach(struct call *c);
+void method_sign(struct call *c);
 void method_detach(struct call *c);
 
 #endif

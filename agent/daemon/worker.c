@@ -80,6 +80,7 @@ static void destroy(struct worker *w)
 	for (i = 0; i < w->warning_count; i++)
 		free(w->warnings[i]);
 	free((char *)w->request.name);
+	free((char *)w->request.grant_prefix);
 	free(w);
 }
 
@@ -191,6 +192,38 @@ static void take_unwrapped(struct worker *w, const json_t *o)
 	w->events->unwrapped(w->data, slot, dek);
 }
 
+/* Grants: what they are is for the events' owner to judge. */
+static bool take_grants(struct worker *w, const json_t *message)
+{
+	const char *id = NULL;
+	int sent = 0;
+	json_t *o;
+
+	if (json_get_object(message, "granted", &o) == 0) {
+		if (json_get_string(o, "id", &id) < 0 || !w->events->granted)
+			return false;
+		w->events->granted(w->data, id);
+	} else if (json_get_object(message, "ungranted", &o) == 0) {
+		if (json_get_bool(o, "sent", &sent) < 0 ||
+		    !w->events->granted)
+			return false;
+		if (!sent)
+			w->events->granted(w->data, NULL);
+	} else if (json_get_object(message, "listed", &o) == 0) {
+		if (!w->events->listed)
+			return false;
+		w->events->listed(w->data, o);
+	} else if (json_get_object(message, "retired", &o) == 0) {
+		if (!w->events->retired)
+			return false;
+		w->over = true;
+		w->events->retired(w->data, o);
+	} else {
+		return false;
+	}
+	return true;
+}
+
 static void take_message(struct worker *w, const json_t *message)
 {
 	uint64_t status;
@@ -204,7 +237,7 @@ static void take_message(struct worker *w, const json_t *message)
 		take_unwrapped(w, o);
 	else if (json_get_u64(message, "failed", 1, 255, &status) == 0)
 		fail(w, agent_errno(status), NULL);
-	else
+	else if (!take_grants(w, message))
 		fail(w, -EIO, "the worker answers nonsense");
 }
 
@@ -358,7 +391,8 @@ static int spawn(struct worker *w)
 	w->page = secret_page_open();
 	if (w->page < 0)
 		r = w->page;
-	if (r == 0 && (device < 0 || (w->request.header_fd >= 0 && header < 0)))
+	if (r == 0 && ((w->request.device_fd >= 0 && device < 0) ||
+		       (w->request.header_fd >= 0 && header < 0)))
 		r = -errno;
 	if (r == 0)
 		r = launch(w, device, header);
@@ -378,11 +412,12 @@ static int spawn(struct worker *w)
 	}
 	/* Small, and the first: it fits into the socket. */
 	r = varlink_queue(w->line, json_pack(
-		"{s:{s:s, s:s, s:s, s:i, s:b}}", "start",
+		"{s:{s:s, s:s, s:s, s:i, s:b, s:s*}}", "start",
 		"config", w->agent->config_path, "aws_dir", w->agent->aws_dir,
 		"known_dir", w->agent->known_dir,
 		"timeout_ms", VOLUME_TIMEOUT_MS,
-		"header_file", w->request.header_fd >= 0), NULL, 0);
+		"header_file", w->request.header_fd >= 0,
+		"grant_prefix", w->request.grant_prefix), NULL, 0);
 	return r == 0 ? varlink_write(w->line) : r;
 }
 
@@ -443,7 +478,11 @@ int worker_start(struct agent *agent, const struct worker_request *request,
 		.data = data, .page = -1, .pidfd = -1,
 	};
 	w->request.name = strdup(request->name);
-	if (!w->request.name) {
+	if (request->grant_prefix)
+		w->request.grant_prefix = strdup(request->grant_prefix);
+	if (!w->request.name ||
+	    (request->grant_prefix && !w->request.grant_prefix)) {
+		free((char *)w->request.name);
 		free(w);
 		goto no_memory;
 	}
@@ -462,17 +501,31 @@ no_memory:
 	return -ENOMEM;
 }
 
-void worker_unwrap(struct worker *w)
+/* Its end of the line says so, too, where it does not listen. */
+static void tell(struct worker *w, json_t *message)
 {
-	int r;
+	int r = varlink_queue(w->line, message, NULL, 0);
 
-	w->asked = true;
-	r = varlink_queue(w->line, json_pack("{s:{}}", "unwrap"), NULL, 0);
 	if (r == 0)
 		r = varlink_write(w->line);
-	/* Its end of the line says so, too. */
 	if (r < 0)
 		log_warn("'%s': the worker does not listen", w->request.name);
+}
+
+void worker_unwrap(struct worker *w)
+{
+	w->asked = true;
+	tell(w, json_pack("{s:{}}", "unwrap"));
+}
+
+void worker_grant(struct worker *w, json_t *request)
+{
+	tell(w, json_pack("{s:o}", "grant", request));
+}
+
+void worker_retire(struct worker *w, json_t *grants)
+{
+	tell(w, json_pack("{s:{s:o}}", "retire", "grants", grants));
 }
 
 void worker_free(struct worker *w)

@@ -11,9 +11,18 @@
  *	worker	{"log": {"level": N, "text": "..."}}, as often as it says
  *		something
  *	worker	{"header": {"core": {...}, "slots": {...}, "uuid": HEX}}
+ *	root	{"grant": {"entry": {...}, "body": "...", "signature": {...}}},
+ *		if one is needed
+ *	worker	{"granted": {"id": "..."}}, or {"ungranted": {"sent": BOOL}}
  *	root	{"unwrap": {}}
  *	worker	{"unwrapped": {"slot": N}}, and the DEK is in the shared page
  *	worker	{"failed": STATUS}, at any time, and it is the last one
+ *
+ * One that ends grants has {"start": {..., "grant_prefix": "..."}}:
+ *
+ *	worker	{"listed": {"grants": [...], "complete": BOOL}}
+ *	root	{"retire": {"grants": [...]}}
+ *	worker	{"retired": {"names": [...]}}
  */
 #ifndef ENVELOPE_WORKER_H
 #define ENVELOPE_WORKER_H
@@ -46,6 +55,14 @@ struct worker_events {
 	 * worker_unwrap() or worker_free(). The header is the callee's.
 	 */
 	void (*header)(void *data, struct header *h);
+	/*
+	 * The grant that worker_grant() had sent is made, or (@id NULL) was
+	 * refused; if it may exist although it failed, only failed() comes.
+	 */
+	void (*granted)(void *data, const char *id);
+	/* Of a request with grant_prefix; then worker_retire(). */
+	void (*listed)(void *data, const json_t *o);
+	void (*retired)(void *data, const json_t *o);
 	/* The DEK, verified with the header; the callee's. */
 	void (*unwrapped)(void *data, size_t slot, struct secret *dek);
 	/* -errno as status.h lists; messages.h has the sentence. */
@@ -56,6 +73,7 @@ struct worker_request {
 	const char *name;	/* of the device, for messages */
 	int device_fd;		/* both stay open until worker_free() */
 	int header_fd;		/* -1: the header is on the device */
+	const char *grant_prefix; /* NULL; else it ends grants, has no device */
 };
 
 /*
@@ -65,6 +83,12 @@ struct worker_request {
 int worker_start(struct agent *agent, const struct worker_request *request,
 		 const struct worker_events *events, void *data,
 		 struct worker **ret);
+
+/* Send the grant of @request, whose reference it takes. */
+void worker_grant(struct worker *w, json_t *request);
+
+/* Retire the grants of the array @grants, whose reference it takes. */
+void worker_retire(struct worker *w, json_t *grants);
 
 /* The KMS may be asked now. */
 void worker_unwrap(struct worker *w);

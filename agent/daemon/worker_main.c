@@ -16,6 +16,7 @@
 #include "varlink.h"
 #include "volume.h"
 #include "worker.h"
+#include "worker_grants.h"
 
 /* One a process, for the log's hook. */
 static struct varlink *line;
@@ -41,22 +42,30 @@ static void send_log(enum log_level level, const char *text)
 			       "text", text));
 }
 
-/* The object called @name of the next message. */
-static int receive(const char *name, json_t **ret)
+/* The next message, a new reference. */
+static int receive_any(json_t **ret)
 {
 	struct pollfd p = { varlink_fd(line), POLLIN, 0 };
 	char why[JSON_WHY_BYTES];
-	json_t *message = NULL;
-	json_t *o;
 	int r;
 
-	while ((r = varlink_next(line, &message, why)) == -EAGAIN) {
+	while ((r = varlink_next(line, ret, why)) == -EAGAIN) {
 		r = varlink_read(line);
 		if (r == -EAGAIN)
 			r = poll(&p, 1, -1) < 0 && errno != EINTR ? -errno : 0;
 		if (r < 0)
 			return r;
 	}
+	return r;
+}
+
+/* The object called @name of the next message. */
+static int receive(const char *name, json_t **ret)
+{
+	json_t *message = NULL;
+	json_t *o;
+	int r = receive_any(&message);
+
 	if (r == 0 && json_get_object(message, name, &o) < 0)
 		r = -EBADMSG;
 	if (r == 0)
@@ -69,8 +78,9 @@ struct start {
 	json_t *message;
 	struct volume_access access;
 	bool header_file;
-	const char *aws_dir;		/* in @message, both */
+	const char *aws_dir;		/* in @message, as those below */
 	const char *known_dir;
+	const char *grant_prefix;	/* NULL: it reads a header */
 };
 
 static int receive_start(struct start *s)
@@ -92,6 +102,7 @@ static int receive_start(struct start *s)
 		return -EBADMSG;
 	s->access.timeout_ms = timeout_ms;
 	s->header_file = header_file;
+	(void)json_get_string(s->message, "grant_prefix", &s->grant_prefix);
 	known_set_dir(s->known_dir);
 	/* The agent has made it, and names nothing but files of root's. */
 	s->access.conf.environment = true;
@@ -129,14 +140,37 @@ static int tell_header(const struct volume *v)
 		"slots", header_slots_json(v->header), "uuid", uuid));
 }
 
+/* Until root says that the KMS may be asked for the DEK; a grant is before. */
+static int await_unwrap(struct volume_kms *k)
+{
+	json_t *message, *request, *answer;
+	bool go = false;
+	int r = 0;
+
+	while (r == 0 && !go) {
+		message = answer = NULL;
+		r = receive_any(&message);
+		go = r == 0 && json_object_get(message, "unwrap");
+		if (r == 0 && !go &&
+		    json_get_object(message, "grant", &request) < 0)
+			r = -EBADMSG;
+		if (r == 0 && !go) {
+			r = worker_grants_send(k, request, &answer);
+			if (send_message(answer) < 0)
+				r = r < 0 ? r : -EPIPE;
+		}
+		json_decref(message);
+	}
+	return r;
+}
+
 static int unwrap(struct volume *v, struct volume_kms *k)
 {
 	struct secret *dek = NULL;
-	json_t *go = NULL;
 	size_t slot = 0;
 	int r;
 
-	r = receive("unwrap", &go);
+	r = await_unwrap(k);
 	if (r == 0)
 		r = volume_unwrap_with(v, k, &slot, &dek);
 	if (r == 0)
@@ -145,14 +179,41 @@ static int unwrap(struct volume *v, struct volume_kms *k)
 		r = send_message(json_pack("{s:{s:i}}", "unwrapped", "slot",
 					   (int)slot));
 	secret_free(dek);
-	json_decref(go);
+	return r;
+}
+
+static int end_grants(const struct start *s, struct volume_kms *k)
+{
+	json_t *o = NULL;
+	int r;
+
+	r = send_message(worker_grants_list(k, s->grant_prefix));
+	if (r == 0)
+		r = receive("retire", &o);
+	if (r == 0)
+		r = send_message(worker_grants_retire(
+			k, json_object_get(o, "grants")));
+	json_decref(o);
+	return r;
+}
+
+static int open_header(const struct start *s, struct volume_kms *k)
+{
+	struct volume v = VOLUME_CLOSED;
+	int r;
+
+	r = open_volume(s, &v);
+	if (r == 0)
+		r = tell_header(&v);
+	if (r == 0)
+		r = unwrap(&v, k);
+	volume_close(&v);
 	return r;
 }
 
 static int work(void)
 {
 	struct start s = { 0 };
-	struct volume v = VOLUME_CLOSED;
 	struct volume_kms k = { 0 };
 	int r;
 
@@ -162,12 +223,7 @@ static int work(void)
 	if (r == 0)
 		r = sandbox_enter(k.conf, s.aws_dir, s.known_dir);
 	if (r == 0)
-		r = open_volume(&s, &v);
-	if (r == 0)
-		r = tell_header(&v);
-	if (r == 0)
-		r = unwrap(&v, &k);
-	volume_close(&v);
+		r = s.grant_prefix ? end_grants(&s, &k) : open_header(&s, &k);
 	volume_kms_close(&k);
 	json_decref(s.message);
 	return r;

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "grant_send.h"
+#include "json.h"
 #include "log.h"
 
 int by_agent_connect(struct by_agent *b)
@@ -113,9 +115,86 @@ static void print_warnings(const json_t *answer)
 		log_warn("%s", json_string_value(one));
 }
 
+struct signing {
+	struct by_agent *b;
+	const struct volume_attach_options *options;
+};
+
+/* On a connection of its own: this one waits for the attach. */
+static int send_signature(struct by_agent *b, const char *nonce,
+			  json_t *signature)
+{
+	struct agent_client *client = NULL;
+	json_t *unused = NULL;
+	int r;
+
+	r = json_object_set_new(signature, "nonce", json_string(nonce)) < 0 ?
+	    -ENOMEM : agent_connect(b->socket, &client);
+	if (r == -ENOENT)
+		r = agent_explain_missing(b->socket);
+	if (r == 0)
+		r = agent_call(client, "Sign", json_incref(signature), NULL,
+			       0, BY_AGENT_SECONDS * 1000, &unused);
+	json_decref(unused);
+	agent_disconnect(client);
+	return r;
+}
+
+/* Root's file alone says where, but the credentials are the caller's. */
+static int sign(const struct volume_attach_options *o, const struct volume *v,
+		const json_t *grant, json_t **ret)
+{
+	struct conf_overrides overrides = { .signer = true };
+	struct conf *conf = NULL;
+	const char *body;
+	uint64_t slot;
+	int r;
+
+	if (json_get_string(grant, "body", &body) < 0 ||
+	    json_get_u64(grant, "slot", 0, header_slot_count(v->header) - 1,
+			 &slot) < 0) {
+		log_error("'%s': the agent wants something signed that is no grant for a slot of its header",
+			  o->device);
+		return -EBADMSG;
+	}
+	r = conf_load(&overrides, &conf);
+	if (r == 0)
+		r = grant_answer(conf, o->device, v->header, slot, body, ret);
+	conf_free(conf);
+	return r;
+}
+
+/* What the agent asks while it attaches: the header is read here anew. */
+static int on_question(void *user, const json_t *parameters)
+{
+	const struct signing *s = user;
+	const struct volume_attach_options *o = s->options;
+	struct volume v = VOLUME_CLOSED;
+	json_t *signature = NULL;
+	const char *nonce;
+	json_t *grant;
+	int r;
+
+	if (json_get_object(parameters, "grant", &grant) < 0 ||
+	    json_get_string(grant, "nonce", &nonce) < 0) {
+		log_error("'%s': the agent asks what this version does not know",
+			  o->device);
+		return -EIO;
+	}
+	r = volume_open(o->device, o->header_path, 0, &v);
+	if (r == 0)
+		r = sign(o, &v, grant, &signature);
+	if (r == 0)
+		r = send_signature(s->b, nonce, signature);
+	json_decref(signature);
+	volume_close(&v);
+	return r;
+}
+
 int by_agent_attach(struct by_agent *b, const struct volume_attach_options *o,
 		    json_t **ret)
 {
+	struct signing signing = { b, o };
 	int device = -1, header = -1;
 	json_t *parameters;
 	int fds[2];
@@ -138,8 +217,9 @@ int by_agent_attach(struct by_agent *b, const struct volume_attach_options *o,
 		r = -EINVAL;
 		goto out;
 	}
-	r = agent_call(b->client, "Attach", parameters, fds, n,
-		       BY_AGENT_SECONDS * 1000, ret);
+	r = agent_call_more(b->client, "Attach", parameters, fds, n,
+			    BY_AGENT_SECONDS * 1000, on_question, &signing,
+			    ret);
 	if (r == 0)
 		print_warnings(*ret);
 out:

@@ -80,13 +80,18 @@ int call_send(struct call *c)
 	return r;
 }
 
-static bool is_wanted(void *user, const char *name)
-{
-	return strcmp(user, name) == 0;
-}
-
 int call_sweep(struct call *c)
 {
-	return grant_sweep(c->kms, c->args[0], c->args[1], c->args[2],
-			   is_wanted, c->args[3]);
+	struct grant_entry *list = NULL;
+	size_t count = 0, i;
+	int r;
+
+	r = grant_list(c->kms, c->args[0], c->args[1], c->args[2], &list,
+		       &count);
+	for (i = 0; i < count && r == 0; i++)
+		if (strcmp(list[i].name, c->args[3]) != 0)
+			r = kms_retire_grant(c->kms, list[i].key_arn,
+					     list[i].id);
+	free(list);
+	return r;
 }

@@ -24,7 +24,7 @@ int call_answer(struct call *c);
 /* send OFFER SIGNATURE: id, token, and whether one may exist. */
 int call_send(struct call *c);
 
-/* sweep REGION PRINCIPAL PREFIX WANTED-NAME. */
+/* sweep REGION PRINCIPAL PREFIX WANTED-NAME: list, and retire the others. */
 int call_sweep(struct call *c);
 
 #endif
