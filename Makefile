@@ -218,10 +218,10 @@ bench:
 
 # clang's libFuzzer; each harness with just the sources that it feeds.
 FUZZ_head := crypto region sigv4
-FUZZ_body := audit_text base64 call clock context crypto errors params region \
+FUZZ_body := audit_text base64 call clock crypto errors params region \
 	utf8
 FUZZ_policy := policy policy_condition policy_glob policy_keys policy_parse
-FUZZ_blob := base64 blob context crypto seal session wrap
+FUZZ_blob := base64 blob crypto seal session wrap
 FUZZ := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 fuzz: $(FUZZ)
