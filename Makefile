@@ -246,8 +246,8 @@ bench-kms: $(O)/bench/kms_load $(O)/bench/kms_bare programs
 	scripts/setup test
 	BUILD=$(O) tests/bench/kms
 
-MANS = $(wildcard tools/*/*.8)
-COMPLETIONS = $(wildcard tools/*/*.bash)
+MANS = $(wildcard tools/*/*.8 agent/daemon/*.8)
+COMPLETIONS = $(wildcard tools/*/*.bash agent/daemon/*.bash)
 
 install: programs
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8 \

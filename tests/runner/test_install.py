@@ -13,6 +13,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build"))
 PROGRAMS = {"envelope": ROOT / "tools/envelope",
             "envelope-kms": ROOT / "tools/envelope-kms"}
+# It has no verbs.
+DAEMON, DAEMON_FOLDER = "envelope-agent", ROOT / "agent/daemon"
 
 
 def make(*args):
@@ -59,7 +61,8 @@ def completes(program, *words):
     """What the shell offers for the last of the words (at most two)."""
     verb, word = (*words, "")[:2]
     return subprocess.run(
-        ["bash", "-c", COMPLETE, "bash", PROGRAMS[program] / f"{program}.bash",
+        ["bash", "-c", COMPLETE, "bash",
+         PROGRAMS.get(program, DAEMON_FOLDER) / f"{program}.bash",
          program, verb, word, str(len(words)), BUILD / "bin" / program],
         check=True, capture_output=True, text=True).stdout.split()
 
@@ -73,8 +76,12 @@ class Install(unittest.TestCase):
                      for p in pathlib.Path(folder).rglob("*") if p.is_file()}
             for wanted in ("usr/local/sbin/envelope",
                            "usr/local/sbin/envelope-kms",
+                           "usr/local/sbin/envelope-agent",
                            "usr/local/share/man/man8/envelope.8",
                            "usr/local/share/man/man8/envelope-kms.8",
+                           "usr/local/share/man/man8/envelope-agent.8",
+                           "usr/local/share/bash-completion/completions/"
+                           "envelope-agent",
                            "usr/local/share/doc/dm-envelope/examples/"
                            "kms-key-policy.json"):
                 self.assertIn(wanted, files)
@@ -134,6 +141,17 @@ class Documents(unittest.TestCase):
         self.assertEqual(["--on-lock"], completes("envelope", "attach", "--on"))
         self.assertEqual(["--host"], completes("envelope-kms", "init", "--ho"))
 
+    def test_daemon(self):
+        """documents: the agent's options are in its manual and completed"""
+        status, text = says(DAEMON, "--help")
+        named = set(re.findall(r"^  (--[a-z][a-z-]+)", text, re.M))
+        self.assertEqual((status, "--policy" in named), (0, True))
+        manual = manual_of(DAEMON, DAEMON_FOLDER)
+        self.assertEqual(set(), {o for o in named if o not in manual})
+        self.assertEqual(named, set(completes(DAEMON, "--")))
+        self.assertEqual([str(ROOT / "Makefile")],
+                         completes(DAEMON, "--policy", str(ROOT / "Makef")))
+
     def test_modinfo(self):
         """documents: modinfo says what the module is"""
         modules = sorted(BUILD.glob("[0-9]*/dm-envelope.ko"))
@@ -151,14 +169,14 @@ class Documents(unittest.TestCase):
 
     def test_version(self):
         """documents: every program answers --version"""
-        for program in PROGRAMS:
+        for program in (*PROGRAMS, DAEMON):
             status, text = says(program, "--version")
             self.assertEqual(status, 0)
             self.assertRegex(text, rf"^{program} \d+\.\d+")
 
     def test_unknown_verb(self):
         """documents: an unknown verb is a usage error"""
-        for program in PROGRAMS:
+        for program in (*PROGRAMS, DAEMON):
             self.assertEqual(says(program, "no-such-verb")[0], 2)
 
 
