@@ -248,6 +248,7 @@ bench-kms: $(O)/bench/kms_load $(O)/bench/kms_bare programs
 
 MANS = $(wildcard tools/*/*.8 agent/daemon/*.8)
 COMPLETIONS = $(wildcard tools/*/*.bash agent/daemon/*.bash)
+UNITS = $(wildcard scripts/systemd/*.service scripts/systemd/*.socket)
 
 install: programs
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8 \
@@ -257,18 +258,19 @@ install: programs
 	for c in $(COMPLETIONS); do install -m 644 $$c $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$(basename $$c .bash); done
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/dm-envelope/examples scripts/examples/*
 	for k in $(KERNELS); do if [ -e $(O)/$$k/dm-envelope.ko ]; then install -D -m 644 $(O)/$$k/dm-envelope.ko $(DESTDIR)/lib/modules/$$k/updates/dm-envelope.ko; fi; done
-	for u in service socket; do install -D -m 644 scripts/systemd/envelope-kms.$$u $(DESTDIR)/usr/lib/systemd/system/envelope-kms.$$u; done
+	install -D -m 644 -t $(DESTDIR)/usr/lib/systemd/system $(UNITS)
+	install -D -m 644 scripts/systemd/sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/dm-envelope.conf
 	install -D -m 644 scripts/systemd/dm-envelope.conf $(DESTDIR)/usr/lib/modules-load.d/dm-envelope.conf
-	if [ -z "$(DESTDIR)" ]; then depmod -a; fi
+	if [ -z "$(DESTDIR)" ]; then depmod -a; if command -v systemd-sysusers > /dev/null; then systemd-sysusers dm-envelope.conf; fi; fi
 
 uninstall:
 	rm -f $(patsubst $(O)/bin/%,$(DESTDIR)$(PREFIX)/sbin/%,$(PROGRAMS))
 	rm -f $(patsubst %,$(DESTDIR)$(PREFIX)/share/man/man8/%,$(notdir $(MANS)))
 	rm -f $(patsubst %.bash,$(DESTDIR)$(PREFIX)/share/bash-completion/completions/%,$(notdir $(COMPLETIONS)))
 	rm -f $(patsubst %,$(DESTDIR)$(PREFIX)/share/doc/dm-envelope/examples/%,$(notdir $(wildcard scripts/examples/*)))
-	rm -f $(DESTDIR)/usr/lib/systemd/system/envelope-kms.service $(DESTDIR)/usr/lib/systemd/system/envelope-kms.socket
+	rm -f $(patsubst %,$(DESTDIR)/usr/lib/systemd/system/%,$(notdir $(UNITS)))
 	rm -f $(DESTDIR)/lib/modules/*/updates/dm-envelope.ko
-	rm -f $(DESTDIR)/usr/lib/modules-load.d/dm-envelope.conf
+	rm -f $(DESTDIR)/usr/lib/modules-load.d/dm-envelope.conf $(DESTDIR)/usr/lib/sysusers.d/dm-envelope.conf
 
 clean:
 	rm -rf $(O)

@@ -82,6 +82,11 @@ class Install(unittest.TestCase):
                            "usr/local/share/man/man8/envelope-agent.8",
                            "usr/local/share/bash-completion/completions/"
                            "envelope-agent",
+                           "usr/lib/systemd/system/envelope-agent.service",
+                           "usr/lib/systemd/system/envelope-agent.socket",
+                           "usr/lib/systemd/system/envelope-kms.service",
+                           "usr/lib/systemd/system/envelope-kms.socket",
+                           "usr/lib/sysusers.d/dm-envelope.conf",
                            "usr/local/share/doc/dm-envelope/examples/"
                            "kms-key-policy.json"):
                 self.assertIn(wanted, files)
