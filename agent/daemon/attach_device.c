@@ -119,6 +119,20 @@ static int open_passed(struct call *c, int index, struct attach_device *d)
 	return d->shown ? check_mode(c, d) : -EACCES;
 }
 
+/* It is opened anew by root, whom it must not lead where its owner may not. */
+static int open_header(struct call *c, int index, struct attach_device *d)
+{
+	char *shown;
+
+	d->header_fd = take_fd(c, index, "header_fd");
+	if (d->header_fd < 0)
+		return d->header_fd;
+	/* It says why, as of a device. */
+	shown = shown_path(d->header_fd);
+	free(shown);
+	return shown ? 0 : -EACCES;
+}
+
 static int permit(struct call *c, const char *link, const char *name)
 {
 	const struct caller *who = call_caller(c);
@@ -147,10 +161,8 @@ int attach_device_open(struct call *c, const struct attach_device_request *q,
 	if (r == 0)
 		r = q->link ? open_link(q->link, &d) :
 			      open_passed(c, q->fd, &d);
-	if (r == 0 && q->header_fd >= 0) {
-		d.header_fd = take_fd(c, q->header_fd, "header_fd");
-		r = d.header_fd < 0 ? d.header_fd : 0;
-	}
+	if (r == 0 && q->header_fd >= 0)
+		r = open_header(c, q->header_fd, &d);
 	if (r < 0)
 		attach_device_close(&d);
 	else

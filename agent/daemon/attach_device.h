@@ -26,8 +26,8 @@ struct attach_device {
  * caller attach such a device under @name (NULL: some name).
  *
  * -EINVAL: neither or both, or a descriptor that is not there. -EACCES: the
- * policy, a descriptor that is not open for reading and writing, or a link
- * that is not root's. -EIO, -ENOMEM. Prints its own error.
+ * policy, a descriptor that is not open for reading and writing, a header's
+ * that is not open for reading, or a link that is not root's. -EIO, -ENOMEM. Prints its own error.
  */
 int attach_device_open(struct call *c, const struct attach_device_request *q,
 		       const char *name, struct attach_device *ret);

@@ -189,6 +189,22 @@ class Attach(KmsCase):
         os.close(fd)
         self.assertEqual(answer["parameters"]["size"], 4 << 20)
 
+    def test_header_unreadable(self):
+        """agent attach: root opens no header that its owner has not read"""
+        for path, mode in [(self.volume, os.O_PATH), ("/dev/null", os.O_PATH),
+                           (self.volume, os.O_WRONLY),
+                           ("/dev/null", os.O_RDONLY), (self.dir, os.O_RDONLY)]:
+            device = os.open(self.volume, os.O_RDWR)
+            fd = os.open(path, mode)
+            answer = self.connect(NOBODY).call(ATTACH, {
+                "device_fd": 0, "header_fd": 1, "dry_run": True,
+                "name": "mine-1"}, [device, fd])
+            os.close(device)
+            os.close(fd)
+            self.refused(answer, "Denied", 3,
+                         "is neither a block device nor a file"
+                         "|was not opened for reading")
+
     def test_many_at_once(self):
         """agent attach: thirty at once are all answered, eight at a time"""
         crowd = [self.connect() for _ in range(30)]
