@@ -18,11 +18,16 @@
 int secret_page_open(void)
 {
 	int fd = syscall(SYS_memfd_secret, O_CLOEXEC);
+	bool sealable = fd < 0;
 
 	/* Not enabled: a page that whoever uses it locks. */
-	if (fd < 0)
-		fd = memfd_create("secret", MFD_CLOEXEC);
-	if (fd >= 0 && ftruncate(fd, PAGE_BYTES) == 0)
+	if (sealable)
+		fd = memfd_create("secret", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	/* Were it shortened, whoever reads it would die; memfd_secret(2)'s size
+	 * is set once. */
+	if (fd >= 0 && ftruncate(fd, PAGE_BYTES) == 0 &&
+	    (!sealable || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW |
+				F_SEAL_SEAL) == 0))
 		return fd;
 	log_error("no memory to pass a secret in: %s", strerror(errno));
 	if (fd >= 0)
