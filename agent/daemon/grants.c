@@ -327,6 +327,9 @@ static bool strike_out(const struct agent *agent, const json_t *retired)
 
 		if (is_wanted(agent, e->name))
 			continue;
+		/* Ended since the list was made: it is none of that list. */
+		if (!is_named(retired, e->name) && tidy.once_more)
+			continue;
 		if (!is_named(retired, e->name) &&
 		    (!tidy.complete || is_found(e->name)))
 			all = false;
