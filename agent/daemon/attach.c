@@ -70,13 +70,11 @@ static int permit_name(const struct attach *a)
 	return -EACCES;
 }
 
-/* Two that were asked for at once, and what others have: without a name. */
+/* Two that were asked for at once. */
 static int check_others(const struct attach *a)
 {
 	const struct header_core *core = header_core(a->volume.header);
-	struct dm_volume_status live;
 	const struct attach *other;
-	int r;
 
 	for (other = attaches; other; other = other->next) {
 		if (other == a || !other->plan.name[0])
@@ -89,12 +87,18 @@ static int check_others(const struct attach *a)
 			  core->volume_id, a->plan.name);
 		return -EBUSY;
 	}
-	r = volume_find_id(core->volume_id, &live);
-	if (r == 0 && !look_visible(a->agent, call_caller(a->call), &live)) {
-		log_error("volume %s is attached already", core->volume_id);
-		return -EEXIST;
-	}
-	return r == 0 || r == -ENXIO ? 0 : r;
+	return 0;
+}
+
+/* The last sentence is the caller's: without the name of what others have. */
+static void conceal_others(const struct attach *a)
+{
+	const char *volume_id = header_core(a->volume.header)->volume_id;
+	struct dm_volume_status live;
+
+	if (volume_find_id(volume_id, &live) == 0 &&
+	    !look_visible(a->agent, call_caller(a->call), &live))
+		log_error("volume %s is attached already", volume_id);
 }
 
 /* Have the grant signed, in the caller's process; method_sign() goes on. */
@@ -145,6 +149,8 @@ static void on_header(void *data, struct header *h)
 	r = header_check_fit(h, a->device.shown, a->volume.device.size_bytes);
 	if (r == 0)
 		r = volume_attach_prepare(&a->options, &a->volume, &a->plan);
+	if (r == -EEXIST)
+		conceal_others(a);
 	if (r == 0)
 		r = permit_name(a);
 	if (r == 0 && !a->options.dry_run)
