@@ -129,6 +129,12 @@ static void on_granted(void *data, const char *id)
 	struct attach *a = data;
 	int r;
 
+	if (!grants_sent(a->grant)) {
+		log_error("'%s': the worker speaks of a grant that nobody signed",
+			  a->device.shown);
+		fail(a, -EIO);
+		return;
+	}
 	if (!id) {
 		grants_refused(a->grant);
 		return;

@@ -164,6 +164,11 @@ int grants_signed(struct grant_hold *hold, json_t *signature, json_t **ret)
 	return 0;
 }
 
+bool grants_sent(const struct grant_hold *hold)
+{
+	return hold && hold->written;
+}
+
 int grants_made(struct grant_hold *hold, const char *id)
 {
 	snprintf(hold->entry.id, sizeof(hold->entry.id), "%s", id);

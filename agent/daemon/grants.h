@@ -40,6 +40,9 @@ bool grants_awaits(const struct grant_hold *hold, const char *nonce);
  */
 int grants_signed(struct grant_hold *hold, json_t *signature, json_t **ret);
 
+/* Is @hold with the worker, signed? NULL is not. */
+bool grants_sent(const struct grant_hold *hold);
+
 /* It is made, with the id @id: write that down before it is used. */
 int grants_made(struct grant_hold *hold, const char *id);
 

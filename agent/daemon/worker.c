@@ -70,8 +70,8 @@ static void destroy(struct worker *w)
 		*at = w->next;
 	sd_event_source_disable_unref(w->io);
 	sd_event_source_disable_unref(w->timer);
-	if (!w->over)
-		kill_worker(w);
+	/* Also one that has said its last word: it may not have meant it. */
+	kill_worker(w);
 	if (w->pidfd >= 0)
 		close(w->pidfd);
 	varlink_free(w->line);
@@ -96,6 +96,13 @@ static void replay_messages(const struct worker *w)
 		messages_add(LOG_LEVEL_ERROR, w->error);
 }
 
+/* What is said of it was said already. */
+static void give_up(struct worker *w, int r)
+{
+	w->over = true;
+	w->events->failed(w->data, r);
+}
+
 static void fail(struct worker *w, int r, const char *why)
 {
 	if (w->over)
@@ -103,8 +110,7 @@ static void fail(struct worker *w, int r, const char *why)
 	replay_messages(w);
 	if (why)
 		log_error("'%s': %s", w->request.name, why);
-	w->over = true;
-	w->events->failed(w->data, r);
+	give_up(w, r);
 }
 
 static void take_log(struct worker *w, const json_t *o)
@@ -147,21 +153,22 @@ static void take_header(struct worker *w, const json_t *o)
 	const char *text;
 	int r;
 
-	if (w->slots > 0 || json_get_object(o, "core", &core) < 0 ||
+	if (!w->events->header || w->slots > 0 ||
+	    json_get_object(o, "core", &core) < 0 ||
 	    json_get_object(o, "slots", &slots) < 0 ||
 	    json_get_string(o, "uuid", &text) < 0 ||
 	    parse_uuid(text, uuid) < 0) {
 		fail(w, -EIO, "the worker answers nonsense");
 		return;
 	}
+	replay_messages(w);
 	r = header_from_parts(w->request.name, core, slots, uuid, &h);
 	if (r < 0) {
-		fail(w, r, NULL);
+		give_up(w, r);
 		return;
 	}
 	w->slots = header_slot_count(h);
 	memcpy(w->lineage, header_core(h)->lineage, sizeof(w->lineage));
-	replay_messages(w);
 	w->events->header(w->data, h);
 }
 
@@ -443,7 +450,7 @@ static void start_waiting(struct agent *agent)
 		}
 		messages_clear();
 		if (spawn(w) < 0)
-			fail(w, -EIO, NULL);
+			give_up(w, -EIO);
 		/* Whoever failed may have taken others with him. */
 		w = workers;
 	}
