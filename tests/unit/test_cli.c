@@ -171,7 +171,8 @@ static void agent_takes_no_configuration(void **state)
 {
 	static const char *const options[] = {
 		"config /x", "kms-endpoint https://x", "ca-file /x",
-		"profile x", "region x", "timeout 5",
+		"profile x", "region x", "timeout 5", "lease 1h",
+		"grace 1h",
 	};
 	char arguments[64];
 	char text[256];

@@ -128,6 +128,7 @@ static int check_for_agent(const struct volume_attach_options *o)
 			     o->access.timeout_ms ? "timeout" :
 			     o->target == DM_TARGET_CRYPT ? "target crypt" :
 			     o->lease.lease_given ? "lease" :
+			     o->lease.grace_given ? "grace" :
 			     o->force ? "force" : NULL;
 
 	if (!option)
