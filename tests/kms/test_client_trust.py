@@ -276,7 +276,7 @@ class AllowKeys(Case):
         self.denied(self.call("reencrypt", ARN, "{}", self.wrapped(),
                               ARN.replace(REGION, "eu-west-1"), "{}",
                               config=path),
-                    "in region eu-west-1, but the volume's key is in us-east-1, and a KMS rewraps within one region only; choose a key there$",
+                    "in region eu-west-1, but the volume's key is in region us-east-1, and a KMS rewraps within one region only; choose a key there$",
                     USAGE)
 
 
