@@ -2,6 +2,7 @@
 """The agent's socket: framing, introspection, hostile clients, limits."""
 import json
 import os
+import pathlib
 import re
 import socket
 import subprocess
@@ -12,6 +13,8 @@ from agent_case import AGENT, NOBODY, AgentCase, Connection
 
 SERVICE = "org.varlink.service"
 INTERFACE = "io.envelope.Agent"
+EXAMPLE = (pathlib.Path(__file__).resolve().parent.parent.parent
+           / "scripts/examples/agent-volumes.py")
 
 
 def error(answer):
@@ -126,6 +129,23 @@ class Calls(AgentCase):
         c.socket.shutdown(socket.SHUT_WR)
         self.assertEqual(c.receive(), {"parameters": {"volumes": []}})
         self.ended(c)
+
+
+class Example(AgentCase):
+    def ask(self, *names):
+        return subprocess.run([EXAMPLE, self.socket, *names], text=True,
+                              capture_output=True, timeout=60, check=False)
+
+    def test_example(self):
+        """agent: the example of a client lists volumes, and asks for one"""
+        done = self.ask()
+        self.assertEqual((0, "", ""),
+                         (done.returncode, done.stdout, done.stderr))
+        done = self.ask("x")
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        self.assertEqual(error(json.loads(done.stdout)), (
+            f"{INTERFACE}.NotAttached",
+            {"message": "'x' is not attached", "status": 8}))
 
 
 HOSTILE = {

@@ -88,7 +88,9 @@ class Install(unittest.TestCase):
                            "usr/lib/systemd/system/envelope-kms.socket",
                            "usr/lib/sysusers.d/dm-envelope.conf",
                            "usr/local/share/doc/dm-envelope/examples/"
-                           "kms-key-policy.json"):
+                           "kms-key-policy.json",
+                           "usr/local/share/doc/dm-envelope/examples/"
+                           "agent-volumes.py"):
                 self.assertIn(wanted, files)
             make("uninstall", f"DESTDIR={folder}")
             left = [p for p in pathlib.Path(folder).rglob("*") if p.is_file()]
