@@ -12,7 +12,8 @@ import unittest
 import tap
 from agent_case import AGENT
 
-UNITS = pathlib.Path(__file__).resolve().parent.parent.parent / "scripts/systemd"
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+UNITS = ROOT / "scripts/systemd"
 NAMES = ("envelope-agent.service", "envelope-agent.socket")
 
 
