@@ -242,6 +242,9 @@ static void on_unwrapped(void *data, size_t slot, struct secret *dek)
 	r = known_check(a->device.shown, a->volume.header, slot);
 	if (r == -ENOENT)
 		r = 0;
+	if (r == 0)
+		r = grants_cover(a->agent, a->volume.header, slot, a->grant,
+				 a->device.shown);
 	if (r == 0 && a->options.dry_run)
 		r = volume_attach_finish(&a->options, &a->volume, &a->plan,
 					 dek, &result);

@@ -181,6 +181,30 @@ void grants_refused(struct grant_hold *hold)
 		hold->written = false;
 }
 
+int grants_cover(struct agent *agent, const struct header *header,
+		 size_t slot, const struct grant_hold *hold,
+		 const char *device)
+{
+	const struct header_slot s = header_slot_get(header, slot);
+	const struct conf_region *region;
+	struct conf *conf = NULL;
+	int r;
+
+	if ((hold && hold->slot == slot) ||
+	    strcmp(s.provider, HEADER_PROVIDER_AWS) != 0)
+		return 0;
+	r = load_conf(agent, &conf);
+	if (r == 0)
+		r = conf_allow_key(conf, s.key_id, &region);
+	if (r == 0 && region->host_principal) {
+		log_error("'%s': key %s answered, but who attaches it was to sign for another slot; attach it again when that one's KMS answers",
+			  device, s.key_id);
+		r = -EACCES;
+	}
+	conf_free(conf);
+	return r;
+}
+
 int grants_keep(const struct grant_hold *hold, struct attachment *a)
 {
 	if (!hold)

@@ -49,6 +49,15 @@ int grants_made(struct grant_hold *hold, const char *id);
 /* It was refused, and is not there. */
 void grants_refused(struct grant_hold *hold);
 
+/*
+ * Was @slot opened by the grant @hold (NULL: there is none), or does its key
+ * need none? The header's writer, who may know other keys that this host may
+ * use by others' grants, decides which slots there are. As conf_allow_key().
+ */
+int grants_cover(struct agent *agent, const struct header *header,
+		 size_t slot, const struct grant_hold *hold,
+		 const char *device);
+
 /* @a keeps it from now on; attachments_save() is the caller's. -ENOMEM. */
 int grants_keep(const struct grant_hold *hold, struct attachment *a);
 

@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Grants through the agent: three identities, an attach that is a rehearsal."""
+import hashlib
 import json
 import os
 import pathlib
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -233,6 +235,43 @@ class Grants(AgentCase):
                                              grant["body"]))
         self.assertEqual(connection.receive()["error"], AGENT + "Denied")
         self.assertEqual(len(self.events("Decrypt")), before)
+
+    def add_slot(self, disk, key):
+        """A first slot, as anybody can who writes the device: no HMAC knows."""
+        image = bytearray(disk.read_bytes()[:256 << 10])
+        for at in 0, 128 << 10:
+            copy = image[at:at + (128 << 10)]
+            end = 4096 + struct.unpack_from("<I", copy, 20)[0]
+            size = struct.unpack_from("<I", copy, 76)[0]
+            slots = json.loads(copy[end:end + size])
+            slots["slots"].insert(0, {**slots["slots"][0], "key_id": key})
+            text = json.dumps(slots).encode()
+            struct.pack_into("<I", copy, 76, len(text))
+            copy[end:end + len(text)] = text
+            copy[128:160] = bytes(32)
+            copy[128:160] = hashlib.sha256(copy).digest()
+            image[at:at + (128 << 10)] = copy
+        with open(disk, "r+b") as file:
+            file.write(image)
+
+    def test_another_slot(self):
+        """security-12: nor behind a slot that needs no grant and is silent"""
+        disk = self.volume()
+        self.add_slot(disk, f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/"
+                      "00000000-0000-0000-0000-000000000000")
+        self.addCleanup(self.write_conf)
+        with open(self.etc / "envelope.conf", "a") as file:
+            file.write("[region eu-west-1]\nendpoint = https://127.0.0.1:1\n"
+                       f"ca-file = {self.etc}/ca.pem\nprofile = host\n"
+                       f"account = {ACCOUNT}\n")
+        self.kms.create_grant(
+            KeyId=self.key, GranteePrincipal=self.host.arn,
+            RetiringPrincipal=self.host.arn, Operations=["Decrypt"])
+        self.addCleanup(self.revoke_all)
+        answer = self.ask(disk).receive()
+        self.assertEqual(answer.get("error"), AGENT + "Denied", answer)
+        self.assertIn("was to sign for another slot",
+                      answer["parameters"]["message"])
 
     def revoke_all(self):
         for grant in self.grants():
