@@ -123,14 +123,16 @@ static int open_passed(struct call *c, int index, struct attach_device *d)
 static int open_header(struct call *c, int index, struct attach_device *d)
 {
 	char *shown;
+	int r;
 
 	d->header_fd = take_fd(c, index, "header_fd");
 	if (d->header_fd < 0)
 		return d->header_fd;
 	/* It says why, as of a device. */
 	shown = shown_path(d->header_fd);
+	r = shown ? 0 : -EACCES;
 	free(shown);
-	return shown ? 0 : -EACCES;
+	return r;
 }
 
 static int permit(struct call *c, const char *link, const char *name)
