@@ -148,6 +148,16 @@ static int permit(struct call *c, const char *link, const char *name)
 	return -EACCES;
 }
 
+/* Whose device root's link leads to, he may not say what is on it. */
+static int permit_header(struct call *c, const struct attach_device_request *q)
+{
+	if (!q->link || q->header_fd < 0 || call_caller(c)->uid == 0)
+		return 0;
+	log_error("'%s': only root may attach what a link leads to with a header of his own; open the device yourself, or keep the header on it",
+		  q->link);
+	return -EACCES;
+}
+
 int attach_device_open(struct call *c, const struct attach_device_request *q,
 		       const char *name, struct attach_device *ret)
 {
@@ -160,6 +170,8 @@ int attach_device_open(struct call *c, const struct attach_device_request *q,
 	}
 	/* Before anything is opened: nobody learns what is there. */
 	r = permit(c, q->link, name);
+	if (r == 0)
+		r = permit_header(c, q);
 	if (r == 0)
 		r = q->link ? open_link(q->link, &d) :
 			      open_passed(c, q->fd, &d);

@@ -27,7 +27,8 @@ struct attach_device {
  *
  * -EINVAL: neither or both, or a descriptor that is not there. -EACCES: the
  * policy, a descriptor that is not open for reading and writing, a header's
- * that is not open for reading, or a link that is not root's. -EIO, -ENOMEM. Prints its own error.
+ * that is not open for reading, a link that is not root's, or a user's header
+ * with a link. -EIO, -ENOMEM. Prints its own error.
  */
 int attach_device_open(struct call *c, const struct attach_device_request *q,
 		       const char *name, struct attach_device *ret);

@@ -14,7 +14,8 @@ from server_fixture import Server  # noqa: E402
 
 ENVELOPE = str(BUILD / "bin" / "envelope")
 ATTACH = "io.envelope.Agent.Attach"
-POLICY = f"[uid {NOBODY}]\ndevices = passed\nnames = mine-* vol-*\n"
+POLICY = (f"[uid {NOBODY}]\ndevices = passed /dev/disk/by-id/nobody-*\n"
+          "names = mine-* vol-*\n")
 
 
 class KmsCase(AgentCase):

@@ -102,6 +102,15 @@ class Attach(KmsCase):
             self.refused(self.attach(self.connect(), name=name),
                          "InvalidRequest", 2, "is no name for a device")
 
+    def test_link_with_header(self):
+        """security-13: a user's header says nothing of what a link leads to"""
+        header = os.open(self.volume, os.O_RDONLY)
+        self.refused(self.connect(NOBODY).call(ATTACH, {
+            "link": "/dev/disk/by-id/nobody-1", "header_fd": 0,
+            "name": "mine-1"}, [header]), "Denied", 3,
+                     "only root may attach what a link leads to with a header")
+        os.close(header)
+
     def test_no_header(self):
         """agent attach: what has no header is NoHeader, status 5"""
         path = self.dir / "empty"
