@@ -162,9 +162,9 @@ static void direct_is_the_only_way(void **state)
 {
 	(void)state;
 	says("unlock data", 2,
-	     "envelope: unlock: this version has no agent that could ask the KMS: use 'envelope unlock --direct'\n");
+	     "envelope: unlock: the agent of this version unlocks no volume: use 'envelope unlock --direct'\n");
 	says("renew data", 2,
-	     "envelope: renew: this version has no agent that could ask the KMS: use 'envelope renew --direct'\n");
+	     "envelope: renew: the agent of this version renews no lease: use 'envelope renew --direct'\n");
 }
 
 static void agent_takes_no_configuration(void **state)

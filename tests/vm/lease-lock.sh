@@ -15,7 +15,7 @@ state_is()
 }
 
 t_says 8 "lock: not attached" "'x' is not attached" envelope lock x
-t_says 2 "unlock without --direct" "no agent .* 'envelope unlock --direct'" \
+t_says 2 "unlock without --direct" "agent of this version .* 'envelope unlock --direct'" \
 	envelope unlock x
 t_says 8 "unlock: not attached" "'x' is not attached" \
 	envelope unlock --direct x

@@ -60,7 +60,7 @@ int cmd_renew(int argc, char **argv)
 	if (status != CLI_GO_ON)
 		return status;
 	if (!direct) {
-		log_error("renew: this version has no agent that could ask the KMS: use 'envelope renew --direct'");
+		log_error("renew: the agent of this version renews no lease: use 'envelope renew --direct'");
 		return STATUS_USAGE;
 	}
 	o.name = args[0];

@@ -50,7 +50,7 @@ int cmd_unlock(int argc, char **argv)
 	if (status != CLI_GO_ON)
 		return status;
 	if (!direct) {
-		log_error("unlock: this version has no agent that could ask the KMS: use 'envelope unlock --direct'");
+		log_error("unlock: the agent of this version unlocks no volume: use 'envelope unlock --direct'");
 		return STATUS_USAGE;
 	}
 	o.name = args[0];
