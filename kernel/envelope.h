@@ -171,6 +171,7 @@ struct envelope_target {
 	struct workqueue_struct *spread_wq;
 	unsigned long spread_after;	/* jiffies; until then nobody was idle */
 	atomic_t spread_parts;		/* with workers, not done yet */
+	atomic_t spread_turn;		/* of parts that interrupts bring */
 	struct work_struct restart_work;
 
 	struct bio_set bios;		/* bounce bios */
@@ -261,6 +262,11 @@ void envelope_queue_spread(struct envelope_io *io, work_func_t fn);
  * itself, instead of waiting for them with nothing to do.
  */
 bool envelope_spread_enough(struct envelope_target *target);
+/*
+ * Deals parts out in turn: false for the share of the CPU that asks. Any
+ * context.
+ */
+bool envelope_spread_turn(struct envelope_target *target);
 /*
  * Once for each part queued, after its work: learns from how long it waited
  * whether CPUs are idle. target->spread_wq keeps target until then.

@@ -33,8 +33,9 @@ MODULE_PARM_DESC(spread_bytes,
  */
 #define SPREAD_PAUSE		(HZ / 10)
 /*
- * Parts with workers for each CPU but the submitter's: the one it works on, and
- * the next, so that it need not wait until the submitter has done its own.
+ * Parts with the worker of each CPU but one, where the submitter works: the one
+ * it does now, and the next, so that it need not wait until the submitter has
+ * done its own.
  */
 #define SPREAD_PARTS_A_CPU	2
 
@@ -217,6 +218,13 @@ bool envelope_spread_enough(struct envelope_target *target)
 
 	return atomic_read(&target->spread_parts) >=
 	       SPREAD_PARTS_A_CPU * others;
+}
+
+bool envelope_spread_turn(struct envelope_target *target)
+{
+	unsigned int turn = atomic_inc_return(&target->spread_turn);
+
+	return turn % num_online_cpus();
 }
 
 void envelope_spread_ended(struct envelope_target *target, u64 queued_ns,

@@ -397,6 +397,32 @@ static int unlock_target(struct envelope_target *target, struct key *key,
 	return r;
 }
 
+/* Loaded to take the target's place, with the same secret. */
+static bool is_successor(struct envelope_target *other,
+			 struct envelope_target *target)
+{
+	return !READ_ONCE(other->live) &&
+	       dm_table_get_md(other->ti->table) ==
+	       dm_table_get_md(target->ti->table) &&
+	       !crypto_memneq(other->digest, target->digest,
+			      sizeof(target->digest));
+}
+
+/* As unlock_target(), and so that the next resume does not undo it. */
+static int unlock_with_successors(struct envelope_target *target,
+				  struct key *key, bool leased,
+				  const char *name)
+{
+	struct envelope_target *other;
+	int r;
+
+	r = unlock_target(target, key, leased, name);
+	list_for_each_entry(other, &targets, node)
+		if (!r && other->scrubbed && is_successor(other, target))
+			r = unlock_target(other, key, leased, name);
+	return r;
+}
+
 /* Under key->sem (read): a key that is not this volume's changes nothing. */
 static int check_and_unlock(struct envelope_target *target, struct key *key,
 			    bool leased, const char *name)
@@ -415,7 +441,7 @@ static int check_and_unlock(struct envelope_target *target, struct key *key,
 	} else {
 		mutex_lock(&envelope_registry_mutex);
 		r = is_overdue(key, leased) ? -EKEYEXPIRED :
-			unlock_target(target, key, leased, name);
+			unlock_with_successors(target, key, leased, name);
 		mutex_unlock(&envelope_registry_mutex);
 	}
 	memzero_explicit(digest, sizeof(digest));
@@ -441,17 +467,6 @@ int envelope_message_set(struct envelope_target *target, bool leased,
 	}
 	memalloc_noio_restore(noio);
 	return r;
-}
-
-/* Loaded to take the target's place, with the same secret. */
-static bool is_successor(struct envelope_target *other,
-			 struct envelope_target *target)
-{
-	return !READ_ONCE(other->live) &&
-	       dm_table_get_md(other->ti->table) ==
-	       dm_table_get_md(target->ti->table) &&
-	       !crypto_memneq(other->digest, target->digest,
-			      sizeof(target->digest));
 }
 
 int envelope_message_wipe(struct envelope_target *target)

@@ -90,6 +90,18 @@ static void read_init_crypt(struct envelope_io *io)
 }
 
 /*
+ * A submitter that completes its own parts does what workers do not get to. An
+ * interrupt may bring all parts at once, before any worker has begun: it deals
+ * them out, and one in so many stays with the worker of its own CPU.
+ */
+static bool to_spread(struct envelope_target *target)
+{
+	if (preemptible())
+		return !envelope_spread_enough(target);
+	return envelope_spread_turn(target);
+}
+
+/*
  * The cipher cannot run in a hard interrupt or with interrupts off. A softirq
  * takes small reads only, so that it keeps nobody waiting for long; a large
  * one is decrypted here if it can be preempted.
@@ -107,8 +119,7 @@ static void read_end_io(struct bio *bio)
 
 	io->step = ENVELOPE_STEP_DECRYPT;
 	here = small ? !in_hardirq() && !irqs_disabled() : preemptible();
-	if (unlikely(io->spread) &&
-	    !(preemptible() && envelope_spread_enough(io->target)))
+	if (unlikely(io->spread) && to_spread(io->target))
 		envelope_queue_spread(io, spread_work);
 	else if (here)
 		envelope_read_decrypt(io);

@@ -131,10 +131,14 @@ static int alloc_queues(struct envelope_target *target)
 	target->submit_wq = alloc_workqueue("envelope_submit-%s",
 					    WQ_HIGHPRI | WQ_MEM_RECLAIM, 0,
 					    name);
-	/* a worker a CPU takes part after part; more would be in their way */
+	/*
+	 * A worker a CPU takes part after part, but for the CPU of the submitter
+	 * or of the interrupt: more would be in their way.
+	 */
 	target->spread_wq = alloc_workqueue("envelope_spread-%s",
 					    WQ_UNBOUND | WQ_MEM_RECLAIM,
-					    num_online_cpus(), name);
+					    max(num_online_cpus() - 1, 1U),
+					    name);
 	return target->restart_wq && target->submit_wq && target->spread_wq ?
 		0 : -ENOMEM;
 }

@@ -100,8 +100,9 @@
  *       EKEYREVOKED, EKEYEXPIRED  it is dead
  *       EINVAL         the reference is malformed, or the payload is not a key
  *       ENODEV         the cipher was lost on locking: remove the device
- *   key wipe                      lock, reason wiped; the key itself stays. A
- *           table that is loaded but not resumed yet is locked, too.
+ *   key wipe                      lock, reason wiped; the key itself stays
+ *           Both also act on a table that is loaded but not resumed yet, if it
+ *           is of the same secret: key set unlocks it, key wipe locks it.
  *   on_lock queue | on_lock error takes effect at once, also for what waits
  *   stats                         returns "reads N writes N holes N errors N
  *                                 waiting N pages N of N cipher DRIVER"

@@ -223,6 +223,24 @@ wiped_inactive()
 }
 t "wipe: locks such a table, too" wiped_inactive
 
+set_inactive()
+{
+	fresh vol-in3 && dmsetup reload env --table "$(table $SECTORS vol-in3)" &&
+		dmsetup message env 0 key wipe && unlock env vol-in3 &&
+		dmsetup resume env && is_state env "active -"
+}
+t "key set: unlocks such a table, too" set_inactive
+
+other_inactive()
+{
+	key vol-in5 4 > /dev/null
+	fresh vol-in4 && dmsetup reload env --table "$(table $SECTORS vol-in5)" &&
+		keyctl revoke "$(serial vol-in5)" &&
+		dmsetup message env 0 key wipe && unlock env vol-in4 &&
+		dmsetup resume env && is_state env "locked revoked"
+}
+t "key set: but not one of another secret" other_inactive
+
 # events NAME: how many so far; waiting for the next one then misses none.
 events()
 {
