@@ -50,7 +50,8 @@ limit_faults_to_module()
 	start=$(cat /sys/module/dm_envelope/sections/.text)
 	size=$(size -A /lib/modules/envelope/dm-envelope.ko |
 		awk '$1 == ".text" { print $2 }')
-	limit_faults "$start" $((start + size))
+	# not as a decimal: where modules lie at the top it would be negative
+	limit_faults "$start" "$(printf 0x%x $((start + size)))"
 }
 
 # limit_faults_to_function NAME: of the kernel itself. The list is in the order

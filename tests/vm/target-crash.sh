@@ -4,8 +4,8 @@
 # vm: --time 1800
 # A machine that dies: whatever is cut off, ext4 and XFS on a volume recover,
 # are clean, and have all that was synced. The disk stops at a flush or a write
-# with FUA; with ext4 on large blocks also some of the sectors are there that
-# it had and did not have to keep, so that blocks are torn.
+# with FUA; with ext4 on large blocks also some pieces are there of what it had
+# and did not have to keep, so that blocks are torn.
 #
 #   target-crash.sh [SEED [POINTS]]   points are those of one volume
 . /test/vm/helpers/target.bash

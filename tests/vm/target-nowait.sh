@@ -37,7 +37,12 @@ readahead_fails()
 		[ "$(stat_of env waiting)" = 0 ]
 }
 t "locked: readahead fails, and nothing waits" readahead_fails
-t "locked: a flush goes down" timeout 60 vmio flush $DEV
+flush_goes_down()
+{
+	later vmio flush $DEV
+	later_is 0
+}
+t "locked: a flush goes down" flush_goes_down
 
 later vmio check $DEV 0 65536 1
 wait_until 60 waiting env

@@ -151,6 +151,8 @@ limit_faults_to_module
 modprobe -r null_blk
 modprobe null_blk nr_devices=1 memory_backed=1 irqmode=2 gb=1 \
 	completion_nsec=200000
+# its own memory first, which it would ask for under our functions, and fail
+dd if=/dev/zero of=/dev/nullb0 bs=1M count=72 oflag=direct status=none
 key vol-b 2 > /dev/null
 DISK=/dev/nullb0 create env "$(DISK=/dev/nullb0 table 131072 vol-b)"
 t "no memory but the reserve: fio writes and verifies" starved libaio

@@ -8,8 +8,10 @@
  *   logwrites replay LOG BASE FROM TO CRASHED BYTES [SEED]
  *       what is between two points onto BASE, and BASE, BYTES of it, onto
  *       CRASHED; prints the last mark before anything more was kept. With
- *       SEED half of the sectors that the disk had, but did not have to keep,
- *       go onto CRASHED, too.
+ *       SEED half of what the disk had, but did not have to keep, goes onto
+ *       CRASHED, too, in pieces smaller than a block. A piece is as large as
+ *       ext4's superblock, which is not in the journal: no ext4 mounts with
+ *       half of it, encrypted or not.
  *
  * The format is described in the kernel's drivers/md/dm-log-writes.c.
  */
@@ -27,7 +29,7 @@
 #define FLAG_FUA	2
 #define FLAG_DISCARD	4
 #define FLAG_MARK	8
-#define SECTOR_BYTES	512
+#define PIECE_BYTES	1024	/* ext4 needs its superblock whole */
 #define ALIGNMENT	4096	/* of memory, for O_DIRECT */
 
 struct super {
@@ -119,7 +121,7 @@ static void write_entry(const struct log *log, int fd, unsigned int seed)
 {
 	uint64_t bytes = log->entry.sectors * log->sector_bytes;
 	uint64_t to = log->entry.sector * log->sector_bytes;
-	uint64_t piece = seed ? SECTOR_BYTES : bytes;
+	uint64_t piece = seed ? PIECE_BYTES : bytes;
 	char *buffer = aligned_alloc(ALIGNMENT, bytes + ALIGNMENT);
 
 	if (!buffer)
