@@ -49,6 +49,36 @@ static void kms_base64_all_bytes(void **state)
 	assert_memory_equal(in, out, 256);
 }
 
+/* Each length, and each byte in each place of each group. */
+static void kms_base64_every_place(void **state)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"abcdefghijklmnopqrstuvwxyz0123456789+/";
+	char text[BASE64_TEXT_BYTES(24) + 1], copy[sizeof(text)];
+	uint8_t in[24], out[24];
+	size_t bytes, at;
+	int c;
+
+	(void)state;
+	for (bytes = 0; bytes < sizeof(in); bytes++)
+		in[bytes] = (uint8_t)(37 * bytes + 11);
+	for (bytes = 0; bytes <= sizeof(in); bytes++) {
+		memset(text, 'x', sizeof(text));
+		base64_encode(in, bytes, text);
+		assert_int_equal(strlen(text), BASE64_TEXT_BYTES(bytes));
+		assert_int_equal(base64_decode(text, strlen(text), out), bytes);
+		assert_memory_equal(in, out, bytes);
+	}
+	for (at = 0; at < 32; at++) {
+		for (c = 1; c < 256; c++) {
+			memcpy(copy, text, sizeof(text));
+			copy[at] = (char)c;
+			assert_int_equal(base64_decode(copy, 32, out),
+					 strchr(digits, c) ? 24 : -EINVAL);
+		}
+	}
+}
+
 static void kms_base64_refuses(void **state)
 {
 	static const char *const bad[] = {
@@ -108,6 +138,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kms_base64_rfc4648),
 		cmocka_unit_test(kms_base64_all_bytes),
+		cmocka_unit_test(kms_base64_every_place),
 		cmocka_unit_test(kms_base64_refuses),
 		cmocka_unit_test(kms_utf8_mends),
 		cmocka_unit_test(kms_throttle_burst_then_rate),

@@ -11,27 +11,32 @@
 
 #define FIRST_BYTES 2048
 
-/* Room for @bytes more; NULL: none. */
-static char *room(struct audit_text *t, size_t bytes)
+static bool grow(struct audit_text *t, size_t bytes)
 {
 	size_t size = t->size ? t->size : FIRST_BYTES;
 	char *bigger;
 
 	while (size < t->used + bytes)
 		size *= 2;
-	if (size > t->size) {
-		bigger = wiping_realloc(t->data, size);
-		if (!bigger) {
-			t->no_memory = true;
-			return NULL;
-		}
-		t->data = bigger;
-		t->size = size;
+	bigger = wiping_realloc(t->data, size);
+	if (!bigger) {
+		t->no_memory = true;
+		return false;
 	}
+	t->data = bigger;
+	t->size = size;
+	return true;
+}
+
+/* Room for @bytes more; NULL: none. */
+static inline char *room(struct audit_text *t, size_t bytes)
+{
+	if (t->size < t->used + bytes && !grow(t, bytes))
+		return NULL;
 	return t->data + t->used;
 }
 
-static void put(struct audit_text *t, const char *text, size_t bytes)
+static inline void put(struct audit_text *t, const char *text, size_t bytes)
 {
 	char *p = room(t, bytes);
 
@@ -50,16 +55,13 @@ static void put_text(struct audit_text *t, const char *text)
 #define BYTES(n) (UINT64_C(0x0101010101010101) * (n))
 #define BELOW(word, n) (((word) - BYTES(n)) & ~(word) & BYTES(0x80))
 
-/*
- * How many bytes of @text need no escape (RFC 8259, section 7: quotation mark,
- * backslash and controls do): eight at a time, as all of a record is looked
- * at.
- */
+/* How many bytes from @text on need no escape (RFC 8259, section 7). */
 static size_t plain_bytes(const char *text, size_t bytes)
 {
 	size_t n = 0;
 	uint64_t w;
 
+	/* Eight at a time. */
 	for (; bytes - n >= sizeof(w); n += sizeof(w)) {
 		memcpy(&w, text + n, sizeof(w));
 		if (BELOW(w, 0x20) | BELOW(w ^ BYTES('"'), 1) |
@@ -89,21 +91,39 @@ static void put_escaped(struct audit_text *t, const char *text, size_t bytes)
 	}
 }
 
-static void put_quoted(struct audit_text *t, const char *text)
+static void put_quoted(struct audit_text *t, const char *text, size_t bytes)
 {
-	put(t, "\"", 1);
-	put_escaped(t, text, strlen(text));
+	size_t plain = plain_bytes(text, bytes);
+	char *p = room(t, bytes + 2);
+
+	if (!p)
+		return;
+	*p = '"';
+	memcpy(p + 1, text, plain);
+	t->used += plain + 1;
+	if (plain < bytes)
+		put_escaped(t, text + plain, bytes - plain);
 	put(t, "\"", 1);
 }
 
+/* The names of members are ours, and need no escape. */
 static void put_name(struct audit_text *t, const char *name)
 {
+	size_t n = strlen(name);
+	char *p = room(t, n + 4), *begin = p;
+
+	if (!p)
+		return;
 	if (!t->used)
-		put(t, "{", 1);
-	else if (t->data[t->used - 1] != '{')
-		put(t, ",", 1);
-	put_quoted(t, name);
-	put(t, ":", 1);
+		*p++ = '{';
+	else if (p[-1] != '{')
+		*p++ = ',';
+	*p++ = '"';
+	memcpy(p, name, n);
+	p += n;
+	*p++ = '"';
+	*p++ = ':';
+	t->used += (size_t)(p - begin);
 }
 
 void audit_text_open(struct audit_text *t, const char *name)
@@ -128,7 +148,7 @@ static void put_object(struct audit_text *t, json_t *object)
 		if (more)
 			put(t, ",", 1);
 		more = true;
-		put_quoted(t, name);
+		put_quoted(t, name, strlen(name));
 		put(t, ":", 1);
 		audit_text_value(t, value);
 	}
@@ -172,7 +192,8 @@ void audit_text_value(struct audit_text *t, json_t *value)
 		put_array(t, value);
 		break;
 	case JSON_STRING:
-		put_quoted(t, json_string_value(value));
+		put_quoted(t, json_string_value(value),
+			   json_string_length(value));
 		break;
 	case JSON_INTEGER:
 	case JSON_REAL:
@@ -194,7 +215,7 @@ void audit_text_string(struct audit_text *t, const char *name,
 		       const char *value)
 {
 	put_name(t, name);
-	put_quoted(t, value);
+	put_quoted(t, value, strlen(value));
 }
 
 void audit_text_raw(struct audit_text *t, const char *name, const char *json)

@@ -96,13 +96,6 @@ static int list_bucket(struct verify *v)
 	return rc;
 }
 
-static const char *text_of(json_t *json, const char *name)
-{
-	const char *text = json_string_value(json_object_get(json, name));
-
-	return text ? text : "";
-}
-
 static void bad(struct verify *v, const char *kind, const char *object,
 		const char *why)
 {
@@ -137,7 +130,7 @@ static void begins_anew(struct verify *v, const char *object)
 
 static void check_log(struct verify *v, json_t *entry)
 {
-	const char *object = text_of(entry, "s3Object"), *why = NULL;
+	const char *object = json_text(entry, "s3Object"), *why = NULL;
 	char *path = audit_object_path(v->bucket, object);
 	char hash[AUDIT_HASH_HEX];
 	int rc = path ? audit_gz_read(path, hash, NULL) : -ENOMEM;
@@ -147,7 +140,7 @@ static void check_log(struct verify *v, json_t *entry)
 		why = "not found";
 	else if (rc < 0)
 		why = "invalid format";
-	else if (strcmp(hash, text_of(entry, "hashValue")) != 0)
+	else if (strcmp(hash, json_text(entry, "hashValue")) != 0)
 		why = "hash value doesn't match";
 	if (why)
 		bad_log(v, object, why);
@@ -181,16 +174,16 @@ static const char *check_digest(struct verify *v, const char *object,
 	char *text = NULL;
 	int rc;
 
-	if (strcmp(text_of(digest, "digestS3Object"), object) != 0 ||
-	    strcmp(text_of(digest, "digestS3Bucket"), AUDIT_BUCKET) != 0)
+	if (strcmp(json_text(digest, "digestS3Object"), object) != 0 ||
+	    strcmp(json_text(digest, "digestS3Bucket"), AUDIT_BUCKET) != 0)
 		return "has been moved from its original location";
-	if (strcmp(text_of(digest, "digestPublicKeyFingerprint"),
+	if (strcmp(json_text(digest, "digestPublicKeyFingerprint"),
 		   v->fingerprint) != 0)
 		return "public key not found for its fingerprint";
 	read_signature(path, signature);
-	rc = audit_string_to_sign(text_of(digest, "digestEndTime"), object,
+	rc = audit_string_to_sign(json_text(digest, "digestEndTime"), object,
 				  hash,
-				  text_of(digest, "previousDigestSignature"),
+				  json_text(digest, "previousDigestSignature"),
 				  &text);
 	if (rc == 0)
 		rc = audit_key_verify(v->key, text, signature);
@@ -230,9 +223,9 @@ static bool visit(struct verify *v, const char *object, const char *expected,
 				   entry)
 			check_log(v, entry);
 		snprintf(previous_ret, AUDIT_OBJECT_BYTES, "%s",
-			 text_of(digest, "previousDigestS3Object"));
+			 json_text(digest, "previousDigestS3Object"));
 		snprintf(hash_ret, AUDIT_HASH_HEX, "%s",
-			 text_of(digest, "previousDigestHashValue"));
+			 json_text(digest, "previousDigestHashValue"));
 	}
 	json_decref(digest);
 	free(text);

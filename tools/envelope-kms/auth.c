@@ -225,9 +225,10 @@ enum error authenticate(const struct server *s, const struct sigv4_request *r,
 		identity_free(&who);
 		return e;
 	}
-	snprintf(who.access_key_id, sizeof(who.access_key_id), "%s",
-		 claim.access_key_id);
-	snprintf(who.region, sizeof(who.region), "%s", claim.region);
+	_Static_assert(sizeof(who.access_key_id) >= sizeof(claim.access_key_id)
+		       && sizeof(who.region) >= sizeof(claim.region), "claim");
+	strcpy(who.access_key_id, claim.access_key_id);
+	strcpy(who.region, claim.region);
 	*ret = who;
 	return ERR_NONE;
 }

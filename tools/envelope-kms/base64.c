@@ -1,90 +1,127 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Base64 without tables, so that its timing does not tell the plaintext. */
+/*
+ * Base64 without tables, so that its timing does not tell the plaintext: eight
+ * digits at a time, each a byte of one word.
+ */
 #include "base64.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
 #include "secret.h"
 
-/* 0xff where @a <= @x <= @b, else 0; all below 256. */
-static unsigned int between(unsigned int x, unsigned int a, unsigned int b)
+#define DIGITS 8 /* of a word */
+#define RAW 6    /* bytes that they are */
+#define EACH(n) (UINT64_C(0x0101010101010101) * (n))
+
+/*
+ * 0x80 in each byte of @x with @a <= it <= @b, else 0. All of them are below
+ * 128, so that none carries into its neighbour.
+ */
+static uint64_t within(uint64_t x, unsigned int a, unsigned int b)
 {
-	return (((a - 1 - x) & (x - b - 1)) >> 8) & 0xff;
+	return (x + EACH(0x80 - a)) & ~(x + EACH(0x7f - b)) & EACH(0x80);
 }
 
-static char encode_digit(unsigned int d)
+/* @n in each byte that @mask has 0x80 in, else 0. */
+static uint64_t where(uint64_t mask, int n)
 {
-	return (char)((between(d, 0, 25) & ('A' + d)) |
-		      (between(d, 26, 51) & ('a' + d - 26)) |
-		      (between(d, 52, 61) & ('0' + d - 52)) |
-		      (between(d, 62, 62) & '+') | (between(d, 63, 63) & '/'));
+	return (mask >> 7) * (uint8_t)n;
 }
 
-/* -1 where @a <= @c <= @b, else 0; all below 256. */
-static int within(int c, int a, int b)
+/* The sums of bytes, without what each of them carries. */
+static uint64_t add(uint64_t x, uint64_t y)
 {
-	return ((a - 1 - c) & (c - b - 1)) >> 8;
+	return ((x & EACH(0x7f)) + (y & EACH(0x7f))) ^ ((x ^ y) & EACH(0x80));
 }
 
-/* The value of a digit; -1: not a digit. */
-static int decode_digit(unsigned char c)
+static void encode_word(const uint8_t raw[static RAW],
+			char ret[static DIGITS])
 {
-	return -1 + (within(c, 'A', 'Z') & (c - 'A' + 1)) +
-	       (within(c, 'a', 'z') & (c - 'a' + 27)) +
-	       (within(c, '0', '9') & (c - '0' + 53)) +
-	       (within(c, '+', '+') & 63) + (within(c, '/', '/') & 64);
+	uint64_t v = 0;
+
+	memcpy(&v, raw, RAW);
+	v = be64toh(v) >> 16;
+	/* one half of it in each half of the word, and so on */
+	v = (v & 0xffffff000000) << 8 | (v & 0xffffff);
+	v = (v & 0x00fff00000fff000) << 4 | (v & 0x00000fff00000fff);
+	v = (v & 0x0fc00fc00fc00fc0) << 2 | (v & 0x003f003f003f003f);
+	v = add(v, where(within(v, 0, 25), 'A') |
+		   where(within(v, 26, 51), 'a' - 26) |
+		   where(within(v, 52, 61), '0' - 52) |
+		   where(within(v, 62, 62), '+' - 62) |
+		   where(within(v, 63, 63), '/' - 63));
+	v = htobe64(v);
+	memcpy(ret, &v, DIGITS);
+}
+
+/* Other than 0: one of @text is no digit. */
+static uint64_t decode_word(const char text[static DIGITS],
+			    uint8_t ret[static RAW])
+{
+	uint64_t x, v, upper, lower, number, plus, slash, bad;
+
+	memcpy(&x, text, DIGITS);
+	bad = x & EACH(0x80);
+	x = be64toh(x) & EACH(0x7f);
+	upper = within(x, 'A', 'Z');
+	lower = within(x, 'a', 'z');
+	number = within(x, '0', '9');
+	plus = within(x, '+', '+');
+	slash = within(x, '/', '/');
+	bad |= EACH(0x80) & ~(upper | lower | number | plus | slash);
+	v = add(x, where(upper, -'A') | where(lower, 26 - 'a') |
+		   where(number, 52 - '0') | where(plus, 62 - '+') |
+		   where(slash, 63 - '/'));
+	v = (v & 0x3f003f003f003f00) >> 2 | (v & 0x003f003f003f003f);
+	v = (v & 0x0fff00000fff0000) >> 4 | (v & 0x00000fff00000fff);
+	v = (v & 0x00ffffff00000000) >> 8 | (v & 0x0000000000ffffff);
+	v = htobe64(v << 16);
+	memcpy(ret, &v, RAW);
+	return bad;
 }
 
 void base64_encode(const uint8_t *data, size_t bytes, char *ret)
 {
-	size_t i;
+	uint8_t last[RAW] = { 0 };
+	char digits[DIGITS];
+	size_t chars;
 
-	for (i = 0; i < bytes; i += 3) {
-		size_t left = bytes - i;
-		unsigned int v = (unsigned int)data[i] << 16;
-
-		if (left > 1)
-			v |= (unsigned int)data[i + 1] << 8;
-		if (left > 2)
-			v |= data[i + 2];
-		*ret++ = encode_digit(v >> 18);
-		*ret++ = encode_digit(v >> 12 & 63);
-		*ret++ = left > 1 ? encode_digit(v >> 6 & 63) : '=';
-		*ret++ = left > 2 ? encode_digit(v & 63) : '=';
+	for (; bytes >= RAW; bytes -= RAW) {
+		encode_word(data, ret);
+		data += RAW;
+		ret += DIGITS;
 	}
-	*ret = '\0';
-}
-
-/* Three bytes of four digits. Negative: one of them is none. */
-static int decode_group(const char *text, uint8_t ret[static 3])
-{
-	int a = decode_digit((unsigned char)text[0]);
-	int b = decode_digit((unsigned char)text[1]);
-	int c = decode_digit((unsigned char)text[2]);
-	int d = decode_digit((unsigned char)text[3]);
-
-	ret[0] = (uint8_t)((a & 63) << 2 | (b & 63) >> 4);
-	ret[1] = (uint8_t)((b & 63) << 4 | (c & 63) >> 2);
-	ret[2] = (uint8_t)((c & 63) << 6 | (d & 63));
-	return a | b | c | d;
+	chars = BASE64_TEXT_BYTES(bytes);
+	memcpy(last, data, bytes);
+	encode_word(last, digits);
+	memset(ret, '=', chars);
+	/* Three bytes are four digits, one is two, two are three. */
+	memcpy(ret, digits, bytes + (bytes + 2) / 3);
+	ret[chars] = '\0';
+	wipe(last, sizeof(last));
+	wipe(digits, sizeof(digits));
 }
 
 /*
- * The last group, with its padding. Bits behind the last byte must be zero,
- * or two texts mean the same bytes.
+ * The last @chars digits, one group or two, with their padding. Bits behind
+ * the last byte must be zero, or two texts mean the same bytes.
  */
-static int decode_last(const char *text, size_t pad, uint8_t *ret)
+static uint64_t decode_last(const char *text, size_t chars, size_t pad,
+			    uint8_t *ret)
 {
-	char padded[4];
-	uint8_t all[3];
-	int bad;
+	size_t bytes = chars / 4 * 3 - pad, i;
+	char padded[DIGITS];
+	uint8_t all[RAW];
+	uint64_t bad;
 
-	memcpy(padded, text, sizeof(padded));
-	memset(padded + 4 - pad, 'A', pad);
-	bad = decode_group(padded, all);
-	bad |= -(pad > 0 && all[2]) | -(pad > 1 && all[1]);
-	memcpy(ret, all, 3 - pad);
+	memset(padded, 'A', sizeof(padded)); /* zero bits */
+	memcpy(padded, text, chars - pad);
+	bad = decode_word(padded, all);
+	for (i = bytes; i < sizeof(all); i++)
+		bad |= all[i];
+	memcpy(ret, all, bytes);
 	wipe(padded, sizeof(padded));
 	wipe(all, sizeof(all));
 	return bad;
@@ -92,8 +129,8 @@ static int decode_last(const char *text, size_t pad, uint8_t *ret)
 
 long base64_decode(const char *text, size_t text_bytes, uint8_t *ret)
 {
-	size_t pad = 0, i;
-	int bad = 0; /* negative: yes */
+	size_t pad = 0, last = text_bytes % DIGITS ? 4 : DIGITS, i;
+	uint64_t bad = 0;
 
 	if (text_bytes % 4)
 		return -EINVAL;
@@ -101,10 +138,10 @@ long base64_decode(const char *text, size_t text_bytes, uint8_t *ret)
 		return 0;
 	while (pad < 2 && text[text_bytes - 1 - pad] == '=')
 		pad++;
-	for (i = 0; i < text_bytes - 4; i += 4) {
-		bad |= decode_group(text + i, ret);
-		ret += 3;
+	for (i = 0; i < text_bytes - last; i += DIGITS) {
+		bad |= decode_word(text + i, ret);
+		ret += RAW;
 	}
-	bad |= decode_last(text + i, pad, ret);
-	return bad < 0 ? -EINVAL : (long)(text_bytes / 4 * 3 - pad);
+	bad |= decode_last(text + i, last, pad, ret);
+	return bad ? -EINVAL : (long)(text_bytes / 4 * 3 - pad);
 }

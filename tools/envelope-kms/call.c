@@ -10,6 +10,21 @@
 
 #include "utf8.h"
 
+void call_init(struct call *c, struct server *server)
+{
+	memset(c, 0, offsetof(struct call, message));
+	c->message[0] = '\0';
+	c->violation_text[0] = '\0';
+	c->server = server;
+}
+
+/* What has once been written begins where it stays. */
+void call_wipe(struct call *c)
+{
+	wipe(c, c->message[0] || c->violation_text[0] ? sizeof(*c) :
+	     offsetof(struct call, message));
+}
+
 void identity_free(struct identity *who)
 {
 	free(who->session_policy);

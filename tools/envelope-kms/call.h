@@ -74,13 +74,19 @@ struct call {
 
 	bool throttled;          /* its account is beyond its rate */
 	enum error error;
-	char message[CALL_MESSAGE_BYTES]; /* "": none */
 
 	/* Mistakes found in the parameters so far (params.c). */
 	bool malformed, no_memory;
 	unsigned int violations;
+
+	/* Last, as most calls never write there: call_init(), call_wipe(). */
+	char message[CALL_MESSAGE_BYTES]; /* "": none */
 	char violation_text[CALL_MESSAGE_BYTES];
 };
+
+/* Begins an empty call; ends it for good, after call_free(). */
+void call_init(struct call *c, struct server *server);
+void call_wipe(struct call *c);
 
 /* Frees what @who owns; the struct itself is the caller's. */
 void identity_free(struct identity *who);

@@ -205,13 +205,6 @@ static int check_database(struct check *c)
 	return rc;
 }
 
-static const char *text_of(const json_t *json, const char *name)
-{
-	const char *text = json_string_value(json_object_get(json, name));
-
-	return text ? text : "";
-}
-
 /* @report as `audit verify --json` has it. */
 static int take_report(struct check *c, const json_t *report)
 {
@@ -223,9 +216,9 @@ static int take_report(struct check *c, const json_t *report)
 
 	json_array_foreach(json_object_get(report, "findings"), i, finding)
 		if (json_array_append_new(c->problems, json_sprintf(
-			    "audit trail: %s %s: %s", text_of(finding, "kind"),
-			    text_of(finding, "object"),
-			    text_of(finding, "problem"))) < 0)
+			    "audit trail: %s %s: %s", json_text(finding, "kind"),
+			    json_text(finding, "object"),
+			    json_text(finding, "problem"))) < 0)
 			rc = -ENOMEM;
 	if (torn && json_array_append_new(c->problems, json_sprintf(
 		    "audit trail: %lld lines are no records", torn)) < 0)

@@ -8,6 +8,7 @@
 #include "cipher.h"
 #include "grant_tokens.h"
 #include "grants.h"
+#include "json_memory.h"
 #include "managed.h"
 #include "operations.h"
 #include "params.h"
@@ -204,8 +205,8 @@ static int fill_row(struct call *c, const struct request *r,
 	g->operations = r->operations;
 	g->constraint = r->constraint;
 	g->created_ms = server_now_ms();
-	text = r->pairs ? json_dumps(r->pairs,
-				     JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	text = r->pairs ? json_memory_text(r->pairs, JSON_COMPACT |
+					   JSON_SORT_KEYS) : NULL;
 	g->pairs = strdup(text ? text : "{}");
 	wiping_free(text);
 	if (!g->pairs)

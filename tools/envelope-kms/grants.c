@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "context.h"
+#include "json_memory.h"
 #include "process.h"
 
 const char *const grant_operations[] = {
@@ -239,8 +240,10 @@ static int search(struct call *c, const struct key_row *key,
 {
 	json_t *grantees = grantees_of(c, w->own_allow);
 	json_t *anchors = w->unconstrained ? NULL : anchors_of(w->context);
-	char *who = grantees ? json_dumps(grantees, JSON_COMPACT) : NULL;
-	char *where = anchors ? json_dumps(anchors, JSON_COMPACT) : NULL;
+	char *who = grantees ? json_memory_text(grantees, JSON_COMPACT) :
+			       NULL;
+	char *where = anchors ? json_memory_text(anchors, JSON_COMPACT) :
+				NULL;
 	int rc = -ENOMEM;
 
 	if (who && (where || w->unconstrained))

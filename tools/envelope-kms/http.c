@@ -18,15 +18,16 @@
 #include "client_cert.h"
 #include "crowd.h"
 #include "json.h"
+#include "json_memory.h"
 #include "log.h"
 #include "operations.h"
 #include "patience.h"
 #include "peer.h"
-#include "process.h"
 #include "reply.h"
 #include "sigv4.h"
 #include "sts.h"
 #include "throttle.h"
+#include "tls_memory.h"
 
 #define JSON_DEPTH_MAX 8
 #define STACK_BYTES (512 * 1024)
@@ -328,11 +329,10 @@ static json_t *read_body(const struct request *r)
 	return json;
 }
 
-static void run_call(struct server *s, struct request *r,
-		     const struct sigv4_request *signature, struct call *c,
-		     struct reply *reply)
+static void run_call(struct request *r, const struct sigv4_request *signature,
+		     struct call *c, struct reply *reply)
 {
-	c->server = s;
+	json_memory_begin();
 	c->user_agent = sigv4_header(signature, "user-agent");
 	if (sts_is_request(signature)) {
 		sts_read(c, (const char *)body_bytes(&r->body), r->body.used);
@@ -343,7 +343,8 @@ static void run_call(struct server *s, struct request *r,
 	}
 	if (strcmp(signature->method, "POST") != 0)
 		c->operation = NULL;
-	c->throttled = throttle_account(s->throttle, c->who.user.account,
+	c->throttled = throttle_account(c->server->throttle,
+					c->who.user.account,
 					server_wall_ms());
 	operation_run(c);
 	if (c->source)
@@ -351,6 +352,7 @@ static void run_call(struct server *s, struct request *r,
 	else
 		reply_of_call(c, reply);
 	call_free(c);
+	json_memory_end();
 }
 
 /*
@@ -385,12 +387,13 @@ static enum MHD_Result answer(struct http *h, struct MHD_Connection *connection,
 			      const char *method, struct request *r)
 {
 	struct sigv4_request signature = { .method = method };
-	struct call call = { .server = h->server }, *c = &call;
+	struct call call, *c = &call;
 	char why[SIGV4_WHY_BYTES];
 	struct reply reply;
 	enum MHD_Result ok;
 	enum error e;
 
+	call_init(c, h->server);
 	if (r->body_rc == -ENOMEM || !r->uri ||
 	    crypto_uuid(c->request_id) < 0)
 		return MHD_NO;
@@ -403,7 +406,7 @@ static enum MHD_Result answer(struct http *h, struct MHD_Connection *connection,
 	if (e != ERR_NONE)
 		store_read_end(h->server->store);
 	if (e == ERR_NONE) {
-		run_call(h->server, r, &signature, c, &reply);
+		run_call(r, &signature, c, &reply);
 	} else if (e == ERR_INTERNAL || e == ERR_THROTTLING ||
 		   throttle_failure(h->server->throttle, r->peer.source,
 				    server_wall_ms())) {
@@ -412,7 +415,7 @@ static enum MHD_Result answer(struct http *h, struct MHD_Connection *connection,
 		refuse(&signature, c, ERR_THROTTLING, "Rate exceeded", &reply);
 	}
 	ok = send_reply(connection, &reply, c->request_id, e != ERR_NONE);
-	wipe(c, sizeof(*c));
+	call_wipe(c);
 	return ok;
 }
 
@@ -462,10 +465,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 static void harden_tls(void)
 {
 	gnutls_global_set_log_level(0);
-	gnutls_malloc = wiping_malloc;
-	gnutls_calloc = wiping_calloc;
-	gnutls_realloc = wiping_realloc;
-	gnutls_free = wiping_free;
+	tls_memory_use();
 }
 
 /* What TLS adds to the daemon's options; ends at once for plain HTTP. */
@@ -538,6 +538,7 @@ int http_start(struct server *s, int fd, enum transport transport,
 	h->transport = transport;
 	h->client_certs = tls->client_ca;
 	harden_tls();
+	json_memory_use();
 	rc = start_daemon(h, fd, tls);
 	if (rc < 0) {
 		patience_stop(h->patience);

@@ -16,6 +16,7 @@
 
 #include "log.h"
 #include "notify.h"
+#include "unix_socket.h"
 
 #define BACKLOG 128
 
@@ -92,36 +93,12 @@ static int bind_tcp(const struct listen_options *o, struct listener *l)
 	return rc;
 }
 
-/* One that a killed server has left refuses connections. */
-static int remove_stale(const struct sockaddr_un *sa)
-{
-	struct stat st;
-	int fd, rc;
-
-	if (lstat(sa->sun_path, &st) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISSOCK(st.st_mode))
-		return -EEXIST;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	rc = connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) < 0 ?
-	     -errno : -EADDRINUSE;
-	close(fd);
-	/* A queue that is full is somebody's, too. */
-	if (rc == -EAGAIN)
-		rc = -EADDRINUSE;
-	if (rc == -ECONNREFUSED)
-		rc = unlink(sa->sun_path) < 0 ? -errno : 0;
-	return rc;
-}
-
 /* Nobody gets in between, as the umask lets in nobody but us. */
 static int make_unix(const struct listen_options *o,
 		     const struct sockaddr_un *sa, struct listener *l)
 {
 	struct stat st;
-	int rc = remove_stale(sa);
+	int rc = unix_socket_remove_stale(sa);
 
 	if (rc < 0)
 		return rc;

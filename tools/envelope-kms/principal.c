@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json_memory.h"
 #include "store_identities.h"
 
 static int invalid(struct call *c, const char *arn)
@@ -246,7 +247,7 @@ int principals_show(struct store *s, const char *text, const char *bound,
 			rc = -EIO;
 	}
 	if (rc == 0) {
-		*ret = policy ? json_dumps(policy, 0) : strdup(text);
+		*ret = policy ? json_memory_text(policy, 0) : strdup(text);
 		rc = *ret ? 0 : -ENOMEM;
 	}
 	json_decref(policy);

@@ -17,6 +17,7 @@
 
 #define ALGORITHM "AWS4-HMAC-SHA256"
 #define TERMINATOR "aws4_request"
+#define TO_SIGN_BYTES 512
 
 static enum error refuse(char *why, enum error e, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -433,13 +434,35 @@ int sigv4_signing_key(const struct sigv4_claim *c,
 	return rc;
 }
 
+/* Of the canonical request's @digest. The end of the text, which has no NUL. */
+static char *string_to_sign(const struct sigv4_claim *c, const uint8_t *digest,
+			    char ret[static TO_SIGN_BYTES])
+{
+	const char *const parts[] = {
+		ALGORITHM "\n", c->timestamp, "\n", c->date, "/", c->region,
+		"/", c->service, "/", c->terminator, "\n",
+	};
+	char *p = ret;
+	size_t i;
+
+	/* Once a request: not by printf(). */
+	_Static_assert(sizeof(ALGORITHM) + sizeof(c->timestamp) +
+		       sizeof(c->date) + sizeof(c->region) +
+		       sizeof(c->service) + sizeof(c->terminator) +
+		       2 * CRYPTO_SHA256_BYTES + 8 < TO_SIGN_BYTES, "scope");
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		p = put(p, parts[i], strlen(parts[i]));
+	crypto_hex(digest, CRYPTO_SHA256_BYTES, p);
+	return p + 2 * CRYPTO_SHA256_BYTES;
+}
+
 static int expected_signature(const struct sigv4_request *r,
 			      const struct sigv4_claim *c,
 			      const struct secret *key,
 			      char ret[static 2 * CRYPTO_SHA256_BYTES + 1])
 {
 	uint8_t digest[CRYPTO_SHA256_BYTES];
-	char hex[2 * CRYPTO_SHA256_BYTES + 1], to_sign[512];
+	char to_sign[TO_SIGN_BYTES], *end;
 	char *canonical = sigv4_canonical(r, c);
 	int rc = -1;
 
@@ -448,12 +471,9 @@ static int expected_signature(const struct sigv4_request *r,
 	rc = crypto_sha256(canonical, strlen(canonical), digest);
 	if (rc < 0)
 		goto out;
-	crypto_hex(digest, sizeof(digest), hex);
-	snprintf(to_sign, sizeof(to_sign), ALGORITHM "\n%s\n%s/%s/%s/%s\n%s",
-		 c->timestamp, c->date, c->region, c->service, c->terminator,
-		 hex);
+	end = string_to_sign(c, digest, to_sign);
 	rc = crypto_hmac(secret_cbytes(key), secret_len(key), to_sign,
-			 strlen(to_sign), digest);
+			 (size_t)(end - to_sign), digest);
 	crypto_hex(digest, sizeof(digest), ret);
 out:
 	free(canonical);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Finds the records of the audit trail, in log files and not yet in one. */
+#include "json.h"
 #include "trail.h"
 
 #include <dirent.h>
@@ -134,13 +135,6 @@ static void name_stamp(const char *name, char ret[static AUDIT_STAMP_BYTES])
 		snprintf(ret, AUDIT_STAMP_BYTES, "%.16s", p + 1);
 }
 
-static const char *text_of(const json_t *json, const char *name)
-{
-	const char *text = json_string_value(json_object_get(json, name));
-
-	return text ? text : "";
-}
-
 /* The files of a trail, and one region's way through them. */
 struct walk {
 	const char *bucket;
@@ -159,11 +153,11 @@ static int take_record(const char *text, size_t bytes, void *arg)
 	json_t *record = json_loadb(text, bytes, 0, NULL);
 	int rc = json_is_object(record) ? 0 : -EBADMSG;
 
-	if (rc == 0 && strcmp(text_of(record, "awsRegion"), w->region) == 0) {
+	if (rc == 0 && strcmp(json_text(record, "awsRegion"), w->region) == 0) {
 		if (w->found)
 			rc = w->fn(record, w->arg);
 		else
-			w->found = strcmp(text_of(record, "eventID"),
+			w->found = strcmp(json_text(record, "eventID"),
 					  w->event) == 0;
 	}
 	json_decref(record);
@@ -351,7 +345,7 @@ static int note_end(struct walk *w, const char *region, const char *line,
 	const char *newest = newest_log(w, region);
 	json_t *record = line ? json_loads(line, 0, NULL) : NULL;
 	json_t *end = json_pack("{s:s, s:s}", "after", newest ? newest : "",
-				"event", text_of(record, "eventID"));
+				"event", json_text(record, "eventID"));
 	int rc = line && !record ? -EBADMSG : 0;
 
 	json_decref(record);
@@ -492,11 +486,11 @@ int trail_since(const char *bucket, const json_t *end, trail_fn *fn, void *arg)
 		const json_t *of = json_object_get(end, region);
 
 		w.region = region;
-		w.event = text_of(of, "event");
+		w.event = json_text(of, "event");
 		w.found = !*w.event;
 		w.newest[0] = '\0';
 		if (rc == 0)
-			rc = walk_region(&w, text_of(of, "after"));
+			rc = walk_region(&w, json_text(of, "after"));
 	}
 	json_decref(regions);
 	free_walk(&w);
