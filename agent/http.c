@@ -2,7 +2,6 @@
 /* Requests over libcurl: how it is tied down, when it tries again. */
 #include "http.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,11 +9,14 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "curl.h"
 #include "process.h"
 
 #define DAY_MS 86400000u
 /* A dropped SYN must not eat the whole budget: another try may get through. */
 #define CONNECT_MAX_MS 10000u
+/* libcurl counts by a clock of its own and may stop this much early. */
+#define CLOCK_SLACK_MS 20u
 
 struct http {
 	CURL *easy;
@@ -23,6 +25,7 @@ struct http {
 	unsigned int attempts;	/* of the last request */
 	bool fresh;		/* the next connection is a new one */
 	char detail[CURL_ERROR_SIZE];
+	char request_id[65];	/* of the last answer, or "" */
 };
 
 /* What the write callback fills. */
@@ -40,35 +43,20 @@ static uint64_t now_ms(void)
 	return t.tv_sec * 1000ull + t.tv_nsec / 1000000;
 }
 
-/*
- * Once in a process. curl and, through it, OpenSSL put the answer into
- * buffers of theirs; with these allocators every one is wiped when freed.
- */
-static int curl_start(void)
-{
-	static bool started;
-
-	if (!started &&
-	    curl_global_init_mem(CURL_GLOBAL_DEFAULT, wiping_malloc,
-				 wiping_free, wiping_realloc, wiping_strdup,
-				 wiping_calloc) != CURLE_OK)
-		return -ENOMEM;
-	started = true;
-	return 0;
-}
-
 int http_open(unsigned int timeout_ms, struct http **ret)
 {
 	struct http *http;
+	int r;
 
 	if (timeout_ms == 0 || timeout_ms > DAY_MS)
 		return -EINVAL;
-	if (curl_start() < 0)
-		return -ENOMEM;
+	r = curl_load();
+	if (r < 0)
+		return r;
 	http = calloc(1, sizeof(*http));
 	if (!http)
 		return -ENOMEM;
-	http->easy = curl_easy_init();
+	http->easy = curl.easy_init();
 	if (!http->easy) {
 		free(http);
 		return -ENOMEM;
@@ -83,7 +71,7 @@ void http_close(struct http *http)
 {
 	if (!http)
 		return;
-	curl_easy_cleanup(http->easy);
+	curl.easy_cleanup(http->easy);
 	free(http);
 }
 
@@ -130,12 +118,50 @@ const char *http_detail(const struct http *http)
 	return http->detail;
 }
 
+const char *http_request_id(const struct http *http)
+{
+	return http->request_id;
+}
+
 bool http_connected(const struct http *http)
 {
 	curl_off_t connected_us = 0;
 
-	curl_easy_getinfo(http->easy, CURLINFO_CONNECT_TIME_T, &connected_us);
+	curl.easy_getinfo(http->easy, CURLINFO_CONNECT_TIME_T, &connected_us);
 	return connected_us > 0;
+}
+
+/* The chain as it was sent, root or not. */
+static int64_t first_end(CURL *easy)
+{
+	static const char label[] = "Expire date:";
+	struct curl_certinfo *chain = NULL;
+	struct curl_slist *line;
+	int64_t first = -1;
+	time_t end;
+	int i;
+
+	curl.easy_getinfo(easy, CURLINFO_CERTINFO, &chain);
+	for (i = 0; chain && i < chain->num_of_certs; i++)
+		for (line = chain->certinfo[i]; line; line = line->next) {
+			if (strncmp(line->data, label, strlen(label)) != 0)
+				continue;
+			end = curl.getdate(line->data + strlen(label), NULL);
+			if (end > 0 && (first < 0 || end < first))
+				first = end;
+		}
+	return first;
+}
+
+void http_peer(const struct http *http, struct http_peer *ret)
+{
+	struct curl_header *date = NULL;
+
+	ret->date_s = -1;
+	if (curl.easy_header(http->easy, "Date", 0, CURLH_HEADER, -1,
+			     &date) == CURLHE_OK)
+		ret->date_s = curl.getdate(date->value, NULL);
+	ret->expires_s = first_end(http->easy);
 }
 
 void http_answer_wipe(struct http_answer *answer)
@@ -171,7 +197,7 @@ static size_t take_body(char *data, size_t size, size_t count, void *user)
 
 static int add_line(struct curl_slist **list, const char *line)
 {
-	struct curl_slist *longer = curl_slist_append(*list, line);
+	struct curl_slist *longer = curl.slist_append(*list, line);
 
 	if (!longer)
 		return -ENOMEM;
@@ -241,32 +267,45 @@ static int make_headers(const struct http_request *q, struct curl_slist **ret)
 	for (h = q->headers; r == 0 && h && h->name; h++)
 		r = add_header(&list, h->name, h->value);
 	if (r < 0) {
-		curl_slist_free_all(list);
+		curl.slist_free_all(list);
 		return r;
 	}
 	*ret = list;
 	return 0;
 }
 
+static CURLcode set_client_cert(CURL *easy, const struct http_request *q)
+{
+	CURLcode c = CURLE_OK;
+
+	if (q->cert_file)
+		c = curl.easy_setopt(easy, CURLOPT_SSLCERT, q->cert_file);
+	if (!c && q->cert_file)
+		c = curl.easy_setopt(easy, CURLOPT_SSLKEY, q->cert_key_file);
+	return c;
+}
+
 static CURLcode set_tls(CURL *easy, const struct http_request *q)
 {
 	CURLcode c;
 
-	c = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR,
+	c = curl.easy_setopt(easy, CURLOPT_PROTOCOLS_STR,
 			     q->plain ? "http,https" : "https");
 	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+		c = curl.easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+		c = curl.easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
 	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_SSLVERSION,
+		c = curl.easy_setopt(easy, CURLOPT_SSLVERSION,
 				     (long)CURL_SSLVERSION_TLSv1_2);
+	if (!c)
+		c = set_client_cert(easy, q);
 	if (c || !q->ca_file)
 		return c;
-	c = curl_easy_setopt(easy, CURLOPT_CAINFO, q->ca_file);
+	c = curl.easy_setopt(easy, CURLOPT_CAINFO, q->ca_file);
 	/* Distributions compile a directory of public CAs in: not here. */
 	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+		c = curl.easy_setopt(easy, CURLOPT_CAPATH, NULL);
 	return c;
 }
 
@@ -275,16 +314,16 @@ static CURLcode set_closed(CURL *easy, const struct http_request *q)
 {
 	CURLcode c;
 
-	c = curl_easy_setopt(easy, CURLOPT_PROXY, q->proxy ? q->proxy : "");
+	c = curl.easy_setopt(easy, CURLOPT_PROXY, q->proxy ? q->proxy : "");
 	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+		c = curl.easy_setopt(easy, CURLOPT_NOPROXY, "");
 	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_NETRC,
+		c = curl.easy_setopt(easy, CURLOPT_NETRC,
 				     (long)CURL_NETRC_IGNORED);
 	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+		c = curl.easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL,
+		c = curl.easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL,
 				     1L);
 	return c;
 }
@@ -299,13 +338,13 @@ static CURLcode set_signature(CURL *easy, const struct http_request *q)
 	if (snprintf(scope, sizeof(scope), "aws:amz:%s:%s", q->region,
 		     q->service) >= (int)sizeof(scope))
 		return CURLE_BAD_FUNCTION_ARGUMENT;
-	c = curl_easy_setopt(easy, CURLOPT_AWS_SIGV4, scope);
+	c = curl.easy_setopt(easy, CURLOPT_AWS_SIGV4, scope);
 	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_USERNAME,
+		c = curl.easy_setopt(easy, CURLOPT_USERNAME,
 				     q->credentials->access_key_id);
 	/* curl keeps a copy of its own until the session ends, then wipes. */
 	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_PASSWORD,
+		c = curl.easy_setopt(easy, CURLOPT_PASSWORD,
 				     (const char *)secret_cbytes(
 					     q->credentials->secret_key));
 	return c;
@@ -318,13 +357,13 @@ static CURLcode set_method(CURL *easy, const struct http_request *q)
 	CURLcode c;
 
 	if (strcmp(method, "GET") == 0)
-		return curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
-	c = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, q->body ? q->body : "");
+		return curl.easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+	c = curl.easy_setopt(easy, CURLOPT_POSTFIELDS, q->body ? q->body : "");
 	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE,
+		c = curl.easy_setopt(easy, CURLOPT_POSTFIELDSIZE,
 				     (long)q->body_bytes);
 	if (!c && strcmp(method, "POST") != 0)
-		c = curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+		c = curl.easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
 	return c;
 }
 
@@ -335,9 +374,9 @@ static CURLcode set_times(struct http *http, const struct http_request *q)
 
 	if (q->attempt_ms > 0 && q->attempt_ms < most)
 		most = q->attempt_ms;
-	c = curl_easy_setopt(http->easy, CURLOPT_TIMEOUT_MS, (long)most);
+	c = curl.easy_setopt(http->easy, CURLOPT_TIMEOUT_MS, (long)most);
 	if (!c)
-		c = curl_easy_setopt(http->easy, CURLOPT_CONNECTTIMEOUT_MS,
+		c = curl.easy_setopt(http->easy, CURLOPT_CONNECTTIMEOUT_MS,
 				     (long)(most < CONNECT_MAX_MS ?
 					    most : CONNECT_MAX_MS));
 	return c;
@@ -349,26 +388,29 @@ static CURLcode set_request(struct http *http, const struct http_request *q,
 	CURL *easy = http->easy;
 	CURLcode c;
 
-	c = curl_easy_setopt(easy, CURLOPT_URL, q->endpoint);
+	c = curl.easy_setopt(easy, CURLOPT_URL, q->endpoint);
 	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+		c = curl.easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
 	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_USERAGENT, "dm-envelope");
+		c = curl.easy_setopt(easy, CURLOPT_USERAGENT, "dm-envelope");
 	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+		c = curl.easy_setopt(easy, CURLOPT_HTTP_VERSION,
 				     (long)CURL_HTTP_VERSION_1_1);
 	if (!c)
 		c = set_method(easy, q);
 	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+		c = curl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
 	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_WRITEDATA, sink);
+		c = curl.easy_setopt(easy, CURLOPT_WRITEDATA, sink);
 	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, http->detail);
+		c = curl.easy_setopt(easy, CURLOPT_ERRORBUFFER, http->detail);
 	if (!c)
 		c = set_times(http, q);
 	if (!c)
-		c = curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT,
+		c = curl.easy_setopt(easy, CURLOPT_CERTINFO,
+				     q->look ? 1L : 0L);
+	if (!c)
+		c = curl.easy_setopt(easy, CURLOPT_FRESH_CONNECT,
 				     http->fresh ? 1L : 0L);
 	return c;
 }
@@ -378,7 +420,7 @@ static bool cut_off(const struct http *http)
 {
 	long os_errno = 0;
 
-	curl_easy_getinfo(http->easy, CURLINFO_OS_ERRNO, &os_errno);
+	curl.easy_getinfo(http->easy, CURLINFO_OS_ERRNO, &os_errno);
 	return os_errno != 0;
 }
 
@@ -391,8 +433,8 @@ static enum http_failure failure_of(const struct http *http, CURLcode c,
 	case CURLE_OK:
 		return HTTP_OK;
 	case CURLE_OPERATION_TIMEDOUT:
-		return http_left_ms(http) > 0 ? HTTP_NO_CONNECTION :
-						HTTP_TIMEOUT;
+		return http_left_ms(http) > CLOCK_SLACK_MS ?
+			       HTTP_NO_CONNECTION : HTTP_TIMEOUT;
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_RESOLVE_PROXY:
 	case CURLE_COULDNT_CONNECT:
@@ -405,8 +447,9 @@ static enum http_failure failure_of(const struct http *http, CURLcode c,
 		return HTTP_CA_FILE;
 	case CURLE_SSL_CONNECT_ERROR:
 		return cut_off(http) ? HTTP_NO_CONNECTION : HTTP_TLS;
-	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CERTPROBLEM:
+		return HTTP_CERT_FILE;
+	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CIPHER:
 	case CURLE_SSL_ISSUER_ERROR:
 		return HTTP_TLS;
@@ -419,6 +462,20 @@ static enum http_failure failure_of(const struct http *http, CURLcode c,
 	}
 }
 
+/* It goes into logs: nothing but what the ids of AWS are made of. */
+static void take_request_id(struct http *http)
+{
+	struct curl_header *h;
+	size_t bytes;
+
+	if (curl.easy_header(http->easy, "x-amzn-RequestId", 0, CURLH_HEADER,
+			     -1, &h) != CURLHE_OK)
+		return;
+	bytes = strspn(h->value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-");
+	if (h->value[bytes] == '\0' && bytes < sizeof(http->request_id))
+		strcpy(http->request_id, h->value);
+}
+
 /* One request, one answer or failure; nothing of it is kept on failure. */
 static enum http_failure attempt(struct http *http,
 				 const struct http_request *q,
@@ -429,8 +486,9 @@ static enum http_failure attempt(struct http *http,
 	enum http_failure why;
 	CURLcode c;
 
-	curl_easy_reset(http->easy);
+	curl.easy_reset(http->easy);
 	http->detail[0] = '\0';
+	http->request_id[0] = '\0';
 	secret_bytes(sink.body)[0] = '\0';
 	answer->body_bytes = 0;
 	c = set_request(http, q, headers, &sink);
@@ -441,19 +499,20 @@ static enum http_failure attempt(struct http *http,
 	if (!c)
 		c = set_signature(http->easy, q);
 	if (!c)
-		c = curl_easy_perform(http->easy);
+		c = curl.easy_perform(http->easy);
 	http->attempts++;
 	http->fresh = false;
 	why = failure_of(http, c, &sink);
 	if (why == HTTP_OK) {
-		curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE,
+		curl.easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE,
 				  &answer->status);
+		take_request_id(http);
 		answer->body_bytes = sink.used;
 		if (answer->status >= 300 && answer->status < 400)
 			why = HTTP_REDIRECT;
 	} else if (http->detail[0] == '\0') {
 		snprintf(http->detail, sizeof(http->detail), "%s",
-			 curl_easy_strerror(c));
+			 curl.easy_strerror(c));
 	}
 	return why;
 }
@@ -483,7 +542,7 @@ static uint64_t wait_ms(struct http *http, enum http_failure why)
 		random = UINT32_MAX;
 	wait = http_backoff_ms(http->attempts - 1, random);
 	if (why == HTTP_OK)
-		curl_easy_getinfo(http->easy, CURLINFO_RETRY_AFTER, &asked_s);
+		curl.easy_getinfo(http->easy, CURLINFO_RETRY_AFTER, &asked_s);
 	if (asked_s > 0 && asked_s < DAY_MS / 1000 &&
 	    wait < (uint64_t)asked_s * 1000)
 		wait = (uint64_t)asked_s * 1000;
@@ -509,6 +568,7 @@ int http_send(struct http *http, const struct http_request *q,
 
 	http->attempts = 0;
 	http->detail[0] = '\0';
+	http->request_id[0] = '\0';
 	answer.body = secret_new(HTTP_ANSWER_MAX_BYTES + 1);
 	if (!answer.body || make_headers(q, &headers) < 0)
 		goto out;
@@ -531,7 +591,7 @@ int http_send(struct http *http, const struct http_request *q,
 	*ret = answer;
 	answer.body = NULL;
 out:
-	curl_slist_free_all(headers);
+	curl.slist_free_all(headers);
 	http_answer_wipe(&answer);
 	return r;
 }

@@ -49,6 +49,8 @@ struct http_request {
 	 */
 	bool plain;
 	const char *ca_file;		/* these CAs only; NULL: the system's */
+	const char *cert_file;		/* the client's own, PEM; NULL: none */
+	const char *cert_key_file;	/* its key, PEM; with cert_file */
 	const char *proxy;		/* NULL: none */
 	const char *region;		/* SigV4 scope */
 	const char *service;		/* SigV4 scope, "kms" */
@@ -60,6 +62,7 @@ struct http_request {
 	const struct http_header *headers; /* to one without name; or NULL */
 	const void *body;		/* NULL: none */
 	size_t body_bytes;
+	bool look;			/* at the server: see http_peer() */
 	unsigned int attempt_ms;	/* for one attempt; 0: all that is left */
 	unsigned int attempts;		/* at most; 0: HTTP_MAX_ATTEMPTS */
 	/*
@@ -82,6 +85,7 @@ enum http_failure {
 	HTTP_TIMEOUT,		/* the time budget is spent */
 	HTTP_TLS,		/* handshake, certificate, host name */
 	HTTP_CA_FILE,		/* ca-file missing or no PEM */
+	HTTP_CERT_FILE,		/* client certificate or its key unusable */
 	HTTP_OVERSIZED,		/* more than HTTP_ANSWER_MAX_BYTES */
 	HTTP_REDIRECT,		/* 3xx, not followed */
 	HTTP_NO_HTTP,		/* what answers does not speak HTTP */
@@ -91,7 +95,7 @@ enum http_failure {
 /*
  * A session; the time budget of @timeout_ms (1 to a day) over all its
  * requests, waits included, starts now. Not for several threads at once.
- * 0; -EINVAL; -ENOMEM.
+ * 0; -EINVAL; -ENOMEM; -EIO: as curl_load(), which has said why.
  */
 int http_open(unsigned int timeout_ms, struct http **ret);
 
@@ -134,8 +138,19 @@ int http_send(struct http *http, const struct http_request *request,
 /* What libcurl or OpenSSL said about the last failure; "" when nothing. */
 const char *http_detail(const struct http *http);
 
+/* The x-amzn-RequestId of the last answer; "" if it had none that is one. */
+const char *http_request_id(const struct http *http);
+
 /* Did the last attempt get as far as a connection? */
 bool http_connected(const struct http *http);
+
+/* What the server of the last answer showed, where the request said look. */
+struct http_peer {
+	int64_t date_s;		/* its clock, CLOCK_REALTIME; -1: it does not say */
+	int64_t expires_s;	/* the first end of a certificate; -1: unknown */
+};
+
+void http_peer(const struct http *http, struct http_peer *ret);
 
 /* Wipes and releases the body. An empty answer is accepted. */
 void http_answer_wipe(struct http_answer *answer);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,7 +12,8 @@
 #include <unistd.h>
 
 #define SECRET_MAX_BYTES (1u << 20)
-#define SPARE_PAGES 256 /* as many as a hundred requests hold at once */
+#define SHARES 4       /* of the spare pages; a processor uses one */
+#define SPARE_PAGES 64 /* of a share; all as many as a hundred requests hold */
 
 /* Stands at the start of the mapping, so that the bytes share its fate. */
 struct secret {
@@ -24,11 +26,13 @@ struct secret {
  * Wiped pages that stay mapped and locked for the next secret of one page: a
  * server makes a dozen a request, and each mapping costs the whole process.
  */
-static struct {
-	pthread_mutex_t lock;
+static struct share {
+	_Alignas(64) pthread_mutex_t lock; /* in no other's cache line */
 	size_t count;
 	struct secret *page[SPARE_PAGES];
-} spare = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} spare[SHARES] = {
+	[0 ... SHARES - 1] = { .lock = PTHREAD_MUTEX_INITIALIZER },
+};
 
 void wipe(void *p, size_t n)
 {
@@ -73,11 +77,15 @@ static size_t page_bytes(void)
 	return bytes;
 }
 
-/* Children do not have the pages, nor a thread that could hold the lock. */
+/* Children do not have the pages, nor a thread that could hold a lock. */
 static void forget_spare(void)
 {
-	pthread_mutex_init(&spare.lock, NULL);
-	spare.count = 0;
+	size_t i;
+
+	for (i = 0; i < SHARES; i++) {
+		pthread_mutex_init(&spare[i].lock, NULL);
+		spare[i].count = 0;
+	}
 }
 
 static void watch_forks(void)
@@ -85,29 +93,58 @@ static void watch_forks(void)
 	pthread_atfork(NULL, NULL, forget_spare);
 }
 
-static struct secret *take_spare(void)
+/* The share of this processor, whose caches have what it used last. */
+static size_t own_share(void)
+{
+	int processor = sched_getcpu();
+
+	return processor < 0 ? 0 : (size_t)processor % SHARES;
+}
+
+static struct secret *take_from(struct share *share)
 {
 	struct secret *s = NULL;
 
-	pthread_mutex_lock(&spare.lock);
-	if (spare.count)
-		s = spare.page[--spare.count];
-	pthread_mutex_unlock(&spare.lock);
+	pthread_mutex_lock(&share->lock);
+	if (share->count)
+		s = share->page[--share->count];
+	pthread_mutex_unlock(&share->lock);
 	return s;
 }
 
-/* False: there are enough. @s is wiped already. */
+static struct secret *take_spare(void)
+{
+	size_t own = own_share(), i;
+	struct secret *s = NULL;
+
+	for (i = 0; !s && i < SHARES; i++)
+		s = take_from(&spare[(own + i) % SHARES]);
+	return s;
+}
+
+/* False: there are enough. */
+static bool give_to(struct share *share, struct secret *s)
+{
+	bool kept;
+
+	pthread_mutex_lock(&share->lock);
+	kept = share->count < SPARE_PAGES;
+	if (kept)
+		share->page[share->count++] = s;
+	pthread_mutex_unlock(&share->lock);
+	return kept;
+}
+
+/* As give_to(). @s is wiped already. */
 static bool keep_spare(struct secret *s)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	bool kept;
+	size_t own = own_share(), i;
+	bool kept = false;
 
 	pthread_once(&once, watch_forks);
-	pthread_mutex_lock(&spare.lock);
-	kept = spare.count < SPARE_PAGES;
-	if (kept)
-		spare.page[spare.count++] = s;
-	pthread_mutex_unlock(&spare.lock);
+	for (i = 0; !kept && i < SHARES; i++)
+		kept = give_to(&spare[(own + i) % SHARES], s);
 	return kept;
 }
 
@@ -195,6 +232,15 @@ struct secret *secret_dup(const struct secret *s)
 	struct secret *copy = secret_new(s->len);
 
 	if (copy)
-		memcpy(copy->bytes, s->bytes, s->len);
+		secret_copy(copy->bytes, s->bytes, s->len);
 	return copy;
+}
+
+void secret_copy(void *to, const void *from, size_t n)
+{
+	const volatile uint8_t *source = from;
+	volatile uint8_t *target = to;
+
+	while (n--)
+		*target++ = *source++;
 }

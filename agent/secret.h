@@ -34,8 +34,15 @@ const uint8_t *secret_cbytes(const struct secret *s);
 /* Size in bytes, as asked for in secret_new(). */
 size_t secret_len(const struct secret *s);
 
-/* The only way to copy a secret. NULL with errno as secret_new(). */
+/* A copy as a secret of its own. NULL with errno as secret_new(). */
 struct secret *secret_dup(const struct secret *s);
+
+/*
+ * memcpy(3) for a data key between secrets, byte by byte: that leaves it in
+ * vector registers, and where a library binds a function at its first call the
+ * dynamic linker saves those on the stack.
+ */
+void secret_copy(void *to, const void *from, size_t n);
 
 /* Overwrite @n bytes at @p with zeros; the compiler cannot drop it. */
 void wipe(void *p, size_t n);
