@@ -39,8 +39,9 @@ static const char *const operation_names[] = {
 	[KMS_DECRYPT] = "unwrapping",
 	[KMS_GENERATE] = "wrapping",
 	[KMS_REENCRYPT] = "rewrapping",
+	[KMS_ENCRYPT] = "wrapping",
 	[KMS_DESCRIBE] = "a look at the key",
-	[KMS_CREATE_GRANT ... KMS_LIST_RETIRABLE] = "grants",
+	[KMS_CREATE_GRANT ... KMS_GET_POLICY] = "grants",
 };
 
 struct key {
@@ -277,8 +278,8 @@ static CK_RV oaep_unwrap(struct token *t, const struct key *key,
 	if (rv == CKR_OK && bytes != PAYLOAD_BYTES)
 		rv = CKR_ENCRYPTED_DATA_LEN_RANGE;
 	if (rv == CKR_OK)
-		memcpy(secret_bytes(payload), secret_cbytes(out),
-		       PAYLOAD_BYTES);
+		secret_copy(secret_bytes(payload), secret_cbytes(out),
+			    PAYLOAD_BYTES);
 	secret_free(out);
 	return rv;
 }
@@ -394,6 +395,19 @@ static int generate(struct kms_call *call, struct token *t,
 	return wrap(call, t, q->key, payload, a);
 }
 
+static int encrypt(struct kms_call *call, struct token *t,
+		   const struct kms_question *q, struct secret *payload,
+		   struct kms_answer *a)
+{
+	int r = make_binding(call, q->context, secret_bytes(payload));
+
+	if (r < 0)
+		return r;
+	secret_copy(secret_bytes(payload) + BINDING_BYTES,
+		    secret_cbytes(q->plaintext), KMS_DEK_BYTES);
+	return wrap(call, t, q->key, payload, a);
+}
+
 static int decrypt(struct kms_call *call, struct token *t,
 		   const struct kms_question *q, struct secret *payload,
 		   struct kms_answer *a)
@@ -405,8 +419,8 @@ static int decrypt(struct kms_call *call, struct token *t,
 	a->plaintext = secret_new(KMS_DEK_BYTES);
 	if (!a->plaintext)
 		return out_of_memory(call);
-	memcpy(secret_bytes(a->plaintext),
-	       secret_cbytes(payload) + BINDING_BYTES, KMS_DEK_BYTES);
+	secret_copy(secret_bytes(a->plaintext),
+		    secret_cbytes(payload) + BINDING_BYTES, KMS_DEK_BYTES);
 	return 0;
 }
 
@@ -419,12 +433,7 @@ static int reencrypt(struct kms_call *call, struct token *t,
 	r = unwrap(call, t, q, q->source_key, q->source_context, payload);
 	if (r == 0)
 		r = make_binding(call, q->context, secret_bytes(payload));
-	if (r == 0)
-		r = wrap(call, t, q->key, payload, a);
-	if (r < 0)
-		return r;
-	a->source_key_id = strdup(q->source_key);
-	return a->source_key_id ? 0 : out_of_memory(call);
+	return r == 0 ? wrap(call, t, q->key, payload, a) : r;
 }
 
 static int describe(struct kms_call *call, struct token *t,
@@ -445,23 +454,25 @@ static int describe(struct kms_call *call, struct token *t,
 	return 0;
 }
 
-static int answer(struct kms_call *call, struct token *t,
-		  const struct kms_question *q, struct kms_answer *a)
+static int answer(struct kms_call *call, const struct kms_question *q,
+		  struct kms_answer *a)
 {
 	struct secret *payload = secret_new(PAYLOAD_BYTES);
-	int r = -ENOMEM;
+	struct token *t;
+	int r;
 
-	a->key_id = strdup(q->key);
-	if (!payload || !a->key_id) {
-		r = out_of_memory(call);
+	r = payload ? token_get(call, &t) : out_of_memory(call);
+	if (r < 0)
 		goto out;
-	}
 	switch (q->operation) {
 	case KMS_DECRYPT:
 		r = decrypt(call, t, q, payload, a);
 		break;
 	case KMS_GENERATE:
 		r = generate(call, t, q, payload, a);
+		break;
+	case KMS_ENCRYPT:
+		r = encrypt(call, t, q, payload, a);
 		break;
 	case KMS_REENCRYPT:
 		r = reencrypt(call, t, q, payload, a);
@@ -481,23 +492,12 @@ out:
 static int ask(struct kms_call *call, const struct kms_question *q,
 	       struct kms_answer *ret)
 {
-	struct kms_answer a = { 0 };
-	struct token *t;
-	int r;
-
 	call->operation = operation_names[q->operation];
-	r = token_get(call, &t);
-	if (r == 0)
-		r = answer(call, t, q, &a);
-	if (r == 0) {
-		*ret = a;
-		a = (struct kms_answer){ 0 };
-	}
-	kms_answer_free(&a);
-	return r;
+	return token_ask_apart(call, q, answer, ret);
 }
 
 const struct kms_provider kms_provider_pkcs11 = {
 	.ask = ask,
 	.end = token_end,
+	.local = true,
 };

@@ -32,6 +32,7 @@ struct program {
 	gid_t gid;
 	int in;			/* the request, to be read from its start */
 	int out;		/* where its answer goes */
+	pid_t parent;		/* who asks */
 };
 
 static int fault(struct kms_call *call, int error, const char *type,
@@ -82,7 +83,13 @@ static void become(const struct program *p)
 	if (p->drop && (setgroups(0, NULL) < 0 || setgid(p->gid) < 0 ||
 			setuid(p->uid) < 0))
 		_exit(126);
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+	/*
+	 * Nobody else knows its time budget. Behind setuid(), which forgets the
+	 * signal; without new privileges execve() does not.
+	 */
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
+	    getppid() != p->parent)
 		_exit(126);
 	execve(p->path, argv, environment);
 	_exit(127);
@@ -102,6 +109,26 @@ static int put_request(const char *text)
 		return -1;
 	}
 	return fd;
+}
+
+/*
+ * One with a secret in it stays in a pipe, which is never swapped out; it fits,
+ * since no such request is as large as an empty pipe.
+ */
+static int put_secret(const struct secret *text)
+{
+	size_t bytes = strlen((const char *)secret_cbytes(text));
+	int ends[2];
+	ssize_t n;
+
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -1;
+	n = write(ends[1], secret_cbytes(text), bytes);
+	close(ends[1]);
+	if (n == (ssize_t)bytes && fcntl(ends[0], F_SETFL, 0) == 0)
+		return ends[0];
+	close(ends[0]);
+	return -1;
 }
 
 /* All that it prints. 0; -ETIMEDOUT; -EFBIG; -EIO. */
@@ -197,12 +224,12 @@ static int finish(struct kms_call *call, pid_t pid, int in,
 		     "printed what cannot be read; run it by hand to see why");
 }
 
-/* One question, one process. */
+/* One question, one process; @whole, if any, is the request. */
 static int run(struct kms_call *call, const char *request,
-	       struct http_answer *answer)
+	       const struct secret *whole, struct http_answer *answer)
 {
 	struct program p = { .path = call->provider->value[CONF_PROGRAM],
-			     .in = -1, .out = -1 };
+			     .in = -1, .out = -1, .parent = getpid() };
 	int ends[2] = { -1, -1 };
 	pid_t pid = -1;
 	int r;
@@ -216,7 +243,7 @@ static int run(struct kms_call *call, const char *request,
 	r = choose_user(call, &p);
 	if (r < 0)
 		return r;
-	p.in = put_request(request);
+	p.in = whole ? put_secret(whole) : put_request(request);
 	if (p.in >= 0 && pipe2(ends, O_CLOEXEC) == 0) {
 		p.out = ends[1];
 		pid = fork();
@@ -239,18 +266,21 @@ static int ask(struct kms_call *call, const struct kms_question *q,
 {
 	struct http_answer answer = { 0 };
 	struct kms_answer a = { 0 };
+	struct secret *whole = NULL;
 	char *request = NULL;
 	int r = -ENOMEM;
 
 	call->operation = kms_operation_name(q->operation);
 	answer.body = secret_new(HTTP_ANSWER_MAX_BYTES + 2);
 	request = kms_make_body(q, true);
-	if (!answer.body || !request) {
+	if (request && q->plaintext)
+		whole = kms_put_plaintext(request, q->plaintext);
+	if (!answer.body || !request || (q->plaintext && !whole)) {
 		log_error("key '%s': no memory for %s, or the limit of locked memory is spent",
 			  call->key, call->operation);
 		goto out;
 	}
-	r = run(call, request, &answer);
+	r = run(call, request, whole, &answer);
 	if (r == 0)
 		r = kms_take_answer(call, q, &answer, &a);
 	if (r == 0) {
@@ -258,19 +288,14 @@ static int ask(struct kms_call *call, const struct kms_question *q,
 		a = (struct kms_answer){ 0 };
 	}
 out:
+	secret_free(whole);
 	free(request);
 	kms_answer_free(&a);
 	http_answer_wipe(&answer);
 	return r;
 }
 
-/* Nothing is kept between two questions. */
-static void end_session(void *state)
-{
-	(void)state;
-}
-
 const struct kms_provider kms_provider_program = {
 	.ask = ask,
-	.end = end_session,
+	.local = true,
 };

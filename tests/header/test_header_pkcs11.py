@@ -202,6 +202,16 @@ class Volumes(Pkcs11Case):
             self.with_kms("attach", "--direct", "--dry-run", disk)
         self.assertEqual(old, self.slot(disk)[2])
 
+    def test_slots(self):
+        """pkcs11: a slot more under another key, and the first one removed"""
+        disk = self.volume("--kms-key", AES)
+        dek = self.payload(disk)[32:]
+        self.with_kms("slot add", "--kms-key", RSA, "--context", "team=blue",
+                      disk)
+        self.with_kms("slot remove", "--slot", "0", disk)
+        self.assert_sound(disk, RSA)
+        self.assertEqual(dek, self.payload(disk)[32:])
+
     def test_rewrap_away(self):
         """pkcs11: rewrap does not lead out of the section"""
         disk = self.volume("--kms-key", AES)
@@ -269,9 +279,8 @@ class Refusals(Pkcs11Case):
 
     def test_key_gone(self):
         """pkcs11: a key that the token does not have is a denial"""
-        self.with_kms("format", "--kms-key", f"{PLACE};object=none",
-                      self.blank(), status=DENIED,
-                      says="has no AES or RSA key of that name")
+        self.refused(DENIED, "has no AES or RSA key of that name",
+                     key=f"{PLACE};object=none")
 
     def test_other_key(self):
         """pkcs11: a slot put under another key does not unwrap"""
@@ -466,6 +475,37 @@ class Faults(Pkcs11Case):
         self.env = {"PROXY_FAULT": "C_DecryptInit=0x68"}
         self.with_kms("check", "--unwrap", disk, status=DENIED,
                       says="the key may not be used so")
+
+    def test_hangs(self):
+        """pkcs11: a module that hangs is killed when the time budget ends"""
+        disk = self.check(0, AES, {})
+        log = self.folder / "pids"
+        log.touch()
+        for call in ("C_UnwrapKey", "C_Finalize"):
+            self.env = {"PROXY_HANG": call, "PROXY_PIDS": str(log)}
+            done = self.with_kms(
+                "check", "--unwrap", "--timeout", 3, disk, status=UNREACHABLE,
+                says=f"key '{AES}': [pkcs11 test]: the token has not answered "
+                "within the time budget, so its module was killed; see what "
+                "the token does or raise --timeout")
+            self.assertEqual(1, done.stderr_text.count("\n"),
+                             done.stderr_text)
+        for pid in log.read_text().split():
+            self.assertFalse(os.path.exists(f"/proc/{pid}"), pid)
+        blank = self.folder / "blank"
+        self.env = {"PROXY_HANG": "C_WrapKey"}
+        blank.write_bytes(bytes(4 << 20))
+        self.with_kms("format", "--kms-key", AES, "--timeout", 3, blank,
+                      status=UNREACHABLE, says="has not answered within")
+        self.assertEqual(bytes(4 << 20), blank.read_bytes())
+
+    def test_dies(self):
+        """pkcs11: a module that dies takes nobody with it"""
+        disk = self.check(0, AES, {})
+        self.env = {"PROXY_DIE": "C_UnwrapKey"}
+        self.with_kms("check", "--unwrap", disk, status=UNREACHABLE,
+                      says="the token's module has died while it was asked; "
+                      "try the token's own tools")
 
     def test_protected_path(self):
         """pkcs11: a token with a keypad of its own needs no pin-file"""

@@ -115,12 +115,35 @@ class Sample(ProgramCase):
         said = json.loads(done.stdout)
         self.assertEqual((KEY, "Enabled"), (said["arn"], said["state"]))
 
+    def test_check(self):
+        """program: the sample's answers to the question of a lease"""
+        context = '{"team": "blue"}'
+
+        def call(*args):
+            done = subprocess.run(
+                [client_case._build(), "--config", self.conf, *args],
+                capture_output=True, text=True, timeout=120, check=True)
+            return json.loads(done.stdout)
+
+        blob = call("generate", KEY, context)["blob"]
+        self.assertEqual("granted",
+                         call("check", KEY, context, blob)["answer"])
+        self.assertEqual("alarm", call("check", KEY, "{}", blob)["answer"])
+        done = subprocess.run([self.sample], input=json.dumps({
+            "Operation": "Decrypt", "KeyId": KEY, "DryRun": True,
+            "EncryptionContext": json.loads(context),
+            "CiphertextBlob": base64.b64encode(bytes.fromhex(blob)).decode()}),
+            capture_output=True, text=True, timeout=120, check=False)
+        self.assertEqual(1, done.returncode, done.stderr)
+        self.assertEqual({"__type": "DryRunOperationException",
+                          "message": "it would go well"},
+                         json.loads(done.stdout))
+
     def test_refusal(self):
         """program: a refusal of the sample is one by the table of the KMS"""
-        self.with_kms("format", "--kms-key", "program:mine/none",
-                      self.blank(), status=DENIED,
-                      says="refuses GenerateDataKeyWithoutPlaintext: the key "
-                      "does not exist there (NotFoundException)")
+        self.refused(DENIED, "refuses GenerateDataKeyWithoutPlaintext: the "
+                     "key does not exist there (NotFoundException)",
+                     key="program:mine/none")
 
     def test_configuration(self):
         """security-01-program-allow-keys"""

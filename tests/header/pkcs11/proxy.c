@@ -3,6 +3,8 @@
  * A PKCS#11 module in front of SoftHSM, for what SoftHSM never does.
  *
  * PROXY_FAULT="C_WrapKey=0x30 ..."	functions that fail, and how
+ * PROXY_HANG="C_Login ..."		functions that never return
+ * PROXY_DIE="C_Login ..."		functions that take the process with them
  * PROXY_FLAGS=0x40000			added to the flags of every token
  * PROXY_LOG=FILE			one line for each of these functions called
  * PROXY_OAEP=KEY.pem			OAEP with this key and any hash
@@ -12,12 +14,36 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <p11-kit/pkcs11.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static CK_FUNCTION_LIST *real, ours;
 static EVP_PKEY_CTX *oaep;
+
+static bool named(const char *variable, const char *name)
+{
+	const char *names = getenv(variable);
+
+	return names && strstr(names, name);
+}
+
+/* PROXY_PIDS=FILE has the processes that did. */
+static void hang(void)
+{
+	const char *pids = getenv("PROXY_PIDS");
+	FILE *f = pids ? fopen(pids, "a") : NULL;
+
+	if (f) {
+		fprintf(f, "%d\n", getpid());
+		fclose(f);
+	}
+	for (;;)
+		pause();
+}
 
 static CK_RV fault(const char *name)
 {
@@ -30,6 +56,10 @@ static CK_RV fault(const char *name)
 		fprintf(f, "%s\n", name);
 		fclose(f);
 	}
+	if (named("PROXY_HANG", name))
+		hang();
+	if (named("PROXY_DIE", name))
+		raise(SIGKILL);
 	return at ? strtoul(at + strlen(name) + 1, NULL, 0) : CKR_OK;
 }
 
@@ -43,6 +73,7 @@ static CK_RV fault(const char *name)
 	}
 
 FORWARD(C_Initialize, (void *args), (args))
+FORWARD(C_Finalize, (void *args), (args))
 FORWARD(C_GetSlotList, (CK_BBOOL present, CK_SLOT_ID *list, CK_ULONG *n),
 	(present, list, n))
 FORWARD(C_OpenSession, (CK_SLOT_ID slot, CK_FLAGS flags, void *application,
@@ -157,6 +188,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
 		return CKR_GENERAL_ERROR;
 	ours = *real;
 	ours.C_Initialize = my_C_Initialize;
+	ours.C_Finalize = my_C_Finalize;
 	ours.C_GetSlotList = my_C_GetSlotList;
 	ours.C_GetTokenInfo = my_C_GetTokenInfo;
 	ours.C_OpenSession = my_C_OpenSession;
