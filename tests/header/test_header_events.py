@@ -1,37 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the journal hears when a KMS key does not let a volume be used."""
-import os
-import socket
-
 import header_case
+import journal_case
 
-JOURNAL = "/run/systemd/journal"
 
-
-class Events(header_case.HeaderCase):
+class Events(journal_case.JournalCase, header_case.HeaderCase):
     """A socket of our own in the journal's place."""
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        os.makedirs(JOURNAL, exist_ok=True)
-        header_case.subprocess.run(["mount", "-t", "tmpfs", "none", JOURNAL],
-                                   check=True)
-        cls.journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        cls.journal.bind(JOURNAL + "/socket")
-        cls.journal.setblocking(False)
-        cls.addClassCleanup(cls.journal.close)
-
-    def heard(self):
-        """The fields of each message that is waiting."""
-        messages = []
-        while True:
-            try:
-                text = self.journal.recv(65536).decode()
-            except BlockingIOError:
-                return messages
-            messages.append(dict(
-                line.split("=", 1) for line in text.splitlines()))
 
     def one(self, event, key, cause):
         messages = self.heard()
