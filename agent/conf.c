@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "arn.h"
+#include "conf_defaults.h"
 #include "conf_file.h"
 #include "key_name.h"
 #include "log.h"
@@ -296,6 +297,8 @@ int conf_load(const struct conf_overrides *overrides, struct conf **ret)
 		r = apply(conf, overrides);
 	if (r == 0)
 		r = fill_defaults(conf);
+	if (r == 0)
+		r = conf_defaults_read(path, &conf->regions);
 	if (r < 0)
 		goto out;
 	*ret = conf;
@@ -317,6 +320,11 @@ void conf_free(struct conf *conf)
 bool conf_environment(const struct conf *conf)
 {
 	return conf->environment;
+}
+
+const char *conf_path(const struct conf *conf)
+{
+	return conf->path;
 }
 
 const struct conf_region *conf_region_at(const struct conf *conf, size_t i)
@@ -372,6 +380,13 @@ static int check_allowed(const struct conf *conf,
 	return -EACCES;
 }
 
+const struct conf_provider *conf_provider_at(const struct conf *conf,
+					     size_t i)
+{
+	return i < conf->regions.provider_count ? conf->regions.providers[i] :
+						  NULL;
+}
+
 const struct conf_provider *conf_provider_of(const struct conf *conf,
 					     const char *key)
 {
@@ -399,14 +414,14 @@ static int check_provider_key(const struct conf *conf, const char *key)
 
 	if (key_name_parse(key, &name) < 0) {
 		log_error("key '%s': not a key id of %s, which are %s", key,
-			  key_provider(key_kind(key)),
+			  key_section(key_kind(key)),
 			  key_grammar(key_kind(key)));
 		return -EINVAL;
 	}
 	p = conf_provider_of(conf, key);
 	if (!p) {
 		log_error("key '%s': '%s' is not configured on this host; if it shall be used, add a section [%s NAME] to %s",
-			  key, name.place, key_provider(name.kind),
+			  key, name.place, key_section(name.kind),
 			  conf->path);
 		return -EACCES;
 	}
@@ -416,7 +431,7 @@ static int check_provider_key(const struct conf *conf, const char *key)
 	if (p->allow_keys_count == 0)
 		return 0;
 	log_error("key '%s': allow-keys does not cover it; if this host shall use it, add it for [%s %s] in %s",
-		  key, key_provider(p->kind), p->name, conf->path);
+		  key, key_section(p->kind), p->name, conf->path);
 	return -EACCES;
 }
 
@@ -452,9 +467,32 @@ int conf_allow_key(const struct conf *conf, const char *key,
 	return r;
 }
 
+const char *conf_key_from_name(enum conf_key_from from)
+{
+	static const char *const names[] = {
+		[CONF_KEY_KEPT] = "default",
+		[CONF_KEY_FILE] = "configuration",
+		[CONF_KEY_EBS] = "aws/ebs",
+	};
+
+	return names[from];
+}
+
+const char *conf_region_key(const struct conf_region *region,
+			    enum conf_key_from *from_ret)
+{
+	if (region->kept_key) {
+		*from_ret = CONF_KEY_KEPT;
+		return region->kept_key;
+	}
+	*from_ret = region->default_key ? CONF_KEY_FILE : CONF_KEY_EBS;
+	return region->default_key ? region->default_key : "alias/aws/ebs";
+}
+
 int conf_default_key(const struct conf *conf, const char **ret)
 {
 	const struct conf_region *region;
+	enum conf_key_from from;
 	size_t i;
 	int r;
 
@@ -467,11 +505,10 @@ int conf_default_key(const struct conf *conf, const char **ret)
 	r = conf_region(conf, NULL, &region);
 	if (r < 0)
 		return r;
-	if (!region->default_key) {
-		log_error("region %s: no key was given and no default-key is set; give --kms-key or set default-key in %s",
-			  region->name, conf->path);
-		return -EINVAL;
-	}
-	*ret = region->default_key;
-	return 0;
+	*ret = conf_region_key(region, &from);
+	if (from != CONF_KEY_EBS || !region->endpoint_is_aws)
+		return 0;
+	log_error("region %s: no key was given and no default key is set, and AWS lets only its own services use alias/aws/ebs; give --kms-key, run 'envelope default key set' or set default-key in %s",
+		  region->name, conf->path);
+	return -EINVAL;
 }

@@ -21,7 +21,8 @@
  *		where the endpoint is AWS's, else the endpoint
  * ca-file	PEM, absolute path: these CAs and no others; absent: the system's
  * profile	in the AWS credentials file; absent: default
- * default-key	id, ARN or alias, for `format` without --kms-key
+ * default-key	id, ARN or alias, for `format` without --kms-key, unless
+ *		`envelope default key set` has set another
  * account	the host's own account; absent: that of a default-key ARN, then
  *		AWS_ACCOUNT_ID (--direct)
  * allow-keys	patterns, separated by white space (see arn.h); absent: every
@@ -46,11 +47,35 @@
  *	default-key = program:NAME/volumes
  *	allow-keys = program:NAME/vol*
  *
+ *	[vault NAME]
+ *	endpoint = https://vault.example.com:8200
+ *	ca-file = /etc/envelope/vault-ca.pem
+ *	namespace = storage/hosts
+ *	mount = transit
+ *	auth = approle
+ *	role = 59d6d1ca-47bb-4e7e-a40b-8be3bc5a0ba8
+ *	secret-id-file = /etc/envelope/vault.secret-id
+ *	default-key = vault:NAME/volumes
+ *	allow-keys = vault:NAME/vol*
+ *
  * module	absolute path of the PKCS#11 module
  * token	the token's label; absent: NAME
  * pin-file	absolute path; absent: the token asks for none, or by itself
  * path		absolute path of the program
  * user		as whom root runs it; absent: nobody
+ * endpoint	https://HOST[:PORT] of HashiCorp Vault or OpenBao
+ * ca-file, proxy as of a region
+ * namespace	absent: the root namespace
+ * mount	where the Transit engine is; absent: transit
+ * auth		token, approle, kubernetes or cert; absent: token
+ * auth-mount	where that method is; absent: its own name
+ * role		of approle the RoleID, of kubernetes and cert the role's name
+ * token-file	of token; absolute path, as the next four
+ * secret-id-file of approle
+ * jwt-file	of kubernetes; absent: the one that pods have
+ * cert-file	the client's certificate, PEM; of cert, and where the server
+ *		wants one
+ * cert-key-file	its key, PEM
  * default-key	as above, where no region is configured: of the first of these
  *		sections that has one
  * allow-keys	key ids, * at the end only; absent: every key of the section
@@ -108,6 +133,8 @@ struct conf_region {
 	char *proxy;
 	char *host_principal;	/* grantee of grants; see grant.h */
 	size_t line;		/* of its section in the file; 0: no file */
+	bool encryption_by_default;	/* as `envelope default` set it */
+	char *kept_key;		/* ARN that it set as default key */
 };
 
 /* The texts that a section of some kind may have. */
@@ -117,6 +144,19 @@ enum conf_value {
 	CONF_PIN_FILE,
 	CONF_PROGRAM,
 	CONF_USER,
+	CONF_ENDPOINT,
+	CONF_CA_FILE,
+	CONF_PROXY,
+	CONF_NAMESPACE,
+	CONF_MOUNT,
+	CONF_AUTH,
+	CONF_AUTH_MOUNT,
+	CONF_ROLE,
+	CONF_TOKEN_FILE,
+	CONF_SECRET_ID_FILE,
+	CONF_JWT_FILE,
+	CONF_CERT_FILE,
+	CONF_CERT_KEY_FILE,
 	CONF_VALUES,
 };
 
@@ -130,6 +170,21 @@ struct conf_provider {
 	size_t allow_keys_count;
 	size_t line;			/* of the section in the file */
 };
+
+#define CONF_BIT(value) (1u << (value))
+
+/* How a vault is logged in to. */
+struct conf_auth {
+	const char *name;	/* "token", "approle", "kubernetes", "cert" */
+	unsigned int needs;	/* CONF_BIT() of what it cannot do without */
+	unsigned int takes;	/* of files and role it can do with */
+};
+
+/* NULL: none of that name. */
+const struct conf_auth *conf_auth_find(const char *name);
+
+/* As the section says, by default the first. @p: of KEY_VAULT. */
+const struct conf_auth *conf_auth_of(const struct conf_provider *p);
 
 /* What its key ids call it: the token's label, else the name. */
 const char *conf_provider_place(const struct conf_provider *p);
@@ -167,6 +222,10 @@ const struct conf_region *conf_region_at(const struct conf *conf, size_t i);
 int conf_region(const struct conf *conf, const char *name,
 		const struct conf_region **ret);
 
+/* These sections in their order in the file; NULL behind the last. */
+const struct conf_provider *conf_provider_at(const struct conf *conf,
+					     size_t i);
+
 /* The section for @key, a key id of no AWS KMS; NULL: none, or no such id. */
 const struct conf_provider *conf_provider_of(const struct conf *conf,
 					     const char *key);
@@ -184,11 +243,45 @@ const struct conf_provider *conf_provider_of(const struct conf *conf,
 int conf_allow_key(const struct conf *conf, const char *key,
 		   const struct conf_region **region_ret);
 
+/* Who says which key it is that nobody named; the first that does counts. */
+enum conf_key_from {
+	CONF_KEY_KEPT,		/* `envelope default key set` */
+	CONF_KEY_FILE,		/* default-key in the file */
+	CONF_KEY_EBS,		/* nobody: alias/aws/ebs, which EBS takes */
+};
+
+/* As JSON has it: "default", "configuration" or "aws/ebs". */
+const char *conf_key_from_name(enum conf_key_from from);
+
+/* The default key of @region; never NULL. */
+const char *conf_region_key(const struct conf_region *region,
+			    enum conf_key_from *from_ret);
+
 /*
- * The key that `format` takes without --kms-key: the default region's
- * default-key; without any region that of the first section that has one. 0; -EINVAL with a sentence when there is none.
+ * The key that `format` takes without --kms-key: the default region's, as
+ * conf_region_key(); without any region the default-key of the first section
+ * that has one. 0; -EINVAL with a sentence when there is none, as alias/aws/ebs
+ * of AWS itself is none that we could use.
  */
 int conf_default_key(const struct conf *conf, const char **ret);
+
+/* The file that was read, or would have been. */
+const char *conf_path(const struct conf *conf);
+
+/* One thing that `envelope default` changes (conf_defaults.c). */
+struct conf_default_change {
+	enum { CONF_DEFAULT_ENCRYPTION, CONF_DEFAULT_KEY } what;
+	bool on;		/* of CONF_DEFAULT_ENCRYPTION */
+	const char *key_arn;	/* of CONF_DEFAULT_KEY; NULL: none any more */
+};
+
+/*
+ * Change it for @region in the file beside that of @conf, which keeps what it
+ * has loaded. Atomic and durable. A sentence and: -EIO (not writable), as
+ * conf_load(), -ENOMEM.
+ */
+int conf_default_change(const struct conf *conf, const char *region,
+			const struct conf_default_change *change);
 
 /* Is the file @path with @st one that a process of @euid may believe? */
 bool conf_file_trusted(const char *path, const struct stat *st, uid_t euid);

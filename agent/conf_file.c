@@ -17,7 +17,7 @@
 #define HOST_CHARS LETTERS "0123456789.-"
 #define KNOWN_NAMES "endpoint, sts-endpoint, ca-file, profile, default-key, account, allow-keys, proxy and host-principal"
 
-#define SECTIONS "a section is [region NAME], [pkcs11 NAME] or [program NAME], not"
+#define SECTIONS "a section is [region NAME], [pkcs11 NAME], [program NAME] or [vault NAME], not"
 
 bool conf_region_name_valid(const char *name)
 {
@@ -45,6 +45,7 @@ static void region_free(struct conf_region *region)
 	free(region->account);
 	free(region->proxy);
 	free(region->host_principal);
+	free(region->kept_key);
 	free(region);
 }
 
@@ -239,14 +240,19 @@ static int set_allow_keys(const struct place *place,
 	return r;
 }
 
+bool conf_proxy_valid(const char *url)
+{
+	const char *rest = strstr(url, "://");
+
+	return rest && (strncmp(url, "http://", 7) == 0 ||
+			strncmp(url, "https://", 8) == 0) &&
+	       authority_valid(rest + 3, strlen(rest + 3));
+}
+
 static int set_proxy(const struct place *place, struct conf_region *region,
 		     const char *value)
 {
-	const char *rest = strstr(value, "://");
-
-	if (!rest || (strncmp(value, "http://", 7) != 0 &&
-		      strncmp(value, "https://", 8) != 0) ||
-	    !authority_valid(rest + 3, strlen(rest + 3)))
+	if (!conf_proxy_valid(value))
 		return fault(place, "proxy wants http://HOST:PORT or https://HOST:PORT, not",
 			     value);
 	return set_text(&region->proxy, value);
@@ -312,7 +318,7 @@ static int take_section(const struct place *place, char *text,
 	*name = '\0';
 	/* The provider of regions has another name in slots. */
 	if (strcmp(text, "[region") != 0 &&
-	    (key_provider_find(text + 1, &kind) < 0 || kind == KEY_AWS)) {
+	    (key_section_find(text + 1, &kind) < 0 || kind == KEY_AWS)) {
 		*name = ' ';
 		return fault(place, SECTIONS, text);
 	}
@@ -410,7 +416,8 @@ bool conf_file_trusted(const char *path, const struct stat *st, uid_t euid)
 }
 
 /* The whole file with a NUL behind it. */
-static int read_text(const char *path, int fd, char **ret)
+static int read_text(const char *path, int fd, char **ret,
+		     size_t *bytes_ret)
 {
 	char *text = malloc(CONF_MAX_BYTES + 1);
 	size_t used = 0;
@@ -438,6 +445,7 @@ static int read_text(const char *path, int fd, char **ret)
 		goto out;
 	}
 	*ret = text;
+	*bytes_ret = used;
 	text = NULL;
 	r = 0;
 out:
@@ -445,32 +453,39 @@ out:
 	return r;
 }
 
-int conf_file_read(const char *path, bool must, struct conf_regions *ret)
+int conf_text_read(const char *path, bool must, char **ret, size_t *bytes_ret)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat st;
-	char *text = NULL;
 	int r;
 
 	if (fd < 0 && errno == ENOENT && !must)
-		return 0;
+		return -ENOENT;
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		log_error("%s: cannot be opened: %s", path, strerror(errno));
 		r = -EINVAL;
-		goto out;
-	}
-	if (!conf_file_trusted(path, &st, geteuid())) {
+	} else if (!conf_file_trusted(path, &st, geteuid())) {
 		log_error("%s: others than root can change it; run chown root and chmod go-w on it",
 			  path);
 		r = -EACCES;
-		goto out;
+	} else {
+		r = read_text(path, fd, ret, bytes_ret);
 	}
-	r = read_text(path, fd, &text);
-	if (r == 0)
-		r = parse(path, text, ret);
-out:
-	free(text);
 	if (fd >= 0)
 		close(fd);
+	return r;
+}
+
+int conf_file_read(const char *path, bool must, struct conf_regions *ret)
+{
+	char *text = NULL;
+	size_t bytes;
+	int r = conf_text_read(path, must, &text, &bytes);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r == 0)
+		r = parse(path, text, ret);
+	free(text);
 	return r;
 }

@@ -32,6 +32,14 @@ struct place {
  */
 int conf_file_read(const char *path, bool must, struct conf_regions *ret);
 
+/*
+ * The whole text of @path, with a NUL behind it, for free(3), and its length
+ * without that. -ENOENT: no such file, without a sentence unless @must. As
+ * conf_file_read() besides.
+ */
+int conf_text_read(const char *path, bool must, char **ret,
+		   size_t *bytes_ret);
+
 /* A region of that name, [a-z0-9-]+, behind the others. NULL: no memory. */
 struct conf_region *conf_regions_add(struct conf_regions *regions,
 				     const char *name);
@@ -46,6 +54,9 @@ bool conf_region_name_valid(const char *name);
  * no slash at the end. 0; -ENOMEM; -EINVAL with the reason in *@why_ret.
  */
 int conf_endpoint(const char *url, char **ret, const char **why_ret);
+
+/* Is @url http://HOST:PORT or https://HOST:PORT? */
+bool conf_proxy_valid(const char *url);
 
 /*
  * conf_provider.c. Each prints its sentence; -EINVAL, -ENOMEM.

@@ -104,7 +104,7 @@ int credentials_load(const struct credentials_query *query,
 	/* What is spent already ends in the sentence of who needs time. */
 	r = http_open(timeout_ms > 0 ? timeout_ms : 1, &run.http);
 	if (r < 0)
-		return -ENOMEM;
+		return r;
 	r = -ENOENT;
 	if (!query->profile_by_option)
 		r = credentials_from_environment(&run, ret);

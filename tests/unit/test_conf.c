@@ -10,6 +10,7 @@
 #define OWN "arn:aws:kms:us-east-1:111122223333:key/"
 #define KEY OWN "11111111-2222-3333-4444-555555555555"
 #define PKCS "pkcs11:token=a;object="
+#define VAULT "[vault a]\nendpoint = https://x:8200\n"
 
 static const char two_regions[] =
 	"# a comment\n"
@@ -214,7 +215,7 @@ static const struct {
 	  ":2: a line is NAME = VALUE, not 'profile'\n" },
 	{ "profile = a\n", ":1: no [region NAME] stands before 'profile'\n" },
 	{ "[us-east-1]\n",
-	  ":1: a section is [region NAME], [pkcs11 NAME] or [program NAME], not '[us-east-1]'\n" },
+	  ":1: a section is [region NAME], [pkcs11 NAME], [program NAME] or [vault NAME], not '[us-east-1]'\n" },
 	{ "[region us-east-1\n", ":1: a section is [region NAME]" },
 	{ "[region ]\n", ":1: a region is lower case letters, digits and dashes, not ''\n" },
 	{ "[region US]\n", ":1: a region is lower case letters, digits and dashes, not 'US'\n" },
@@ -238,6 +239,42 @@ static const struct {
 	  ":2: unknown name 'module' for program; known are path, user, default-key and allow-keys\n" },
 	{ "[program a]\npath = /a\nallow-keys = program:b/*\n",
 	  ":1: [program a]: allow-keys wants key ids of 'a', * at the end only, not 'program:b/*'\n" },
+	{ "[vault a]\n", ":1: [vault a] has no endpoint\n" },
+	{ "[vault a]\nendpoint = http://x:8200\n", ":2: " },
+	{ VAULT "endpoint = https://y\n",
+	  ":3: there is a second value for 'endpoint'\n" },
+	{ VAULT, ":1: [vault a] has no token-file, which auth = token needs\n" },
+	{ VAULT "auth = approle\n",
+	  ":1: [vault a] has no role, which auth = approle needs\n" },
+	{ VAULT "auth = approle\nrole = r\ntoken-file = /t\n",
+	  ":1: [vault a] has token-file, which auth = approle does not take\n" },
+	{ VAULT "auth = kubernetes\nrole = r\nsecret-id-file = /t\n",
+	  ":1: [vault a] has secret-id-file, which auth = kubernetes does not take\n" },
+	{ VAULT "auth = cert\n",
+	  ":1: [vault a] has no cert-file, which auth = cert needs\n" },
+	{ VAULT "token-file = /t\njwt-file = /j\n",
+	  ":1: [vault a] has jwt-file, which auth = token does not take\n" },
+	{ VAULT "token-file = /t\ncert-file = /c\n",
+	  ":1: [vault a] has only one of cert-file and cert-key-file\n" },
+	{ VAULT "auth = password\n",
+	  ":3: auth is token, approle, kubernetes or cert, not 'password'\n" },
+	{ VAULT "mount = ../sys\n",
+	  ":3: mount wants names of letters, digits and -_. with / between, not '../sys'\n" },
+	{ VAULT "mount = a/\n", ":3: mount wants names" },
+	{ VAULT "mount = /a\n", ":3: mount wants names" },
+	{ VAULT "namespace = a//b\n", ":3: namespace wants names" },
+	{ VAULT "auth-mount = a?b\n", ":3: auth-mount wants names" },
+	{ VAULT "role = a\"b\n",
+	  ":3: role wants up to 128 bytes without \" and \\, not 'a\"b'\n" },
+	{ VAULT "role = a\tb\n", ":3: role wants up to" },
+	{ VAULT "proxy = socks://x\n",
+	  ":3: proxy wants http://HOST:PORT or https://HOST:PORT, not 'socks://x'\n" },
+	{ VAULT "token-file = t\n",
+	  ":3: token-file wants an absolute path, not 't'\n" },
+	{ VAULT "token-file = /t\nallow-keys = vault:b/*\n",
+	  ":1: [vault a]: allow-keys wants key ids of 'a'" },
+	{ VAULT "pin-file = /t\n",
+	  ":3: unknown name 'pin-file' for vault; known are endpoint, ca-file, proxy, namespace, mount, auth, auth-mount, role, token-file, secret-id-file, jwt-file, cert-file, cert-key-file, default-key and allow-keys\n" },
 	{ "[pkcs11 a]\nmodule =\n", ":2: there is no value for 'module'\n" },
 	{ "[pkcs11 a]\ntoken = 12345678901234567890123456789012345678901234567890123456789012345\n",
 	  ":2: token is too long: '12345" },
@@ -490,7 +527,7 @@ static void nothing_configured(void **state)
 	assert_int_equal(load("[region us-east-1]\n", NULL, &conf), 0);
 	capture_start();
 	assert_int_equal(conf_default_key(conf, &key), -EINVAL);
-	assert_non_null(strstr(capture_end(), "region us-east-1: no key was given and no default-key is set; give --kms-key or set default-key in "));
+	assert_non_null(strstr(capture_end(), "region us-east-1: no key was given and no default key is set, and AWS lets only its own services use alias/aws/ebs; give --kms-key, run 'envelope default key set' or set default-key in "));
 	conf_free(conf);
 }
 
@@ -556,7 +593,11 @@ static void other_sections(void **state)
 		"[pkcs11 hsm]\nmodule = /usr/lib/hsm.so\ntoken = The token\n"
 		"pin-file = /etc/envelope/pin\n"
 		"allow-keys = pkcs11:token=The%20token;object=vol*\n"
-		"[pkcs11 a]\nmodule = /a.so\ndefault-key = " PKCS "x\n";
+		"[pkcs11 a]\nmodule = /a.so\ndefault-key = " PKCS "x\n"
+		"[vault v]\nendpoint = https://x:8200/\nmount = a/b.c\n"
+		"namespace = n\nauth = cert\ncert-file = /c\n"
+		"cert-key-file = /k\nproxy = http://p:1\n"
+		"allow-keys = vault:v/a*\n";
 	const char *allowed = "pkcs11:token=The%20token;object=vol-1";
 	const struct conf_region *region;
 	const struct conf_provider *p;
@@ -575,6 +616,13 @@ static void other_sections(void **state)
 	assert_string_equal(p->value[CONF_PIN_FILE], "/etc/envelope/pin");
 	assert_string_equal(conf_provider_of(conf, PKCS "x")->name, "a");
 	assert_int_equal(conf_allow_key(conf, PKCS "x", &region), 0);
+	p = conf_provider_of(conf, "vault:v/a");
+	assert_ptr_equal(p, conf_provider_at(conf, 2));
+	assert_null(conf_provider_at(conf, 3));
+	assert_string_equal(p->value[CONF_ENDPOINT], "https://x:8200");
+	assert_string_equal(p->value[CONF_MOUNT], "a/b.c");
+	assert_string_equal(conf_auth_of(p)->name, "cert");
+	assert_int_equal(conf_allow_key(conf, "vault:v/ab", &region), 0);
 	assert_null(conf_provider_of(conf, "pkcs11:token=b;object=x"));
 	assert_null(conf_provider_of(conf, KEY));
 	capture_start();
@@ -596,6 +644,12 @@ static void other_sections(void **state)
 	assert_int_equal(load(strstr(text, "[pkcs11"), NULL, &conf), 0);
 	assert_int_equal(conf_default_key(conf, &key), 0);
 	assert_string_equal(key, PKCS "x");
+	conf_free(conf);
+	/* A pod's token is where pods have it. */
+	assert_int_equal(load(VAULT "auth = kubernetes\nrole = r\n", NULL,
+			      &conf), 0);
+	assert_string_equal(conf_provider_at(conf, 0)->value[CONF_JWT_FILE],
+			    "/var/run/secrets/kubernetes.io/serviceaccount/token");
 	conf_free(conf);
 }
 
