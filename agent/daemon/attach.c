@@ -7,16 +7,19 @@
 #include <unistd.h>
 
 #include "attach_device.h"
+#include "events.h"
+#include "evidence.h"
 #include "grants.h"
 #include "json.h"
 #include "known.h"
+#include "leases.h"
 #include "log.h"
 #include "look.h"
 #include "messages.h"
 #include "methods.h"
+#include "opening.h"
 #include "policy.h"
 #include "volume.h"
-#include "worker.h"
 
 /* One attach under way. */
 struct attach {
@@ -24,11 +27,12 @@ struct attach {
 	struct call *call;
 	struct attach_device device;
 	char *wanted_name;		/* NULL: the volume id */
+	char *wanted_id;		/* NULL: whichever */
 	struct volume_attach_options options;
 	struct volume volume;		/* the header: from the worker */
 	struct volume_attach_plan plan;	/* no name before the header */
-	struct worker *worker;
-	struct grant_hold *grant;	/* NULL: none is needed */
+	bool capped;			/* its lease, by the policy */
+	struct opening *opening;
 	struct attach *next;
 };
 
@@ -42,27 +46,56 @@ static void attach_free(struct attach *a)
 		at = &(*at)->next;
 	if (*at)
 		*at = a->next;
-	worker_free(a->worker);
-	grants_release(a->agent, a->grant);
+	opening_free(a->opening);
 	volume_close(&a->volume);
 	attach_device_close(&a->device);
 	free(a->wanted_name);
+	free(a->wanted_id);
 	free(a);
+}
+
+/* For the audit; @slot < 0: no KMS has given the key. */
+static struct evidence describe(const struct attach *a, ssize_t slot)
+{
+	const struct header *h = a->volume.header;
+
+	return (struct evidence){
+		.event = a->options.dry_run ? "attach-dry-run" : "attach",
+		.name = a->plan.name[0] ? a->plan.name : a->wanted_name,
+		.device = a->device.shown,
+		.volume_id = h ? header_core(h)->volume_id : NULL,
+		.key_id = slot >= 0 ? header_slot_get(h, slot).key_id :
+			  opening_trace(a->opening)->key,
+		.request_id = opening_trace(a->opening)->request_id,
+	};
 }
 
 /* The end of it, badly: -errno with what messages.h has. */
 static void fail(struct attach *a, int r)
 {
+	struct evidence e = describe(a, -1);
 	struct call *c = a->call;
 
+	evidence_ended(call_caller(c)->uid, &e, r);
 	attach_free(a);
 	call_fail(c, r);
 }
 
+/*
+ * By the policy; and the id of a volume is nobody else's name, or its owner
+ * could not attach it under the name that it has by default.
+ */
 static int permit_name(const struct attach *a)
 {
 	const struct caller *who = call_caller(a->call);
+	const char *id = header_core(a->volume.header)->volume_id;
 
+	if (who->uid != 0 && header_volume_id_valid(a->plan.name) &&
+	    strcmp(a->plan.name, id) != 0) {
+		log_error("'%s': the name '%s' is the id of another volume",
+			  a->device.shown, a->plan.name);
+		return -EACCES;
+	}
 	if (policy_allows(a->agent->policy, who, a->device.link, a->plan.name))
 		return 0;
 	log_error("the policy does not let user %u attach '%s' under the name '%s'",
@@ -70,14 +103,20 @@ static int permit_name(const struct attach *a)
 	return -EACCES;
 }
 
-/* Two that were asked for at once. */
+/*
+ * Two that were asked for at once, by one user: before the KMS is. What another
+ * user's header says is not known to be true yet, and must not keep anybody
+ * from his own volume; of two true ones map() lets the first have it.
+ */
 static int check_others(const struct attach *a)
 {
 	const struct header_core *core = header_core(a->volume.header);
+	uid_t uid = call_caller(a->call)->uid;
 	const struct attach *other;
 
 	for (other = attaches; other; other = other->next) {
-		if (other == a || !other->plan.name[0])
+		if (other == a || !other->plan.name[0] ||
+		    call_caller(other->call)->uid != uid)
 			continue;
 		if (strcmp(other->plan.name, a->plan.name) != 0 &&
 		    strcmp(header_core(other->volume.header)->volume_id,
@@ -101,49 +140,28 @@ static void conceal_others(const struct attach *a)
 		log_error("volume %s is attached already", volume_id);
 }
 
-/* Have the grant signed, in the caller's process; method_sign() goes on. */
-static int ask_for_grant(struct attach *a)
+static void on_refused(void *data, const char *cause, const char *key_id)
 {
-	int r = grants_offer(a->agent, a->volume.header, a->device.shown,
-			     &a->grant);
+	const struct attach *a = data;
 
-	if (r < 0)
-		return r;
-	if (!a->grant) {
-		worker_unwrap(a->worker);
-		return 0;
-	}
-	if (!call_more(a->call)) {
-		log_error("'%s': who attaches it must sign a grant, so Attach wants to be called with `more`, as 'envelope attach' does",
-			  a->device.shown);
-		return -EACCES;
-	}
-	/* Who has gone takes @a along: not a word of it after this. */
-	call_stream(a->call, json_pack("{s:o}", "grant",
-				       grants_describe(a->grant)));
-	return 0;
+	events_tell(&(struct event){
+		.name = EVENT_ATTACH, .failed = true, .cause = cause,
+		.volume_id = header_core(a->volume.header)->volume_id,
+		.key_id = key_id, .device = a->plan.name,
+	}, call_caller(a->call)->uid);
 }
 
-static void on_granted(void *data, const char *id)
+/* What the policy caps, whoever asked for it. */
+static void warn_of_cap(const struct attach *a)
 {
-	struct attach *a = data;
-	int r;
+	char lease[LEASE_TEXT_CHARS], grace[LEASE_TEXT_CHARS];
 
-	if (!grants_sent(a->grant)) {
-		log_error("'%s': the worker speaks of a grant that nobody signed",
-			  a->device.shown);
-		fail(a, -EIO);
+	if (!a->capped)
 		return;
-	}
-	if (!id) {
-		grants_refused(a->grant);
-		return;
-	}
-	r = grants_made(a->grant, id);
-	if (r < 0)
-		fail(a, r);
-	else
-		worker_unwrap(a->worker);
+	lease_print_ms(a->plan.lease.lease_ms, lease);
+	lease_print_ms(a->plan.lease.grace_ms, grace);
+	log_warn("'%s': by lease-cap of the policy, its lease is %s and its grace %s",
+		 a->device.shown, lease, grace);
 }
 
 static void on_header(void *data, struct header *h)
@@ -153,6 +171,8 @@ static void on_header(void *data, struct header *h)
 
 	a->volume.header = h;
 	r = header_check_fit(h, a->device.shown, a->volume.device.size_bytes);
+	if (r == 0 && policy_requires_pin(a->agent->policy))
+		r = known_require(a->device.shown, h);
 	if (r == 0)
 		r = volume_attach_prepare(&a->options, &a->volume, &a->plan);
 	if (r == -EEXIST)
@@ -161,48 +181,72 @@ static void on_header(void *data, struct header *h)
 		r = permit_name(a);
 	if (r == 0 && !a->options.dry_run)
 		r = check_others(a);
-	if (r == 0)
-		r = ask_for_grant(a);
+	if (r == 0) {
+		a->capped = lease_terms_cap(&a->plan.lease, policy_lease_cap_ms(
+						    a->agent->policy));
+		r = opening_ask(a->opening, h);
+	}
 	if (r < 0)
 		fail(a, r);
 }
 
 /* Remembered before the first key and device, so that a death is cleaned up. */
-static int remember(const struct attach *a, struct attachment **ret)
+static int remember(const struct attach *a, const struct grant_hold *grant,
+		    struct attachment **ret)
 {
 	const struct header_core *core = header_core(a->volume.header);
 	struct attachment new = {
 		.uid = call_caller(a->call)->uid,
 		.stage = ATTACHMENT_ATTACHING,
 	};
+	int r;
 
 	strcpy(new.name, a->plan.name);
 	strcpy(new.volume_id, core->volume_id);
 	header_uuid_print(core->uuid, new.uuid);
-	return attachments_add(a->agent->attachments, &new, ret);
+	new.more = json_object();
+	/* What somebody has opened meanwhile stays, and needs its grant. */
+	r = grants_keep(grant, &new);
+	if (r == 0)
+		r = attachments_add(a->agent->attachments, &new, ret);
+	else
+		log_error("out of memory");
+	json_decref(new.more);
+	return r;
 }
 
-static int make_device(struct attach *a, const struct secret *dek,
+static int make_device(struct attach *a, const struct grant_hold *grant,
+		       const struct secret *dek,
 		       struct volume_attach_result *ret)
 {
 	struct attachment *entry = NULL;
 	int r;
 
-	r = remember(a, &entry);
+	r = remember(a, grant, &entry);
 	if (r < 0)
 		return r;
 	r = volume_attach_finish(&a->options, &a->volume, &a->plan, dek, ret);
+	if (r == -EEXIST)
+		conceal_others(a);
 	if (r < 0) {
 		attachments_remove(a->agent->attachments, entry);
 		return r;
 	}
 	entry->stage = ATTACHMENT_ATTACHED;
-	r = grants_keep(a->grant, entry);
+	r = leases_begin(a->agent, entry, a->volume.header, &a->plan.lease,
+			 a->plan.asked_ms);
+	if (r == 0)
+		r = grants_narrow(a->agent, a->volume.header, entry);
 	if (r == 0)
 		r = attachments_save(a->agent->attachments);
-	if (r == 0)
+	if (r == 0) {
+		leases_use_token(entry, opening_grant_token(a->opening));
+		opening_leave(a->opening, entry);
+		a->opening = NULL;
 		return 0;
+	}
 	/* A restart would take it for half made. */
+	leases_end(a->agent, entry);
 	volume_detach(a->plan.name);
 	attachments_remove(a->agent->attachments, entry);
 	return r;
@@ -215,10 +259,16 @@ static void answer(struct attach *a, const struct volume_attach_result *result)
 	struct call *c = a->call;
 
 	snprintf(path, sizeof(path), "/dev/mapper/%s", result->name);
-	if (!dry_run)
+	if (!dry_run) {
 		log_info("user %u attached volume %s as '%s'",
 			 (unsigned int)call_caller(c)->uid,
 			 result->core.volume_id, result->name);
+		events_tell(&(struct event){
+			.name = EVENT_ATTACH,
+			.volume_id = result->core.volume_id,
+			.device = result->name,
+		}, call_caller(c)->uid);
+	}
 	attach_free(a);
 	call_reply(c, json_pack("{s:s, s:s, s:s, s:I, s:b, s:b, s:I, s:I, s:o}",
 				"name", result->name, "device", path,
@@ -232,29 +282,35 @@ static void answer(struct attach *a, const struct volume_attach_result *result)
 				"warnings", messages_warnings()));
 }
 
-static void on_unwrapped(void *data, size_t slot, struct secret *dek)
+static void on_unwrapped(void *data, size_t slot,
+			 const struct grant_hold *grant, struct secret *dek)
 {
 	struct attach *a = data;
+	struct evidence e = describe(a, slot);
 	struct volume_attach_result result = { 0 };
 	int r;
 
+	/* Its waits before, and those of the user, are no part of the lease. */
+	a->plan.asked_ms = opening_asked_ms(a->opening);
 	/* The worker has compared it too, but the pins are root's business. */
 	r = known_check(a->device.shown, a->volume.header, slot);
 	if (r == -ENOENT)
 		r = 0;
+	/* First: what cannot be recorded is not given out. */
 	if (r == 0)
-		r = grants_cover(a->agent, a->volume.header, slot, a->grant,
-				 a->device.shown);
+		r = evidence_granted(call_caller(a->call)->uid, &e);
 	if (r == 0 && a->options.dry_run)
 		r = volume_attach_finish(&a->options, &a->volume, &a->plan,
 					 dek, &result);
 	else if (r == 0)
-		r = make_device(a, dek, &result);
+		r = make_device(a, grant, dek, &result);
 	secret_free(dek);
-	if (r < 0)
+	if (r < 0) {
 		fail(a, r);
-	else
-		answer(a, &result);
+		return;
+	}
+	warn_of_cap(a);
+	answer(a, &result);
 }
 
 static void on_failed(void *data, int r)
@@ -265,7 +321,12 @@ static void on_failed(void *data, int r)
 static void on_gone(struct call *c, void *data)
 {
 	struct attach *a = data;
+	struct evidence e = describe(a, -1);
 
+	/* The KMS may have been asked. */
+	messages_clear();
+	messages_add(LOG_LEVEL_ERROR, "who wanted it attached has gone");
+	evidence_ended(call_caller(c)->uid, &e, -ECANCELED);
 	log_info("'%s': who wanted it attached has gone; given up",
 		 a->device.shown);
 	attach_free(a);
@@ -274,9 +335,9 @@ static void on_gone(struct call *c, void *data)
 
 static int start(struct attach *a)
 {
-	static const struct worker_events events = {
+	static const struct opening_events events = {
 		.header = on_header,
-		.granted = on_granted,
+		.refused = on_refused,
 		.unwrapped = on_unwrapped,
 		.failed = on_failed,
 	};
@@ -284,12 +345,14 @@ static int start(struct attach *a)
 		.name = a->device.shown,
 		.device_fd = a->device.fd,
 		.header_fd = a->device.header_fd,
+		.uid = call_caller(a->call)->uid,
+		.event = EVENT_ATTACH,
 	};
 	int fd = dup(a->device.fd);
 	int r = fd < 0 ? -errno : device_adopt(fd, &a->volume.device);
 
 	if (r == 0)
-		r = worker_start(a->agent, &request, &events, a, &a->worker);
+		r = opening_start(a->call, &request, &events, a, &a->opening);
 	return r;
 }
 
@@ -304,7 +367,8 @@ static int set_on_lock(const char *text, enum dm_on_lock *ret)
 	return 0;
 }
 
-static struct attach *attach_new(struct call *c, const char *name)
+static struct attach *attach_new(struct call *c, const char *name,
+				 const char *volume_id)
 {
 	struct attach *a = calloc(1, sizeof(*a));
 
@@ -315,9 +379,10 @@ static struct attach *attach_new(struct call *c, const char *name)
 	a->device = (struct attach_device)ATTACH_DEVICE_CLOSED;
 	a->volume = (struct volume)VOLUME_CLOSED;
 	a->wanted_name = name ? strdup(name) : NULL;
+	a->wanted_id = volume_id ? strdup(volume_id) : NULL;
 	a->next = attaches;
 	attaches = a;
-	if (name && !a->wanted_name) {
+	if ((name && !a->wanted_name) || (volume_id && !a->wanted_id)) {
 		attach_free(a);
 		return NULL;
 	}
@@ -327,17 +392,21 @@ static struct attach *attach_new(struct call *c, const char *name)
 void method_attach(struct call *c)
 {
 	struct attach_device_request device = { .fd = -1, .header_fd = -1 };
-	const char *name = NULL, *on_lock = NULL;
+	const char *name = NULL, *on_lock = NULL, *volume_id = NULL;
 	struct volume_attach_options o = { 0 };
+	int lease = -1, grace = -1;
 	const struct param params[] = {
 		{ "device_fd", PARAM_INT, false, &device.fd },
 		{ "link", PARAM_TEXT, false, &device.link },
 		{ "header_fd", PARAM_INT, false, &device.header_fd },
 		{ "name", PARAM_TEXT, false, &name },
+		{ "volume_id", PARAM_TEXT, false, &volume_id },
 		{ "read_only", PARAM_BOOL, false, &o.read_only },
 		{ "allow_discards", PARAM_BOOL, false, &o.allow_discards },
 		{ "on_lock", PARAM_TEXT, false, &on_lock },
 		{ "dry_run", PARAM_BOOL, false, &o.dry_run },
+		{ "lease", PARAM_INT, false, &lease },
+		{ "grace", PARAM_INT, false, &grace },
 		{ 0 }
 	};
 	struct attach *a;
@@ -350,7 +419,7 @@ void method_attach(struct call *c)
 			   json_pack("{s:s}", "parameter", "on_lock"));
 		return;
 	}
-	a = attach_new(c, name);
+	a = attach_new(c, name, volume_id);
 	if (!a) {
 		call_refuse(c, -ENOMEM, "out of memory");
 		return;
@@ -358,7 +427,13 @@ void method_attach(struct call *c)
 	r = attach_device_open(c, &device, name, &a->device);
 	o.device = a->device.shown;
 	o.name = a->wanted_name;
+	o.volume_id = a->wanted_id;
 	o.access.conf.config = a->agent->config_path;
+	o.lease = (struct lease_wish){
+		.lease_given = lease >= 0, .grace_given = grace >= 0,
+		.terms = { lease >= 0 ? lease * 1000ull : 0,
+			   grace >= 0 ? grace * 1000ull : 0 },
+	};
 	a->options = o;
 	if (r == 0)
 		r = start(a);
@@ -366,52 +441,4 @@ void method_attach(struct call *c)
 		fail(a, r);
 	else
 		call_on_gone(c, on_gone, a);
-}
-
-/* Whose attach waits for the signature @nonce; a stranger's does not. */
-static struct attach *find_unsigned(struct call *c, const char *nonce)
-{
-	struct attach *a;
-
-	for (a = attaches; a; a = a->next)
-		if (grants_awaits(a->grant, nonce) &&
-		    call_caller(a->call)->uid == call_caller(c)->uid)
-			return a;
-	return NULL;
-}
-
-void method_sign(struct call *c)
-{
-	const char *nonce = NULL, *date = NULL, *token = NULL;
-	const char *authorization = NULL, *dry_run = NULL;
-	const struct param params[] = {
-		{ "nonce", PARAM_TEXT, true, &nonce },
-		{ "date", PARAM_TEXT, true, &date },
-		{ "authorization", PARAM_TEXT, true, &authorization },
-		{ "dry_run_authorization", PARAM_TEXT, true, &dry_run },
-		{ "session_token", PARAM_TEXT, false, &token },
-		{ 0 }
-	};
-	json_t *request = NULL;
-	struct attach *a;
-	int r;
-
-	if (call_params(c, params) < 0)
-		return;
-	a = find_unsigned(c, nonce);
-	if (!a) {
-		call_refuse(c, -EACCES, "no attach of yours waits for this signature");
-		return;
-	}
-	r = grants_signed(a->grant, json_pack(
-		"{s:s, s:s, s:s, s:s*}", "date", date,
-		"authorization", authorization,
-		"dry_run_authorization", dry_run, "session_token", token),
-		&request);
-	if (r < 0) {
-		call_fail(c, r);
-		return;
-	}
-	worker_grant(a->worker, request);
-	call_reply(c, json_object());
 }

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,24 +62,39 @@ static char *shown_path(int fd)
 	return shown;
 }
 
-/* Others could make it lead elsewhere. */
+/* Who can write a folder can replace what is in it, save where it is sticky. */
+static bool is_roots(const struct stat *st)
+{
+	return st->st_uid == 0 &&
+	       (!S_ISDIR(st->st_mode) || !(st->st_mode & 022) ||
+		st->st_mode & S_ISVTX);
+}
+
+/* Others could make it lead elsewhere: by the link, or any folder on the way. */
 static int check_links_owner(const char *path)
 {
-	char *copy = strdup(path);
-	struct stat link, folder;
-	int r = copy ? 0 : -ENOMEM;
+	char *prefix = strdup(path);
+	size_t len = prefix ? strlen(prefix) : 0;
+	struct stat st, to;
+	int r = prefix ? 0 : -ENOMEM;
 
-	if (r == 0 && (lstat(path, &link) < 0 ||
-		       stat(dirname(copy), &folder) < 0)) {
-		log_error("'%s': %s", path, strerror(errno));
-		r = errno == ENOENT ? -ENOENT : -EIO;
-	} else if (r == 0 && (link.st_uid != 0 || folder.st_uid != 0 ||
-			      folder.st_mode & 022)) {
-		log_error("'%s': others than root can make it lead elsewhere",
-			  path);
-		r = -EACCES;
+	while (r == 0 && len > 0) {
+		bool folder = prefix[len] == '/';
+
+		prefix[len] = '\0';
+		if (lstat(prefix, &st) < 0 ||
+		    (folder && stat(prefix, &to) < 0)) {
+			log_error("'%s': %s", path, strerror(errno));
+			r = errno == ENOENT ? -ENOENT : -EIO;
+		} else if (!is_roots(&st) || (folder && !is_roots(&to))) {
+			log_error("'%s': others than root can make it lead elsewhere",
+				  path);
+			r = -EACCES;
+		}
+		while (len > 0 && prefix[--len] != '/')
+			;
 	}
-	free(copy);
+	free(prefix);
 	return r;
 }
 
@@ -120,16 +135,16 @@ static int open_passed(struct call *c, int index, struct attach_device *d)
 }
 
 /* It is opened anew by root, whom it must not lead where its owner may not. */
-static int open_header(struct call *c, int index, struct attach_device *d)
+int attach_header_open(struct call *c, int index, int *fd_ret)
 {
 	char *shown;
 	int r;
 
-	d->header_fd = take_fd(c, index, "header_fd");
-	if (d->header_fd < 0)
-		return d->header_fd;
+	*fd_ret = take_fd(c, index, "header_fd");
+	if (*fd_ret < 0)
+		return *fd_ret;
 	/* It says why, as of a device. */
-	shown = shown_path(d->header_fd);
+	shown = shown_path(*fd_ret);
 	r = shown ? 0 : -EACCES;
 	free(shown);
 	return r;
@@ -176,7 +191,7 @@ int attach_device_open(struct call *c, const struct attach_device_request *q,
 		r = q->link ? open_link(q->link, &d) :
 			      open_passed(c, q->fd, &d);
 	if (r == 0 && q->header_fd >= 0)
-		r = open_header(c, q->header_fd, &d);
+		r = attach_header_open(c, q->header_fd, &d.header_fd);
 	if (r < 0)
 		attach_device_close(&d);
 	else

@@ -33,6 +33,12 @@ struct attach_device {
 int attach_device_open(struct call *c, const struct attach_device_request *q,
 		       const char *name, struct attach_device *ret);
 
+/*
+ * Take the descriptor number @index of @c, a header's that the caller can read,
+ * to *@fd_ret, also on failure if there is one. -EINVAL, -EACCES; prints.
+ */
+int attach_header_open(struct call *c, int index, int *fd_ret);
+
 /* A closed one is accepted. */
 void attach_device_close(struct attach_device *d);
 

@@ -15,8 +15,8 @@
 
 #define STATE_FILE "volumes.json"
 #define STATE_NEW "volumes.json.new"
-#define STATE_MAX_BYTES (16u << 20)
-#define STATE_MAX_DEPTH 8
+#define STATE_MAX_BYTES (256u << 20)	/* 2000 of the longest headers */
+#define STATE_MAX_DEPTH 16	/* a header is in it */
 
 struct attachments {
 	const char *path;
@@ -294,7 +294,7 @@ int attachments_add(struct attachments *list, const struct attachment *a,
 	if (!copy)
 		return report(list, -ENOMEM);
 	*copy = *a;
-	copy->more = json_object();
+	copy->more = a->more ? json_incref(a->more) : json_object();
 	copy->next = list->first;
 	list->first = copy;
 	r = attachments_save(list);

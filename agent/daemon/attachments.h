@@ -58,8 +58,9 @@ struct attachment *attachments_of(struct attachments *list,
 				  const struct dm_volume *v);
 
 /*
- * Remember @a, which is copied without more and next. On failure it is not
- * remembered. -EIO, -ENOMEM.
+ * Remember @a, which is copied without next; NULL in more is an empty object,
+ * of another the copy has a reference. On failure it is not remembered. -EIO,
+ * -ENOMEM.
  */
 int attachments_add(struct attachments *list, const struct attachment *a,
 		    struct attachment **ret);

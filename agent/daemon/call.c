@@ -161,7 +161,6 @@ void call_stream(struct call *c, json_t *parameters)
 {
 	send_answer(c, json_pack("{s:o, s:b}", "parameters", parameters,
 				 "continues", 1));
-	/* It may have gone, and @c with it. */
 	if (c->peer)
 		peer_resume(c->peer);
 }
@@ -173,6 +172,14 @@ void call_error(struct call *c, const char *name, json_t *parameters)
 	end(c);
 }
 
+static bool utf8_valid(const char *text)
+{
+	json_t *o = json_string(text);
+
+	json_decref(o);
+	return o != NULL;
+}
+
 static void fail(struct call *c, int r, const char *sentence)
 {
 	enum envelope_status status = status_from_errno(r);
@@ -182,6 +189,9 @@ static void fail(struct call *c, int r, const char *sentence)
 		status = STATUS_FAILED;
 	snprintf(name, sizeof(name), "%s.%s", AGENT_INTERFACE,
 		 agent_error_name(status));
+	/* A path in it need not be UTF-8, and JSON must be. */
+	if (!utf8_valid(sentence))
+		sentence = "the sentence that says why is no UTF-8: the agent's journal has it";
 	call_error(c, name, json_pack("{s:s, s:i}", "message", sentence,
 				      "status", (int)status));
 }
@@ -215,6 +225,8 @@ static bool take(const struct param *p, const json_t *value)
 	else if (p->type == PARAM_INT && json_is_integer(value) && n >= 0 &&
 		 n <= INT_MAX)
 		*(int *)p->to = n;
+	else if (p->type == PARAM_OBJECT && json_is_object(value))
+		*(json_t **)p->to = (json_t *)value;
 	else
 		return false;
 	return true;

@@ -12,6 +12,7 @@ struct peer {
 	struct varlink *link;
 	struct caller who;
 	sd_event_source *io;
+	sd_event_source *later;	/* to serve it from the loop */
 	struct call *call;	/* being answered; the next one waits */
 	bool serving;		/* further up on the stack */
 	bool ended;		/* nothing more comes in */
@@ -45,7 +46,7 @@ void call_abandon(struct call *c);
 /* Send @o, whose reference it takes, to @p. */
 void peer_send(struct peer *p, json_t *o);
 
-/* @p has no call any more: serve the next one that waits. */
+/* Have the loop send what waits, and serve the next call if there is none. */
 void peer_resume(struct peer *p);
 
 /* methods.c: run @c, which ends sooner or later. */

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Detach: the device, its key, and the memory of it. */
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
+#include "events.h"
+#include "evidence.h"
 #include "grants.h"
 #include "keyring.h"
+#include "leases.h"
 #include "log.h"
 #include "look.h"
+#include "messages.h"
 #include "methods.h"
+#include "opening.h"
 #include "volume.h"
 
 /* @a may be NULL: root removes what was attached without the agent. */
@@ -20,8 +27,11 @@ static int detach(struct agent *agent, struct attachment *a, const char *name)
 	}
 	if (r == 0)
 		r = volume_detach(name);
-	if (r == 0 && a)
+	if (r == 0 && a) {
+		leases_end(agent, a);
+		opening_forget(a);
 		return attachments_remove(agent->attachments, a);
+	}
 	if (a) {
 		a->stage = ATTACHMENT_ATTACHED;
 		attachments_save(agent->attachments);
@@ -49,17 +59,23 @@ static int forget_left(struct agent *agent, struct attachment *a)
 	/* Attached anew without the agent: then the key is that device's. */
 	if (r == -ENXIO)
 		r = keyring_drop_dek(a->volume_id);
-	if (r == 0)
+	if (r == 0) {
+		leases_end(agent, a);
+		opening_forget(a);
 		r = attachments_remove(agent->attachments, a);
+	}
 	return r;
 }
 
 void method_detach(struct call *c)
 {
 	struct agent *agent = call_agent(c);
+	struct event event = { .name = EVENT_DETACH };
 	struct dm_volume_status s;
 	struct attachment *a;
+	char volume_id[HEADER_VOLUME_ID_CHARS];
 	const char *name = NULL;
+	uid_t uid;
 	const struct param params[] = {
 		{ "name", PARAM_TEXT, true, &name },
 		{ 0 }
@@ -71,14 +87,26 @@ void method_detach(struct call *c)
 	r = look_find(c, name, &s);
 	a = r == -ENXIO ? find_left(c, name) : NULL;
 	if (r < 0 && !a) {
+		if (r == -ENXIO)
+			messages_add(LOG_LEVEL_ERROR, "it is not attached");
+		evidence_ended(call_caller(c)->uid, &(struct evidence){
+			.event = "detach", .name =
+			dm_volume_name_valid(name) ? name : NULL }, r);
 		look_missing(c, name, r);
 		return;
 	}
+	snprintf(volume_id, sizeof(volume_id), "%s",
+		 a ? a->volume_id : s.volume.volume_id);
+	uid = a ? a->uid : look_owner(agent, &s);
+	event.volume_id = volume_id;
+	event.device = r == 0 ? s.volume.name : name;
 	if (r == 0)
 		r = detach(agent, attachments_of(agent->attachments, &s.volume),
 			   s.volume.name);
 	else
 		r = forget_left(agent, a);
+	evidence_ended(call_caller(c)->uid, &(struct evidence){
+		.event = "detach", .name = name, .volume_id = volume_id }, r);
 	if (r < 0) {
 		call_fail(c, r);
 		return;
@@ -86,5 +114,6 @@ void method_detach(struct call *c)
 	grants_tidy(agent);
 	log_info("user %u detached '%s'", (unsigned int)call_caller(c)->uid,
 		 name);
+	events_tell(&event, uid);
 	call_reply(c, json_object());
 }

@@ -13,6 +13,7 @@
 #include "grant_journal.h"
 #include "grant_send.h"
 #include "json.h"
+#include "leases.h"
 #include "log.h"
 #include "messages.h"
 #include "worker.h"
@@ -25,6 +26,8 @@ struct grant_hold {
 	struct grant_entry entry;
 	char *body;
 	size_t slot;
+	uid_t uid;		/* who is to sign it */
+	struct worker *worker;	/* that sends it then; NULL: not yet asked */
 	bool written;		/* in the journal */
 	struct grant_hold *next;
 };
@@ -101,17 +104,15 @@ static int make_hold(const struct conf *conf, const struct header *h,
 	return 0;
 }
 
-int grants_offer(struct agent *agent, const struct header *h,
-		 const char *device, struct grant_hold **ret)
+int grants_offer_slot(struct agent *agent, const struct header *h, size_t slot,
+		      const char *device, struct grant_hold **ret)
 {
 	const struct conf_region *region;
 	struct conf *conf = NULL;
-	size_t slot;
 	int r;
 
 	*ret = NULL;
-	/* That no slot can be used is for the worker to say. */
-	if (choose_slot(h, &slot) < 0)
+	if (strcmp(header_slot_get(h, slot).provider, HEADER_PROVIDER_AWS) != 0)
 		return 0;
 	r = load_conf(agent, &conf);
 	if (r == 0)
@@ -123,6 +124,18 @@ int grants_offer(struct agent *agent, const struct header *h,
 		log_error("'%s': out of memory", device);
 	conf_free(conf);
 	return r;
+}
+
+int grants_offer(struct agent *agent, const struct header *h,
+		 const char *device, struct grant_hold **ret)
+{
+	size_t slot;
+
+	*ret = NULL;
+	/* That no slot can be used is for the worker to say. */
+	if (choose_slot(h, &slot) < 0)
+		return 0;
+	return grants_offer_slot(agent, h, slot, device, ret);
 }
 
 /* The name's random part: who knows it was told by us. */
@@ -140,9 +153,25 @@ json_t *grants_describe(const struct grant_hold *hold)
 			 "slot", (int)hold->slot, "body", hold->body);
 }
 
-bool grants_awaits(const struct grant_hold *hold, const char *nonce)
+void grants_wait(struct grant_hold *hold, uid_t uid, struct worker *w)
 {
-	return hold && !hold->written && strcmp(nonce_of(hold), nonce) == 0;
+	hold->uid = uid;
+	hold->worker = w;
+}
+
+struct grant_hold *grants_unsigned(const char *nonce, uid_t uid,
+				   struct worker **ret)
+{
+	struct grant_hold *hold;
+
+	for (hold = holds; hold; hold = hold->next) {
+		if (hold->written || !hold->worker || hold->uid != uid ||
+		    strcmp(nonce_of(hold), nonce) != 0)
+			continue;
+		*ret = hold->worker;
+		return hold;
+	}
+	return NULL;
 }
 
 int grants_signed(struct grant_hold *hold, json_t *signature, json_t **ret)
@@ -164,11 +193,6 @@ int grants_signed(struct grant_hold *hold, json_t *signature, json_t **ret)
 	return 0;
 }
 
-bool grants_sent(const struct grant_hold *hold)
-{
-	return hold && hold->written;
-}
-
 int grants_made(struct grant_hold *hold, const char *id)
 {
 	snprintf(hold->entry.id, sizeof(hold->entry.id), "%s", id);
@@ -177,28 +201,36 @@ int grants_made(struct grant_hold *hold, const char *id)
 
 void grants_refused(struct grant_hold *hold)
 {
+	/* Nobody waits for a signature any more. */
+	hold->worker = NULL;
 	if (hold->written && grant_journal_drop(hold->entry.name) == 0)
 		hold->written = false;
+}
+
+/* Does the key of @slot answer this host without a grant? */
+static bool needs_none(const struct conf *conf, const struct header *h,
+		       size_t slot)
+{
+	const struct header_slot s = header_slot_get(h, slot);
+	const struct conf_region *region;
+
+	if (strcmp(s.provider, HEADER_PROVIDER_AWS) != 0)
+		return true;
+	return conf_allow_key(conf, s.key_id, &region) == 0 &&
+	       !region->host_principal;
 }
 
 int grants_cover(struct agent *agent, const struct header *header,
 		 size_t slot, const struct grant_hold *hold,
 		 const char *device)
 {
-	const struct header_slot s = header_slot_get(header, slot);
-	const struct conf_region *region;
 	struct conf *conf = NULL;
-	int r;
+	int r = load_conf(agent, &conf);
 
-	if ((hold && hold->slot == slot) ||
-	    strcmp(s.provider, HEADER_PROVIDER_AWS) != 0)
-		return 0;
-	r = load_conf(agent, &conf);
-	if (r == 0)
-		r = conf_allow_key(conf, s.key_id, &region);
-	if (r == 0 && region->host_principal) {
+	if (r == 0 && !(hold && hold->slot == slot) &&
+	    !needs_none(conf, header, slot)) {
 		log_error("'%s': key %s answered, but who attaches it was to sign for another slot; attach it again when that one's KMS answers",
-			  device, s.key_id);
+			  device, header_slot_get(header, slot).key_id);
 		r = -EACCES;
 	}
 	conf_free(conf);
@@ -212,6 +244,102 @@ int grants_keep(const struct grant_hold *hold, struct attachment *a)
 	return json_object_set_new(a->more, GRANTS_MORE,
 				   json_string(hold->entry.name)) < 0 ?
 	       -ENOMEM : 0;
+}
+
+/* One, or several since its slots were changed. */
+static bool keeps(const struct attachment *a, const char *name)
+{
+	const json_t *kept = json_object_get(a->more, GRANTS_MORE), *one;
+	size_t i;
+
+	json_array_foreach(kept, i, one)
+		if (json_is_string(one) &&
+		    strcmp(json_string_value(one), name) == 0)
+			return true;
+	return json_is_string(kept) &&
+	       strcmp(json_string_value(kept), name) == 0;
+}
+
+static bool names_key(const struct header *h, const char *key_arn)
+{
+	size_t i;
+
+	for (i = 0; i < header_slot_count(h); i++)
+		if (strcmp(header_slot_get(h, i).key_id, key_arn) == 0)
+			return true;
+	return false;
+}
+
+int grants_change(const struct grant_hold *hold, const struct header *header,
+		  struct attachment *a)
+{
+	struct grant_entry *entries = NULL;
+	json_t *list = json_array();
+	size_t count = 0, i;
+	int r;
+
+	r = grant_journal_read(&entries, &count);
+	for (i = 0; r == 0 && i < count; i++) {
+		const struct grant_entry *e = &entries[i];
+
+		if (!keeps(a, e->name) || !names_key(header, e->key_arn) ||
+		    (hold && strcmp(hold->entry.key_arn, e->key_arn) == 0))
+			continue;
+		if (json_array_append_new(list, json_string(e->name)) < 0)
+			r = -ENOMEM;
+	}
+	free(entries);
+	if (r == 0 && hold &&
+	    json_array_append_new(list, json_string(hold->entry.name)) < 0)
+		r = -ENOMEM;
+	if (r == 0 && json_object_set(a->more, GRANTS_MORE, list) < 0)
+		r = -ENOMEM;
+	if (r == -ENOMEM)
+		log_error("out of memory");
+	json_decref(list);
+	return r;
+}
+
+/* Does @a keep one of @entries that is on the key @key_id? */
+static bool keeps_one_on(const struct attachment *a,
+			 const struct grant_entry *entries, size_t count,
+			 const char *key_id)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (strcmp(entries[i].key_arn, key_id) == 0 &&
+		    keeps(a, entries[i].name))
+			return true;
+	return false;
+}
+
+int grants_narrow(struct agent *agent, const struct header *h,
+		  struct attachment *a)
+{
+	json_t *slots = json_object_get(json_object_get(json_object_get(
+		a->more, LEASES_MORE_HEADER), "slots"), "slots");
+	struct grant_entry *entries = NULL;
+	size_t i = json_array_size(slots), count = 0;
+	struct conf *conf = NULL;
+	int r = 0;
+
+	if (i == 0)
+		return 0;
+	r = grant_journal_read(&entries, &count);
+	if (r == 0)
+		r = load_conf(agent, &conf);
+	/* That a key is not allowed is nobody's mistake now. */
+	log_mute(true);
+	while (r == 0 && i-- > 0)
+		if (!keeps_one_on(a, entries, count,
+				  header_slot_get(h, i).key_id) &&
+		    !needs_none(conf, h, i))
+			r = json_array_remove(slots, i);
+	log_mute(false);
+	conf_free(conf);
+	free(entries);
+	return r;
 }
 
 void grants_release(struct agent *agent, struct grant_hold *hold)
@@ -237,14 +365,12 @@ static bool is_wanted(const struct agent *agent, const char *name)
 {
 	const struct grant_hold *hold;
 	const struct attachment *a;
-	const char *kept;
 
 	for (hold = holds; hold; hold = hold->next)
 		if (strcmp(hold->entry.name, name) == 0)
 			return true;
 	for (a = attachments_first(agent->attachments); a; a = a->next)
-		if (json_get_string(a->more, GRANTS_MORE, &kept) == 0 &&
-		    strcmp(kept, name) == 0)
+		if (keeps(a, name))
 			return true;
 	return false;
 }
@@ -252,7 +378,8 @@ static bool is_wanted(const struct agent *agent, const char *name)
 static int append_unwanted(const struct agent *agent, json_t *list,
 			   const struct grant_entry *e)
 {
-	if (!e->id[0] || is_wanted(agent, e->name))
+	if (!e->id[0] || is_wanted(agent, e->name) ||
+	    json_array_size(list) == WORKER_MAX_GRANTS)
 		return 0;
 	return json_array_append_new(list, grant_to_json(e)) < 0 ? -ENOMEM : 0;
 }
@@ -372,8 +499,12 @@ static bool strike_out(const struct agent *agent, const json_t *retired)
 static void on_retired(void *data, const json_t *o)
 {
 	struct agent *agent = data;
-	bool all = strike_out(agent, json_object_get(o, "names"));
+	const json_t *names = json_object_get(o, "names");
+	bool all = strike_out(agent, names);
 
+	/* It is a matter of some more rounds, and not of waiting. */
+	if (json_array_size(names) > 0)
+		tidy.again_seconds = 0;
 	finish(agent, all && tidy.complete);
 }
 

@@ -18,6 +18,7 @@
 #define GRANTS_MORE "grant"
 
 struct grant_hold;
+struct worker;
 
 /*
  * What the caller is to sign before the volume of @header, on @device, may be
@@ -27,11 +28,23 @@ struct grant_hold;
 int grants_offer(struct agent *agent, const struct header *header,
 		 const char *device, struct grant_hold **ret);
 
+/* The same for slot @slot, which may need none: NULL then, too. */
+int grants_offer_slot(struct agent *agent, const struct header *header,
+		      size_t slot, const char *device,
+		      struct grant_hold **ret);
+
 /* The interface's type Grant; new reference, NULL: no memory. */
 json_t *grants_describe(const struct grant_hold *hold);
 
-/* Does @hold wait for the signature called @nonce? */
-bool grants_awaits(const struct grant_hold *hold, const char *nonce);
+/* The user @uid is asked to sign @hold, which @w then sends. */
+void grants_wait(struct grant_hold *hold, uid_t uid, struct worker *w);
+
+/*
+ * Which one waits for the signature @nonce of the user @uid? NULL: none; else
+ * who sends it goes to *@ret.
+ */
+struct grant_hold *grants_unsigned(const char *nonce, uid_t uid,
+				   struct worker **ret);
 
 /*
  * It is signed: write it down, before anything is sent. The worker's request,
@@ -39,9 +52,6 @@ bool grants_awaits(const struct grant_hold *hold, const char *nonce);
  * grant_journal.h.
  */
 int grants_signed(struct grant_hold *hold, json_t *signature, json_t **ret);
-
-/* Is @hold with the worker, signed? NULL is not. */
-bool grants_sent(const struct grant_hold *hold);
 
 /* It is made, with the id @id: write that down before it is used. */
 int grants_made(struct grant_hold *hold, const char *id);
@@ -60,6 +70,23 @@ int grants_cover(struct agent *agent, const struct header *header,
 
 /* @a keeps it from now on; attachments_save() is the caller's. -ENOMEM. */
 int grants_keep(const struct grant_hold *hold, struct attachment *a);
+
+/*
+ * The slots of @a are those of @header now: it keeps @hold (NULL: none was
+ * made), and of those before what the key of another slot needs. As
+ * grant_journal.h; attachments_save() is the caller's.
+ */
+int grants_change(const struct grant_hold *hold, const struct header *header,
+		  struct attachment *a);
+
+/*
+ * Of the slots of @header that LEASES_MORE_HEADER of @a has, if it has any, keep
+ * those that the grants @a keeps are for, and those whose keys need none: a
+ * check of the lease by another key, whose use nobody has granted, would be a
+ * denial. As grant_journal.h and conf_load().
+ */
+int grants_narrow(struct agent *agent, const struct header *header,
+		  struct attachment *a);
 
 /*
  * The attach is over: retire what nobody keeps. NULL is accepted.

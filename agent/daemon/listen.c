@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "unix_socket.h"
 
 #define BACKLOG 128
 #define GROUP "envelope"
@@ -31,31 +32,6 @@ static int passed_socket(void)
 	return SD_LISTEN_FDS_START;
 }
 
-/* One that a killed agent left refuses connections. */
-static int remove_stale(const struct sockaddr_un *sa)
-{
-	struct stat st;
-	int fd;
-	int r;
-
-	if (lstat(sa->sun_path, &st) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISSOCK(st.st_mode))
-		return -EEXIST;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	r = connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) < 0 ?
-	    -errno : -EADDRINUSE;
-	close(fd);
-	/* A queue that is full is somebody's, too. */
-	if (r == -EAGAIN)
-		r = -EADDRINUSE;
-	if (r == -ECONNREFUSED)
-		r = unlink(sa->sun_path) < 0 ? -errno : 0;
-	return r;
-}
-
 /* Nobody gets in between, as the umask lets in nobody but us. */
 static int make_socket(const struct sockaddr_un *sa)
 {
@@ -63,7 +39,7 @@ static int make_socket(const struct sockaddr_un *sa)
 	mode_t before;
 	bool bound;
 	int fd;
-	int r = remove_stale(sa);
+	int r = unix_socket_remove_stale(sa);
 
 	if (r < 0)
 		return r;

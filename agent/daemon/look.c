@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "leases.h"
 #include "methods.h"
 #include "volume_json.h"
 
@@ -63,13 +64,18 @@ void look_missing(struct call *c, const char *name, int r)
 
 json_t *look_describe(struct agent *agent, const struct dm_volume_status *s)
 {
+	const struct attachment *a = attachments_of(agent->attachments,
+						    &s->volume);
+	json_t *lease = a ? leases_describe(a) : NULL;
 	json_t *o = volume_to_json(s);
 
 	if (json_object_set_new(o, "uid",
-				json_integer(look_owner(agent, s))) < 0) {
+				json_integer(look_owner(agent, s))) < 0 ||
+	    (lease && json_object_set(o, "lease", lease) < 0)) {
 		json_decref(o);
-		return NULL;
+		o = NULL;
 	}
+	json_decref(lease);
 	return o;
 }
 

@@ -13,13 +13,17 @@
 #include "agent.h"
 #include "agent_client.h"
 #include "attachments.h"
+#include "audit.h"
 #include "conf.h"
+#include "evidence.h"
 #include "grant_journal.h"
 #include "grants.h"
 #include "known.h"
+#include "leases.h"
 #include "listen.h"
 #include "log.h"
 #include "messages.h"
+#include "opening.h"
 #include "policy.h"
 #include "process.h"
 #include "restore.h"
@@ -183,6 +187,7 @@ static int place_folders(struct agent *a)
 		return -ENOMEM;
 	}
 	known_set_dir(a->known_dir);
+	audit_set_parent(a->known_dir);
 	grant_journal_set_dir(a->state_dir);
 	return 0;
 }
@@ -194,6 +199,7 @@ static int serve(const struct options *o)
 		.policy_path = o->policy,
 		.config_path = o->config,
 	};
+	bool serving;
 	int fd;
 	int r;
 
@@ -212,14 +218,22 @@ static int serve(const struct options *o)
 		fd = listen_open(o->socket);
 		r = fd < 0 ? fd : server_new(&a, fd, &a.server);
 	}
-	if (r == 0) {
+	serving = r == 0;
+	if (serving) {
 		messages_start();
+		evidence_self("start");
 		grants_tidy(&a);
+		leases_resume(&a);
 		sd_notify(0, "READY=1\nSTATUS=serving");
 		r = sd_event_loop(a.event);
 		sd_notify(0, "STOPPING=1");
 	}
 	server_free(a.server);
+	/* The last record: who is sent away has one, too. */
+	if (serving)
+		evidence_self("stop");
+	leases_stop();
+	openings_stop();
 	grants_stop();
 	policy_free(a.policy);
 	attachments_free(a.attachments);

@@ -18,9 +18,18 @@ static const struct {
 	  method_get_interface_description },
 	{ AGENT_INTERFACE ".Attach", method_attach },
 	{ AGENT_INTERFACE ".Sign", method_sign },
+	{ AGENT_INTERFACE ".Decline", method_decline },
 	{ AGENT_INTERFACE ".Detach", method_detach },
+	{ AGENT_INTERFACE ".Lock", method_lock },
+	{ AGENT_INTERFACE ".Unlock", method_unlock },
+	{ AGENT_INTERFACE ".Renew", method_renew },
+	{ AGENT_INTERFACE ".Slots", method_slots },
+	{ AGENT_INTERFACE ".SetSlot", method_set_slot },
+	{ AGENT_INTERFACE ".RemoveSlot", method_remove_slot },
+	{ AGENT_INTERFACE ".Subscribe", method_subscribe },
 	{ AGENT_INTERFACE ".Status", method_status },
 	{ AGENT_INTERFACE ".List", method_list },
+	{ AGENT_INTERFACE ".Metrics", method_metrics },
 };
 
 /* Is the part of @method in front of its last dot an interface of ours? */

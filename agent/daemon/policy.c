@@ -112,3 +112,46 @@ unsigned int policy_workers(const struct policy *p)
 {
 	return p->workers;
 }
+
+unsigned int policy_timeout_ms(const struct policy *p)
+{
+	return p->timeout_seconds * 1000;
+}
+
+bool policy_requires_pin(const struct policy *p)
+{
+	return p->require_pin;
+}
+
+bool policy_refuses_recovery(const struct policy *p)
+{
+	return p->lease_cap_ms && !p->allow_recovery;
+}
+
+size_t policy_rules(const struct policy *p)
+{
+	const struct rule *r;
+	size_t n = 0;
+
+	for (r = p->rules; r; r = r->next)
+		n += r->kind != RULE_AGENT;
+	return n;
+}
+
+const char *policy_idle_rule(const struct policy *p)
+{
+	const struct rule *r;
+	const char *first = NULL;
+
+	/* The last one of the file comes first. */
+	for (r = p->rules; r; r = r->next)
+		if (r->kind != RULE_AGENT &&
+		    (r->devices.count == 0 || r->names.count == 0))
+			first = r->title;
+	return first;
+}
+
+uint64_t policy_lease_cap_ms(const struct policy *p)
+{
+	return p->lease_cap_ms;
+}

@@ -12,6 +12,10 @@
  *
  *	[agent]
  *	workers = 8
+ *	timeout = 30
+ *	lease-cap = 75m
+ *	require-pin = yes
+ *	allow-recovery = no
  *
  * Sections [user NAME], [uid NUMBER], [group NAME], [everyone] and [agent],
  * each once. Lines that start with # are comments. A caller may do what one of
@@ -23,12 +27,22 @@
  *		absolute paths that root has made, for callers who cannot open
  *		the device themselves
  * names	patterns of device names
- * workers	processes that ask the KMS at once, 1 to 64; absent: 8
+ * workers	attaches that are under way at once, and leases that are
+ *		checked at once at one KMS, 1 to 64; absent: 8
+ * timeout	seconds that an attach has for all that it asks the KMS, 1 to
+ *		120; absent: 30
+ * lease-cap	lease and grace of a volume at most, by lease_terms_cap(); absent:
+ *		no limit
+ * require-pin	`yes`: a volume that this host has no pin of (known.h) is
+ *		refused before any KMS is asked, to root as well; absent: `no`
+ * allow-recovery	`yes`: recovery keys open volumes although lease-cap sets a
+ *		lease, which nobody keeps for them; absent: `no`
  */
 #ifndef ENVELOPE_POLICY_H
 #define ENVELOPE_POLICY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "agent.h"
 
@@ -59,7 +73,28 @@ void policy_free(struct policy *p);
 bool policy_allows(const struct policy *p, const struct caller *who,
 		   const char *link, const char *name);
 
-/* Processes at once. */
+/* Processes at once, in each of worker.h's lanes. */
 unsigned int policy_workers(const struct policy *p);
+
+/* The time budget of one use of the KMS. */
+unsigned int policy_timeout_ms(const struct policy *p);
+
+/* Is a volume without a pin on this host refused? */
+bool policy_requires_pin(const struct policy *p);
+
+/* Does it set a lease, which a recovery key must not get round? */
+bool policy_refuses_recovery(const struct policy *p);
+
+/* How many sections are about callers, and not about the agent. */
+size_t policy_rules(const struct policy *p);
+
+/*
+ * The title of the first such section that allows nothing, since it has no
+ * devices or no names; NULL: none.
+ */
+const char *policy_idle_rule(const struct policy *p);
+
+/* Of lease and grace; 0: none. */
+uint64_t policy_lease_cap_ms(const struct policy *p);
 
 #endif

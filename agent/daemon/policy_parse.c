@@ -13,12 +13,15 @@
 
 #include "conf.h"
 #include "dm.h"
+#include "lease.h"
 #include "log.h"
 #include "policy_private.h"
+#include "volume.h"
 
 #define MAX_RULES 256
 #define MAX_WORDS 64
 #define MAX_WORKERS 64
+#define MAX_TIMEOUT_SECONDS 120
 
 /* Where the parser is. */
 struct place {
@@ -174,6 +177,64 @@ static int take_words(const struct place *place, char *value,
 	return r;
 }
 
+static int take_cap(const struct place *place, const char *value,
+		    struct policy *p)
+{
+	if (p->lease_cap_ms)
+		return fault(place, "that line stands twice in its section:",
+			     value);
+	if (lease_parse_ms(value, &p->lease_cap_ms) < 0 ||
+	    p->lease_cap_ms < LEASE_MIN_MS)
+		return fault(place, "lease-cap is a time of 10s to 30d, not",
+			     value);
+	return 0;
+}
+
+/* @wrong is the sentence about what is neither yes nor no. */
+static int take_answer(const struct place *place, const char *value,
+		       const char *wrong, bool *set, bool *ret)
+{
+	if (*set)
+		return fault(place, "that line stands twice in its section:",
+			     value);
+	*set = true;
+	*ret = strcmp(value, "yes") == 0;
+	if (!*ret && strcmp(value, "no") != 0)
+		return fault(place, wrong, value);
+	return 0;
+}
+
+/* What is about the agent itself. */
+static int take_agent(const struct place *place, const char *name,
+		      const char *value, struct policy *p)
+{
+	if (strcmp(name, "workers") == 0) {
+		if (parse_number(value, MAX_WORKERS, &p->workers) == 0 &&
+		    p->workers > 0)
+			return 0;
+		return fault(place, "workers is 1 to 64, not", value);
+	}
+	if (strcmp(name, "timeout") == 0) {
+		if (parse_number(value, MAX_TIMEOUT_SECONDS,
+				 &p->timeout_seconds) == 0 &&
+		    p->timeout_seconds > 0)
+			return 0;
+		return fault(place, "timeout is 1 to 120 seconds, not", value);
+	}
+	if (strcmp(name, "lease-cap") == 0)
+		return take_cap(place, value, p);
+	if (strcmp(name, "require-pin") == 0)
+		return take_answer(place, value,
+				   "require-pin is yes or no, not",
+				   &p->pins_set, &p->require_pin);
+	if (strcmp(name, "allow-recovery") == 0)
+		return take_answer(place, value,
+				   "allow-recovery is yes or no, not",
+				   &p->recovery_set, &p->allow_recovery);
+	return fault(place, "[agent] knows workers, timeout, lease-cap, require-pin and allow-recovery, not",
+		     name);
+}
+
 static int take_setting(const struct place *place, char *text,
 			struct policy *p)
 {
@@ -192,14 +253,8 @@ static int take_setting(const struct place *place, char *text,
 		return fault(place, "there is no value for", text);
 	if (!rule)
 		return fault(place, "no section stands before", text);
-	if (rule->kind == RULE_AGENT) {
-		if (strcmp(text, "workers") != 0)
-			return fault(place, "[agent] knows workers, not", text);
-		if (parse_number(value, MAX_WORKERS, &p->workers) < 0 ||
-		    p->workers == 0)
-			return fault(place, "workers is 1 to 64, not", value);
-		return 0;
-	}
+	if (rule->kind == RULE_AGENT)
+		return take_agent(place, text, value, p);
 	if (strcmp(text, "devices") == 0)
 		return take_words(place, value, check_device, &rule->devices);
 	if (strcmp(text, "names") == 0)
@@ -235,6 +290,7 @@ int policy_parse(const char *path, const char *text, size_t len,
 
 	if (r == 0) {
 		p->workers = POLICY_WORKERS;
+		p->timeout_seconds = VOLUME_TIMEOUT_MS / 1000;
 		if (strlen(copy) != len) {
 			log_error("%s: there is a NUL in it", path);
 			r = -EINVAL;

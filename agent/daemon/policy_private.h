@@ -28,6 +28,12 @@ struct rule {
 struct policy {
 	struct rule *rules;
 	unsigned int workers;
+	unsigned int timeout_seconds;
+	uint64_t lease_cap_ms;	/* 0: none */
+	bool pins_set;		/* require-pin has been read */
+	bool require_pin;
+	bool recovery_set;	/* allow-recovery has been read */
+	bool allow_recovery;
 };
 
 #endif

@@ -26,6 +26,7 @@
 #define LOCKED_BYTES (16u << 20)	/* of a worker's secrets */
 #define DATA_BYTES (512u << 20)
 #define OPEN_FILES 64
+#define PROCESSES 512	/* and threads, of all whose user is nobody */
 #define SECURE_BITS (SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | \
 		     SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED | \
 		     SECBIT_NO_CAP_AMBIENT_RAISE | \
@@ -90,9 +91,26 @@ static int allow_pins(int ruleset, const char *known_dir)
 	return r == 0 ? allow(ruleset, path, READ_FILE) : r;
 }
 
+/* What a vault's section names; of a local provider's nothing is asked. */
+static int allow_provider(int ruleset, const struct conf_provider *p)
+{
+	static const enum conf_value files[] = {
+		CONF_CA_FILE, CONF_TOKEN_FILE, CONF_SECRET_ID_FILE,
+		CONF_JWT_FILE, CONF_CERT_FILE, CONF_CERT_KEY_FILE,
+	};
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < sizeof(files) / sizeof(*files); i++)
+		if (p->value[files[i]])
+			r = allow(ruleset, p->value[files[i]], READ);
+	return r;
+}
+
 static int allow_all(int ruleset, const struct conf *conf, const char *aws_dir,
 		     const char *known_dir)
 {
+	const struct conf_provider *provider;
 	const struct conf_region *region;
 	size_t i;
 	int r;
@@ -105,6 +123,8 @@ static int allow_all(int ruleset, const struct conf *conf, const char *aws_dir,
 	for (i = 0; r == 0 && (region = conf_region_at(conf, i)); i++)
 		if (region->ca_file)
 			r = allow(ruleset, region->ca_file, READ);
+	for (i = 0; r == 0 && (provider = conf_provider_at(conf, i)); i++)
+		r = allow_provider(ruleset, provider);
 	return r;
 }
 
@@ -150,6 +170,8 @@ static int set_limits(void)
 #endif
 	if (r == 0)
 		r = limit(RLIMIT_NOFILE, OPEN_FILES);
+	if (r == 0)
+		r = limit(RLIMIT_NPROC, PROCESSES);
 	return r;
 }
 

@@ -30,6 +30,7 @@ static void peer_free(struct peer *p)
 	if (p->call)
 		call_abandon(p->call);
 	sd_event_source_disable_unref(p->io);
+	sd_event_source_disable_unref(p->later);
 	*p->link_at = p->next;
 	if (p->next)
 		p->next->link_at = p->link_at;
@@ -104,10 +105,18 @@ static void serve(struct peer *p)
 	settle(p);
 }
 
+static int on_later(sd_event_source *source, void *data)
+{
+	(void)source;
+	serve(data);
+	return 0;
+}
+
+/* Who answers is in the middle of something, and so may the next call be. */
 void peer_resume(struct peer *p)
 {
 	if (!p->serving)
-		serve(p);
+		sd_event_source_set_enabled(p->later, SD_EVENT_ONESHOT);
 }
 
 static int on_peer(sd_event_source *source, int fd, uint32_t events, void *data)
@@ -186,6 +195,11 @@ static int peer_new(struct server *s, int fd)
 	if (r < 0)
 		goto bad;
 	r = sd_event_add_io(s->agent->event, &p->io, fd, EPOLLIN, on_peer, p);
+	if (r >= 0)
+		r = sd_event_add_defer(s->agent->event, &p->later, on_later,
+				       p);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(p->later, SD_EVENT_OFF);
 	if (r < 0)
 		goto bad;
 	p->server = s;
@@ -197,6 +211,8 @@ static int peer_new(struct server *s, int fd)
 	return 0;
 bad:
 	if (p) {
+		sd_event_source_disable_unref(p->io);
+		sd_event_source_disable_unref(p->later);
 		varlink_free(p->link);
 		free(p->who.groups);
 	}
@@ -247,8 +263,11 @@ void server_free(struct server *s)
 {
 	if (!s)
 		return;
-	while (s->peers)
+	while (s->peers) {
+		/* What was answered in the loop's last turn. */
+		varlink_write(s->peers->link);
 		peer_free(s->peers);
+	}
 	sd_event_source_disable_unref(s->io);
 	close(s->fd);
 	free(s);

@@ -69,14 +69,15 @@ void call_fail(struct call *c, int r);
 void call_refuse(struct call *c, int r, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-enum param_type { PARAM_TEXT, PARAM_INT, PARAM_BOOL };
+enum param_type { PARAM_TEXT, PARAM_INT, PARAM_BOOL, PARAM_OBJECT };
 
 /* One parameter; *to stays as it is when it is absent or null. */
 struct param {
 	const char *name;	/* NULL ends the table */
 	enum param_type type;
 	bool must;
-	void *to;		/* const char **, int * (0 to INT_MAX), bool * */
+	void *to;		/* const char **, int * (0 to INT_MAX), bool *,
+				 * json_t ** (borrowed) */
 };
 
 /*

@@ -15,9 +15,11 @@
 #include <unistd.h>
 
 #include "agent_client.h"
+#include "header_json.h"
 #include "json.h"
 #include "log.h"
 #include "messages.h"
+#include "metrics.h"
 #include "policy.h"
 #include "secret_pass.h"
 #include "varlink.h"
@@ -26,6 +28,11 @@
 /* Beyond the time of the KMS: a device that is slow, a machine that is. */
 #define GRACE_MS 60000u
 #define MAX_WARNINGS 8
+
+/* What it may say beside what it logs, and that it failed: one thing. */
+enum answer {
+	NO_ANSWER, HEADER, GRANTED, UNWRAPPED, LISTED, RETIRED, CHECKED
+};
 
 struct worker {
 	struct agent *agent;
@@ -37,13 +44,19 @@ struct worker {
 	sd_event_source *timer;
 	int pidfd;			/* -1: none */
 	int page;			/* -1: none */
-	bool asked;			/* worker_unwrap() was called */
+	enum answer awaited;
+	uint64_t asked_ms;		/* volume_clock_ms() of worker_unwrap() */
 	bool over;			/* failed or done */
 	bool in_event;			/* free it later */
 	bool freed;
-	size_t slots;			/* of its header */
+	size_t slots;			/* to be proven */
+	json_t *proven;			/* these slots, or NULL */
+	size_t slot;			/* that it is to unwrap */
+	char *grant_token;		/* of the grant it has made, or NULL */
+	bool denied;
 	char lineage[HEADER_LINEAGE_CHARS];
 	char error[2048];
+	struct kms_trace trace;
 	char *warnings[MAX_WARNINGS];
 	size_t warning_count;
 	struct worker *next;
@@ -81,6 +94,11 @@ static void destroy(struct worker *w)
 		free(w->warnings[i]);
 	free((char *)w->request.name);
 	free((char *)w->request.grant_prefix);
+	free((char *)w->request.lane);
+	free((char *)w->request.grant_token);
+	free(w->grant_token);
+	json_decref(w->request.check);
+	json_decref(w->proven);
 	free(w);
 }
 
@@ -113,6 +131,16 @@ static void fail(struct worker *w, int r, const char *why)
 	give_up(w, r);
 }
 
+/* Once, and only when it was asked for. */
+static bool is_awaited(struct worker *w, enum answer answer)
+{
+	bool awaited = w->awaited == answer;
+
+	if (awaited)
+		w->awaited = NO_ANSWER;
+	return awaited;
+}
+
 static void take_log(struct worker *w, const json_t *o)
 {
 	const char *text;
@@ -129,47 +157,81 @@ static void take_log(struct worker *w, const json_t *o)
 	}
 }
 
-static int parse_uuid(const char *text, uint8_t ret[HEADER_UUID_BYTES])
+static bool copy_text(const json_t *o, const char *name, char *ret,
+		      size_t bytes)
 {
-	unsigned int byte;
-	size_t i;
+	const char *text;
 
-	if (strlen(text) != 2 * HEADER_UUID_BYTES ||
-	    strspn(text, "0123456789abcdef") != 2 * HEADER_UUID_BYTES)
-		return -EBADMSG;
-	for (i = 0; i < HEADER_UUID_BYTES; i++) {
-		if (sscanf(text + 2 * i, "%2x", &byte) != 1)
-			return -EBADMSG;
-		ret[i] = byte;
+	return json_get_string(o, name, &text) == 0 &&
+	       (size_t)snprintf(ret, bytes, "%s", text) < bytes;
+}
+
+/* It may say anything: it is no more than what it was asked to do. */
+static void take_call(struct worker *w, const json_t *o)
+{
+	struct kms_trace t = { .result = 0 };
+	uint64_t status;
+
+	if (!copy_text(o, "operation", t.operation, sizeof(t.operation)) ||
+	    !copy_text(o, "key", t.key, sizeof(t.key)) ||
+	    !copy_text(o, "request_id", t.request_id,
+		       sizeof(t.request_id)) ||
+	    !copy_text(o, "error", t.error, sizeof(t.error)) ||
+	    json_get_u64(o, "status", 0, 255, &status) < 0 ||
+	    json_get_u64(o, "duration_us", 0, INT64_MAX,
+			 &t.duration_us) < 0) {
+		fail(w, -EIO, "the worker answers nonsense");
+		return;
 	}
-	return 0;
+	t.result = status ? agent_errno(status) : 0;
+	metrics_kms(&t);
+	if (strcmp(t.operation, "DescribeKey") != 0)
+		w->trace = t;
 }
 
 static void take_header(struct worker *w, const json_t *o)
 {
-	uint8_t uuid[HEADER_UUID_BYTES];
 	struct header *h = NULL;
-	json_t *core, *slots;
-	const char *text;
-	int r;
+	int r = -EINVAL;
 
-	if (!w->events->header || w->slots > 0 ||
-	    json_get_object(o, "core", &core) < 0 ||
-	    json_get_object(o, "slots", &slots) < 0 ||
-	    json_get_string(o, "uuid", &text) < 0 ||
-	    parse_uuid(text, uuid) < 0) {
+	if (is_awaited(w, HEADER)) {
+		replay_messages(w);
+		r = header_from_json(w->request.name, o, &h);
+	}
+	if (r == -EINVAL)
 		fail(w, -EIO, "the worker answers nonsense");
-		return;
-	}
-	replay_messages(w);
-	r = header_from_parts(w->request.name, core, slots, uuid, &h);
-	if (r < 0) {
+	else if (r < 0)
 		give_up(w, r);
+	if (r < 0)
 		return;
-	}
-	w->slots = header_slot_count(h);
 	memcpy(w->lineage, header_core(h)->lineage, sizeof(w->lineage));
 	w->events->header(w->data, h);
+}
+
+/* Why the KMS denied; which volume it is about, root knows best. */
+static bool take_refusal(struct worker *w, const json_t *o)
+{
+	const char *cause, *key_id;
+
+	if (w->awaited != UNWRAPPED || !w->request.event ||
+	    json_get_string(o, "cause", &cause) < 0 ||
+	    json_get_string(o, "key_id", &key_id) < 0)
+		return false;
+	w->events->refused(w->data, cause, key_id);
+	return true;
+}
+
+static bool take_checked(struct worker *w, const json_t *o)
+{
+	uint64_t answer;
+
+	if (json_get_u64(o, "answer", 0, LEASE_ALARM, &answer) < 0 ||
+	    !is_awaited(w, CHECKED))
+		return false;
+	w->over = true;
+	replay_messages(w);
+	w->events->checked(w->data, answer);
+	return true;
 }
 
 /* A worker that a header has taken over must not name another lineage. */
@@ -180,7 +242,9 @@ static void take_unwrapped(struct worker *w, const json_t *o)
 	uint64_t slot;
 	int r;
 
-	if (!w->asked || json_get_u64(o, "slot", 0, w->slots - 1, &slot) < 0) {
+	if (!is_awaited(w, UNWRAPPED) ||
+	    json_get_u64(o, "slot", w->proven ? 0 : w->slot,
+			 w->proven ? w->slots - 1 : w->slot, &slot) < 0) {
 		fail(w, -EIO, "the worker answers nonsense");
 		return;
 	}
@@ -199,29 +263,54 @@ static void take_unwrapped(struct worker *w, const json_t *o)
 	w->events->unwrapped(w->data, slot, dek);
 }
 
+/* What a KMS thinks of a volume. */
+static bool take_judgement(struct worker *w, const json_t *message)
+{
+	json_t *o;
+
+	if (json_get_object(message, "refused", &o) == 0)
+		return take_refusal(w, o);
+	return json_get_object(message, "checked", &o) == 0 &&
+	       take_checked(w, o);
+}
+
+/* Once, as it was asked for; a KMS that gives no token needs none. */
+static bool take_granted(struct worker *w, const json_t *o)
+{
+	const char *id, *token = NULL;
+
+	(void)json_get_string(o, "token", &token);
+	if (json_get_string(o, "id", &id) < 0 ||
+	    (token && strlen(token) > WORKER_MAX_TOKEN_CHARS) ||
+	    !is_awaited(w, GRANTED))
+		return false;
+	/* Without memory for it the grant may have to be waited for. */
+	free(w->grant_token);
+	w->grant_token = token ? strdup(token) : NULL;
+	w->events->granted(w->data, id);
+	return true;
+}
+
 /* Grants: what they are is for the events' owner to judge. */
 static bool take_grants(struct worker *w, const json_t *message)
 {
-	const char *id = NULL;
 	int sent = 0;
 	json_t *o;
 
 	if (json_get_object(message, "granted", &o) == 0) {
-		if (json_get_string(o, "id", &id) < 0 || !w->events->granted)
-			return false;
-		w->events->granted(w->data, id);
+		return take_granted(w, o);
 	} else if (json_get_object(message, "ungranted", &o) == 0) {
 		if (json_get_bool(o, "sent", &sent) < 0 ||
-		    !w->events->granted)
+		    !is_awaited(w, GRANTED))
 			return false;
 		if (!sent)
 			w->events->granted(w->data, NULL);
 	} else if (json_get_object(message, "listed", &o) == 0) {
-		if (!w->events->listed)
+		if (!is_awaited(w, LISTED))
 			return false;
 		w->events->listed(w->data, o);
 	} else if (json_get_object(message, "retired", &o) == 0) {
-		if (!w->events->retired)
+		if (!is_awaited(w, RETIRED))
 			return false;
 		w->over = true;
 		w->events->retired(w->data, o);
@@ -234,17 +323,22 @@ static bool take_grants(struct worker *w, const json_t *message)
 static void take_message(struct worker *w, const json_t *message)
 {
 	uint64_t status;
+	int denied = 0;
 	json_t *o;
 
+	(void)json_get_bool(message, "denied", &denied);
+	w->denied = denied;
 	if (json_get_object(message, "log", &o) == 0)
 		take_log(w, o);
+	else if (json_get_object(message, "called", &o) == 0)
+		take_call(w, o);
 	else if (json_get_object(message, "header", &o) == 0)
 		take_header(w, o);
 	else if (json_get_object(message, "unwrapped", &o) == 0)
 		take_unwrapped(w, o);
 	else if (json_get_u64(message, "failed", 1, 255, &status) == 0)
 		fail(w, agent_errno(status), NULL);
-	else if (!take_grants(w, message))
+	else if (!take_judgement(w, message) && !take_grants(w, message))
 		fail(w, -EIO, "the worker answers nonsense");
 }
 
@@ -264,6 +358,17 @@ static int hear(struct worker *w)
 	return r == -EAGAIN ? 0 : r;
 }
 
+/* What does not fit into the socket follows when it has read: on_line(). */
+static int send_waiting(struct worker *w)
+{
+	int r = varlink_write(w->line);
+
+	if (r == 0 || r == -EAGAIN)
+		r = sd_event_source_set_io_events(
+			w->io, EPOLLIN | (r == -EAGAIN ? EPOLLOUT : 0));
+	return r < 0 ? r : 0;
+}
+
 static int on_line(sd_event_source *source, int fd, uint32_t events, void *data)
 {
 	struct worker *w = data;
@@ -271,13 +376,16 @@ static int on_line(sd_event_source *source, int fd, uint32_t events, void *data)
 
 	(void)source;
 	(void)fd;
-	(void)events;
 	w->in_event = true;
+	/* That nobody is there shows when all that he said was read. */
+	if (events & EPOLLOUT)
+		send_waiting(w);
 	r = varlink_read(w->line);
 	if (r == 0)
 		r = hear(w);
 	if (r < 0 && r != -EAGAIN && !w->freed)
-		fail(w, -EIO, w->error[0] ? NULL :
+		fail(w, -EIO, r == -EBADMSG || r == -EMSGSIZE ?
+		     "the worker answers nonsense" : w->error[0] ? NULL :
 		     "the worker died: the journal may say why");
 	w->in_event = false;
 	if (w->over && !w->freed)
@@ -406,8 +514,8 @@ static int spawn(struct worker *w)
 	if (r == 0)
 		r = sd_event_add_time_relative(
 			w->agent->event, &w->timer, CLOCK_BOOTTIME,
-			(VOLUME_TIMEOUT_MS + GRACE_MS) * 1000ull, 0, on_time,
-			w);
+			(w->request.timeout_ms + GRACE_MS) * 1000ull, 0,
+			on_time, w);
 	if (device >= 0)
 		close(device);
 	if (header >= 0)
@@ -417,34 +525,63 @@ static int spawn(struct worker *w)
 			  strerror(-r));
 		return r;
 	}
-	/* Small, and the first: it fits into the socket. */
+	w->awaited = w->request.check ? CHECKED :
+		     w->request.grant_prefix ? LISTED : HEADER;
 	r = varlink_queue(w->line, json_pack(
-		"{s:{s:s, s:s, s:s, s:i, s:b, s:s*}}", "start",
+		"{s:{s:s, s:s, s:s, s:i, s:b, s:b, s:s*, s:s*, s:s*}}", "start",
 		"config", w->agent->config_path, "aws_dir", w->agent->aws_dir,
 		"known_dir", w->agent->known_dir,
-		"timeout_ms", VOLUME_TIMEOUT_MS,
+		"timeout_ms", w->request.timeout_ms,
 		"header_file", w->request.header_fd >= 0,
+		"check", w->request.check != NULL,
+		"event", w->request.event,
+		"grant_token", w->request.grant_token,
 		"grant_prefix", w->request.grant_prefix), NULL, 0);
-	return r == 0 ? varlink_write(w->line) : r;
+	if (r == 0 && w->request.check)
+		r = varlink_queue(w->line, json_pack("{s:O}", "header",
+						     w->request.check),
+				  NULL, 0);
+	return r == 0 ? send_waiting(w) : r;
 }
 
-static size_t running(void)
+static bool same_lane(const struct worker *a, const struct worker *b)
+{
+	const char *x = a->request.lane, *y = b->request.lane;
+
+	return x == y || (x && y && strcmp(x, y) == 0);
+}
+
+/* In the lane of @of: all, or those of its user. */
+static size_t running(const struct worker *of, bool of_user)
 {
 	const struct worker *w;
 	size_t n = 0;
 
 	for (w = workers; w; w = w->next)
-		n += w->line && !w->over;
+		n += w->line && !w->over && same_lane(w, of) &&
+		     (!of_user || w->request.uid == of->request.uid);
 	return n;
 }
 
+/*
+ * A worker whose caller has yet to sign is as busy as one that works: who
+ * takes his time must not have those of the others, too.
+ */
+static bool has_room(const struct worker *w)
+{
+	size_t most = policy_workers(w->agent->policy);
+
+	return running(w, false) < most &&
+	       (w->request.uid == 0 || running(w, true) < (most + 1) / 2);
+}
+
 /* Those that wait, in their order, as long as there is room. */
-static void start_waiting(struct agent *agent)
+static void start_waiting(void)
 {
 	struct worker *w = workers;
 
-	while (w && running() < policy_workers(agent->policy)) {
-		if (w->line || w->over) {
+	while (w) {
+		if (w->line || w->over || !has_room(w)) {
 			w = w->next;
 			continue;
 		}
@@ -458,8 +595,9 @@ static void start_waiting(struct agent *agent)
 
 static int on_room(sd_event_source *source, void *data)
 {
+	(void)data;
 	sd_event_source_unref(source);
-	start_waiting(data);
+	start_waiting();
 	return 0;
 }
 
@@ -467,7 +605,16 @@ static int on_room(sd_event_source *source, void *data)
 static int start_later(struct agent *agent)
 {
 	return sd_event_add_defer(agent->event, &(sd_event_source *){ NULL },
-				  on_room, agent);
+				  on_room, NULL);
+}
+
+/* NULL stays; false: no memory, and it is NULL. */
+static bool keep_text(const char **text)
+{
+	bool given = *text != NULL;
+
+	*text = given ? strdup(*text) : NULL;
+	return !given || *text;
 }
 
 int worker_start(struct agent *agent, const struct worker_request *request,
@@ -484,13 +631,14 @@ int worker_start(struct agent *agent, const struct worker_request *request,
 		.agent = agent, .request = *request, .events = events,
 		.data = data, .page = -1, .pidfd = -1,
 	};
-	w->request.name = strdup(request->name);
-	if (request->grant_prefix)
-		w->request.grant_prefix = strdup(request->grant_prefix);
-	if (!w->request.name ||
-	    (request->grant_prefix && !w->request.grant_prefix)) {
-		free((char *)w->request.name);
-		free(w);
+	if (w->request.timeout_ms == 0 ||
+	    w->request.timeout_ms > policy_timeout_ms(agent->policy))
+		w->request.timeout_ms = policy_timeout_ms(agent->policy);
+	json_incref(w->request.check);
+	if (!keep_text(&w->request.name) | !keep_text(&w->request.lane) |
+	    !keep_text(&w->request.grant_token) |
+	    !keep_text(&w->request.grant_prefix)) {
+		destroy(w);
 		goto no_memory;
 	}
 	while (*at)
@@ -508,31 +656,92 @@ no_memory:
 	return -ENOMEM;
 }
 
-/* Its end of the line says so, too, where it does not listen. */
-static void tell(struct worker *w, json_t *message)
+/* One that cannot be told dies, so that its end of the line says so. */
+static void tell(struct worker *w, enum answer awaited, json_t *message)
 {
 	int r = varlink_queue(w->line, message, NULL, 0);
 
+	w->awaited = awaited;
 	if (r == 0)
-		r = varlink_write(w->line);
-	if (r < 0)
+		r = send_waiting(w);
+	if (r < 0) {
 		log_warn("'%s': the worker does not listen", w->request.name);
+		kill_worker(w);
+	}
+	if (awaited != RETIRED && w->events->asked)
+		w->events->asked(w->data);
 }
 
-void worker_unwrap(struct worker *w)
+void worker_unwrap(struct worker *w, size_t slot)
 {
-	w->asked = true;
-	tell(w, json_pack("{s:{}}", "unwrap"));
+	w->asked_ms = volume_clock_ms();
+	w->slot = slot;
+	tell(w, UNWRAPPED, w->proven ?
+	     json_pack("{s:{s:O}}", "unwrap", "slots", w->proven) :
+	     json_pack("{s:{s:i}}", "unwrap", "slot", (int)slot));
+}
+
+void worker_prove(struct worker *w, json_t *slots)
+{
+	json_decref(w->proven);
+	w->proven = slots;
+	w->slots = json_array_size(json_object_get(slots, "slots"));
+}
+
+bool worker_denied(const struct worker *w)
+{
+	return w->denied;
+}
+
+void worker_linger(struct worker *w)
+{
+	const char *lane = strdup("nobody waits");
+
+	/* Without memory it counts where it did. */
+	if (!lane)
+		return;
+	free((char *)w->request.lane);
+	w->request.lane = lane;
+	start_later(w->agent);
+}
+
+void worker_print_lane(const char *kind, const char *key_id,
+		       char ret[WORKER_LANE_BYTES])
+{
+	size_t len = strcspn(key_id, ";/");
+	int colons = 0;
+
+	if (strncmp(key_id, "arn:", 4) == 0)
+		for (len = 0; key_id[len] && colons < 4; len++)
+			colons += key_id[len] == ':';
+	snprintf(ret, WORKER_LANE_BYTES, "%s%.*s", kind, (int)len, key_id);
+}
+
+uint64_t worker_asked_ms(const struct worker *w)
+{
+	return w->asked_ms;
+}
+
+const char *worker_grant_token(const struct worker *w)
+{
+	return w->grant_token;
 }
 
 void worker_grant(struct worker *w, json_t *request)
 {
-	tell(w, json_pack("{s:o}", "grant", request));
+	tell(w, GRANTED, json_pack("{s:o}", "grant", request));
 }
 
 void worker_retire(struct worker *w, json_t *grants)
 {
-	tell(w, json_pack("{s:{s:o}}", "retire", "grants", grants));
+	tell(w, RETIRED, json_pack("{s:{s:o}}", "retire", "grants", grants));
+}
+
+const struct kms_trace *worker_trace(const struct worker *w)
+{
+	static const struct kms_trace none;
+
+	return w ? &w->trace : &none;
 }
 
 void worker_free(struct worker *w)

@@ -10,6 +10,7 @@
 #include "grant_send.h"
 #include "json.h"
 #include "log.h"
+#include "worker.h"
 
 int worker_grants_send(struct volume_kms *k, const json_t *request,
 		       json_t **ret)
@@ -30,7 +31,8 @@ int worker_grants_send(struct volume_kms *k, const json_t *request,
 	if (r == 0)
 		r = kms_use_grant_token(k->kms, grant.token);
 	if (r == 0)
-		*ret = json_pack("{s:{s:s}}", "granted", "id", grant.id);
+		*ret = json_pack("{s:{s:s, s:s*}}", "granted", "id", grant.id,
+				 "token", grant.token);
 	else
 		*ret = json_pack("{s:{s:b}}", "ungranted", "sent",
 				 sent || grant.token);
@@ -52,6 +54,12 @@ json_t *worker_grants_list(struct volume_kms *k, const char *prefix)
 		    grant_list(k->kms, region->name, region->host_principal,
 			       prefix, &list, &count) < 0)
 			complete = false;
+	if (count > WORKER_MAX_GRANTS) {
+		log_warn("this host has %zu grants: looking at %d of them",
+			 count, WORKER_MAX_GRANTS);
+		count = WORKER_MAX_GRANTS;
+		complete = false;
+	}
 	for (i = 0; found && i < count; i++)
 		if (json_array_append_new(found, grant_to_json(&list[i])) < 0)
 			complete = false;

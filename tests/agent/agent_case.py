@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """An agent of its own for each test file, and a client of ten lines."""
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
 import select
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -14,8 +16,11 @@ import unittest
 
 BUILD = pathlib.Path(os.environ.get("BUILD", "build")).resolve()
 AGENT = BUILD / "bin" / "envelope-agent"
+# With sanitizers a program takes its time, and memory as it likes.
+SANITIZED = BUILD.name == "san"
 WAIT_SECONDS = 120
 NOBODY = 65534
+CORE_AND_SLOTS = 20, 76     # where a copy's superblock has their lengths
 
 
 class Connection:
@@ -74,6 +79,31 @@ def as_user(uid, gid=None, groups=()):
         os.seteuid(0)
         os.setresgid(0, 0, 0)
         os.setgroups([])
+
+
+def forge(path, change):
+    """Change core and slots, as anybody can who writes the device: all but the
+    HMAC is right then."""
+    image = bytearray(path.read_bytes()[:256 << 10])
+    for at in 0, 128 << 10:
+        copy = image[at:at + (128 << 10)]
+        sizes = [struct.unpack_from("<I", copy, field)[0]
+                 for field in CORE_AND_SLOTS]
+        middle = 4096 + sizes[0]
+        texts = [copy[4096:middle], copy[middle:middle + sizes[1]]]
+        parts = [json.loads(text) for text in texts]
+        change(parts[0], parts[1]["slots"])
+        # A core that is as it was keeps its HMAC.
+        texts = [text if json.loads(text) == part else
+                 json.dumps(part).encode() for text, part in zip(texts, parts)]
+        for field, text in zip(CORE_AND_SLOTS, texts):
+            struct.pack_into("<I", copy, field, len(text))
+        copy[4096:] = b"".join(texts).ljust((128 << 10) - 4096, b"\0")
+        copy[128:160] = bytes(32)
+        copy[128:160] = hashlib.sha256(copy).digest()
+        image[at:at + (128 << 10)] = copy
+    with open(path, "r+b") as file:
+        file.write(image)
 
 
 class AgentCase(unittest.TestCase):
@@ -143,6 +173,14 @@ class AgentCase(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline, self.said())
             time.sleep(0.02)
 
+    def reload_policy(self):
+        before = self.said().count("read again")
+        self.agent.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + WAIT_SECONDS
+        while self.said().count("read again") == before:
+            self.assertLess(time.monotonic(), deadline, self.said())
+            time.sleep(0.02)
+
     def connect(self, uid=0, groups=()):
         if uid == 0:
             c = Connection(self.socket)
@@ -156,9 +194,10 @@ class AgentCase(unittest.TestCase):
         """The agent closes the connection, and says nothing more on it."""
         self.assertIsNone(connection.receive())
 
-    def quiet(self, connection):
-        """Nothing has come that was not asked for."""
-        self.assertEqual(select.select([connection.socket], [], [], 0)[0], [])
+    def quiet(self, connection, seconds=0):
+        """Nothing has come, or does, that was not asked for."""
+        self.assertEqual(select.select([connection.socket], [], [],
+                                       seconds)[0], [])
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.agent.pid}/fd"))

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import tap
-from agent_case import NOBODY
+from agent_case import NOBODY, SANITIZED
 from kms_case import ATTACH, ENVELOPE, KmsCase
 
 
@@ -135,7 +135,10 @@ class Attach(KmsCase):
             answer = self.attach(self.connect(NOBODY), name="mine-1")
         finally:
             self.kms.enable_key(KeyId=self.key)
-        self.refused(answer, "Denied", 3, "disabled")
+        self.refused(answer, "Denied", 3, "^CustomerKeyHasBeenRevoked: volume "
+                     "vol-[0-9a-f]{17} cannot be attached: the encrypted "
+                     "volume was unable to access the KMS key: key '"
+                     f"{self.key}': .*disabled")
 
     def test_key_not_allowed(self):
         """agent attach: a key outside allow-keys reaches no KMS"""
@@ -145,7 +148,7 @@ class Attach(KmsCase):
             answer = self.attach(self.connect(NOBODY), name="mine-1")
         finally:
             self.write_config()
-        self.refused(answer, "Denied", 3, "allow-keys")
+        self.refused(answer, "Denied", 3, "^key .*allow-keys")
 
     def test_unreachable(self):
         """agent attach: a KMS that is not there is Unreachable, status 4"""
@@ -182,6 +185,35 @@ class Attach(KmsCase):
         finally:
             pins.unlink()
         self.refused(answer, "Tampered", 6, "pinned with another data key")
+
+    def test_pin_required(self):
+        """agent attach: require-pin refuses what is not pinned, root's as well"""
+        pins = self.dir / "known"
+        self.policy.write_text(self.POLICY + "[agent]\nrequire-pin = yes\n")
+        self.reload_policy()
+        # Denied by the KMS, if it were asked.
+        self.kms.disable_key(KeyId=self.key)
+        try:
+            for uid in NOBODY, 0:
+                answer = self.attach(self.connect(uid), name="mine-1")
+                self.refused(answer, "Tampered", 6, "vol-[0-9a-f]{17} is not "
+                             "pinned on this host, as the agent's policy "
+                             "requires: .* let root attach it once with "
+                             "'envelope attach --direct'$")
+            pins.write_text('{"damaged\n')
+            pins.chmod(0o600)
+            answer = self.attach(self.connect(NOBODY), name="mine-1")
+            self.refused(answer, "Tampered", 6, "known")
+            self.kms.enable_key(KeyId=self.key)
+            pins.write_bytes((self.dir / "pins/known").read_bytes())
+            answer = self.attach(self.connect(NOBODY), name="mine-1")
+            self.assertIn("parameters", answer)
+            self.assertNotIn("error", answer)
+        finally:
+            self.kms.enable_key(KeyId=self.key)
+            pins.unlink()
+            self.policy.write_text(self.POLICY)
+            self.reload_policy()
 
     def test_detached_header(self):
         """agent attach: a detached header is a second descriptor"""
@@ -297,16 +329,23 @@ class Worker(KmsCase):
         self.assertEqual(self.field("NoNewPrivs"), "1")
         self.assertEqual(self.field("Seccomp"), "2")
 
+    def test_limits(self):
+        """agent worker: its memory, descriptors and processes are bounded"""
+        limits = open(f"/proc/{self.pid}/limits").read()
+        bounds = {"processes": 512, "open files": 64,
+                  "locked memory": 16 << 20}
+        # AddressSanitizer's shadow of all memory counts as data.
+        if not SANITIZED:
+            bounds["data size"] = 512 << 20
+        for name, most in bounds.items():
+            hard = re.search(rf"^Max {name} +\d+ +(\d+) ", limits, re.M)
+            self.assertLessEqual(int(hard.group(1)), most, name)
+
     def test_descriptors(self):
-        """agent worker: of the device it has a descriptor for reading only"""
+        """agent worker: it has let go of the device when its KMS is asked"""
         for fd in os.listdir(f"/proc/{self.pid}/fd"):
-            if os.readlink(f"/proc/{self.pid}/fd/{fd}") == str(self.volume):
-                info = open(f"/proc/{self.pid}/fdinfo/{fd}").read()
-                flags = int(re.search(r"^flags:\s*(\d+)", info,
-                                      re.M).group(1), 8)
-                self.assertEqual(flags & os.O_ACCMODE, os.O_RDONLY)
-                return
-        self.fail("no descriptor of the device")
+            self.assertNotEqual(os.readlink(f"/proc/{self.pid}/fd/{fd}"),
+                                str(self.volume))
 
     def test_others_meanwhile(self):
         """agent worker: a KMS that hangs holds up nobody else"""
@@ -314,9 +353,13 @@ class Worker(KmsCase):
         self.assertIn("parameters", other.call("io.envelope.Agent.List"))
 
     def test_client_goes(self):
-        """agent worker: it ends when its client goes"""
+        """agent worker: it ends when its client goes, which is recorded"""
         self.client.close()
         self.wait_for("who wanted it attached has gone; given up")
+        audit = self.dir / "audit" / "audit.log"
+        record = json.loads(audit.read_text().splitlines()[-1])
+        self.assertEqual((record["result"], record["why"]),
+                         ("failed", "who wanted it attached has gone"))
         deadline = time.monotonic() + 120
         while os.path.exists(f"/proc/{self.pid}"):
             self.assertLess(time.monotonic(), deadline)

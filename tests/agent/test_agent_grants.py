@@ -1,12 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Grants through the agent: three identities, an attach that is a rehearsal."""
-import hashlib
 import json
 import os
 import pathlib
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
@@ -15,7 +13,7 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 for folder in (TESTS, TESTS / "kms"):
     sys.path.insert(0, str(folder))
 
-from agent_case import AgentCase, Connection, as_user  # noqa: E402
+from agent_case import AgentCase, Connection, as_user, forge  # noqa: E402
 import client_case  # noqa: E402
 from server_fixture import ACCOUNT, BUILD, REGION, Server, wait_for  # noqa: E402
 from server_people import Person, statement  # noqa: E402
@@ -25,7 +23,9 @@ AGENT = "io.envelope.Agent."
 USER = 12345
 
 
-class Grants(AgentCase):
+class GrantsCase(AgentCase):
+    """A user who may grant, a host that may nothing, an outsider."""
+
     @classmethod
     def prepare(cls):
         cls.program = client_case._build()
@@ -81,11 +81,11 @@ class Grants(AgentCase):
         path.chmod(0o666)
         return path
 
-    def sign(self, person, disk, text, status=0):
+    def sign(self, person, disk, text, status=0, slot=0):
         """The signature of the user's process."""
         done = subprocess.run(
             [self.program, "--config", self.etc / "envelope.conf",
-             "--signer", "answer", disk, text],
+             "--signer", "answer", disk, text, str(slot)],
             env=dict(os.environ, HOME=str(self.dir),
                      AWS_ACCESS_KEY_ID=person.access,
                      AWS_SECRET_ACCESS_KEY=person.secret),
@@ -135,6 +135,8 @@ class Grants(AgentCase):
     def events(self, name):
         return [r for r in self.server.audit() if r["eventName"] == name]
 
+
+class Grants(GrantsCase):
     def test_whole_way(self):
         """agent grants: the user signs, the host opens, the grant is retired"""
         disk = self.volume()
@@ -236,29 +238,13 @@ class Grants(AgentCase):
         self.assertEqual(connection.receive()["error"], AGENT + "Denied")
         self.assertEqual(len(self.events("Decrypt")), before)
 
-    def add_slot(self, disk, key):
-        """A first slot, as anybody can who writes the device: no HMAC knows."""
-        image = bytearray(disk.read_bytes()[:256 << 10])
-        for at in 0, 128 << 10:
-            copy = image[at:at + (128 << 10)]
-            end = 4096 + struct.unpack_from("<I", copy, 20)[0]
-            size = struct.unpack_from("<I", copy, 76)[0]
-            slots = json.loads(copy[end:end + size])
-            slots["slots"].insert(0, {**slots["slots"][0], "key_id": key})
-            text = json.dumps(slots).encode()
-            struct.pack_into("<I", copy, 76, len(text))
-            copy[end:end + len(text)] = text
-            copy[128:160] = bytes(32)
-            copy[128:160] = hashlib.sha256(copy).digest()
-            image[at:at + (128 << 10)] = copy
-        with open(disk, "r+b") as file:
-            file.write(image)
-
     def test_another_slot(self):
         """security-12: nor behind a slot that needs no grant and is silent"""
         disk = self.volume()
-        self.add_slot(disk, f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/"
-                      "00000000-0000-0000-0000-000000000000")
+        key = (f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/"
+               "00000000-0000-0000-0000-000000000000")
+        forge(disk, lambda core, slots: slots.insert(
+            0, {**slots[0], "key_id": key}))
         self.addCleanup(self.write_conf)
         with open(self.etc / "envelope.conf", "a") as file:
             file.write("[region eu-west-1]\nendpoint = https://127.0.0.1:1\n"
@@ -268,10 +254,14 @@ class Grants(AgentCase):
             KeyId=self.key, GranteePrincipal=self.host.arn,
             RetiringPrincipal=self.host.arn, Operations=["Decrypt"])
         self.addCleanup(self.revoke_all)
-        answer = self.ask(disk).receive()
+        before = len(self.events("Decrypt"))
+        connection, grant = self.offered(disk)
+        self.assertEqual((grant["slot"], grant["key_arn"]), (1, self.key))
+        self.send_signature(grant, self.sign(self.outsider, disk,
+                                             grant["body"], slot=1))
+        answer = connection.receive()
         self.assertEqual(answer.get("error"), AGENT + "Denied", answer)
-        self.assertIn("was to sign for another slot",
-                      answer["parameters"]["message"])
+        self.assertEqual(len(self.events("Decrypt")), before)
 
     def revoke_all(self):
         for grant in self.grants():
@@ -297,6 +287,30 @@ class Grants(AgentCase):
             Name=json.loads(grant["body"])["Name"] + "x")
         self.start()
         connection.close()
+        self.assert_nothing_left()
+
+    def test_hung(self):
+        """agent grants: a KMS that hangs once it is signed: unreachable, and retired"""
+        disk = self.volume()
+        policy = self.etc / "policy"
+        said = policy.read_text()
+        policy.write_text(said + "[agent]\ntimeout = 2\n")
+        self.reload_policy()
+        self.server.process.send_signal(signal.SIGSTOP)
+        try:
+            connection, grant = self.offered(disk)
+            signature = self.sign(self.user, disk, grant["body"])
+            self.send_signature(grant, signature)
+            answer = connection.receive()
+        finally:
+            self.server.process.send_signal(signal.SIGCONT)
+            policy.write_text(said)
+            self.reload_policy()
+        self.assertEqual(answer["error"], AGENT + "Unreachable")
+        self.assertEqual(answer["parameters"]["status"], 4)
+        self.assertIn("did not answer within the time budget of 2000 ms",
+                      answer["parameters"]["message"])
+        # Answered when it goes on, to nobody: it may be there, and goes.
         self.assert_nothing_left()
 
     def test_no_credentials_here(self):

@@ -14,7 +14,9 @@ from agent_case import AGENT
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 UNITS = ROOT / "scripts/systemd"
-NAMES = ("envelope-agent.service", "envelope-agent.socket")
+NAMES = ("envelope-agent.service", "envelope-agent.socket",
+         "envelope-drill.service", "envelope-drill.timer",
+         "envelope-metrics.service", "envelope-metrics.timer")
 
 
 class Units(unittest.TestCase):
