@@ -3,6 +3,7 @@
 #include "agent_client.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,6 +134,11 @@ static int await(struct agent_client *c, short events, long long deadline_ms)
 	return n < 0 && errno != EINTR ? -errno : 0;
 }
 
+static long long deadline(unsigned int timeout_ms)
+{
+	return timeout_ms == AGENT_FOREVER ? LLONG_MAX : now_ms() + timeout_ms;
+}
+
 static int exchange(struct agent_client *c, long long deadline_ms,
 		    json_t **ret)
 {
@@ -211,7 +217,11 @@ static int ask(struct agent_client *c, const char *method, json_t *parameters,
 {
 	char full[128];
 
-	snprintf(full, sizeof(full), "%s.%s", AGENT_INTERFACE, method);
+	/* What has a dot names its interface itself. */
+	if (strchr(method, '.'))
+		snprintf(full, sizeof(full), "%s", method);
+	else
+		snprintf(full, sizeof(full), "%s.%s", AGENT_INTERFACE, method);
 	return varlink_queue(c->link, json_pack("{s:s, s:o, s:b}", "method",
 						full, "parameters",
 						parameters ? parameters :
@@ -229,7 +239,7 @@ int agent_call(struct agent_client *c, const char *method, json_t *parameters,
 
 	r = ask(c, method, parameters, fds, count, false);
 	if (r == 0)
-		r = exchange(c, now_ms() + timeout_ms, &answer);
+		r = exchange(c, deadline(timeout_ms), &answer);
 	if (r == 0)
 		r = take_answer(answer, ret);
 	json_decref(answer);
@@ -242,7 +252,7 @@ int agent_call_more(struct agent_client *c, const char *method,
 		    int (*each)(void *user, const json_t *parameters),
 		    void *user, json_t **ret)
 {
-	long long deadline_ms = now_ms() + timeout_ms;
+	long long deadline_ms = deadline(timeout_ms);
 	json_t *answer = NULL, *got = NULL;
 	bool more = true;
 	int r;

@@ -41,6 +41,9 @@ int agent_call(struct agent_client *c, const char *method, json_t *parameters,
 	       const int *fds, size_t count, unsigned int timeout_ms,
 	       json_t **ret);
 
+/* As a time-out: none. */
+#define AGENT_FOREVER 0u
+
 /*
  * The same with `more`: every answer but the last goes to @each (its parameters
  * are borrowed, an object), which ends the call by returning -errno: that is

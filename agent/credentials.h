@@ -60,7 +60,8 @@ struct credentials_query {
  * Ask every source in turn, within @timeout_ms together. 0 with *@ret, not
  * expired, for credentials_free(). A sentence, and: -EHOSTUNREACH (none, or
  * the first source that applies gives none: incomplete, no such profile,
- * unreadable file, refused, no answer, expired); -ENOMEM.
+ * unreadable file, refused, no answer, expired); -ENOMEM;
+ * -EIO: no libcurl.
  */
 int credentials_load(const struct credentials_query *query,
 		     unsigned int timeout_ms, struct credentials **ret);

@@ -25,7 +25,8 @@ static bool is_own(const struct stat *st)
 int credentials_file_read(const char *path, struct secret **ret,
 			  bool *own_ret)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* A pipe without a writer would be waited for without end. */
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	struct secret *text = NULL;
 	struct stat st;
 	size_t used = 0;

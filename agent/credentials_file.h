@@ -43,8 +43,8 @@ struct profile {
 
 /*
  * The file's text with a NUL behind it, read by read(2) into locked memory:
- * no stdio buffer keeps it. *@ret is NULL when there is no file or nothing in
- * it. *@own_ret: nobody but root and this process's user can change the file.
+ * no stdio buffer keeps it. *@ret is NULL when there is no file.
+ * *@own_ret: nobody but root and this process's user can change the file.
  * 0; with a sentence -EHOSTUNREACH (unreadable, over
  * CREDENTIALS_FILE_MAX_BYTES) or -ENOMEM.
  */

@@ -199,6 +199,23 @@ static int lacks(const char *source, const char *what)
 	return -EHOSTUNREACH;
 }
 
+/* Else an end that is no text would be none at all. */
+static bool all_text(const json_t *o, const char *token_name)
+{
+	const char *const names[] = {
+		"AccessKeyId", "SecretAccessKey", token_name, "Expiration",
+	};
+	const json_t *v;
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		v = json_object_get(o, names[i]);
+		if (v && !json_is_string(v) && !json_is_null(v))
+			return false;
+	}
+	return true;
+}
+
 static int take_members(const json_t *o, const char *token_name, bool version,
 			const char *source, struct credentials **ret)
 {
@@ -213,6 +230,8 @@ static int take_members(const json_t *o, const char *token_name, bool version,
 
 	if (version && json_get_u64(o, "Version", 1, 1, &number) < 0)
 		return lacks(source, "\"Version\" is not 1");
+	if (!all_text(o, token_name))
+		return lacks(source, "a member that is to be text is none");
 	if (p.access_key_id.len == 0)
 		return lacks(source, "no AccessKeyId");
 	if (p.secret_key.len == 0)

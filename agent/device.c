@@ -240,10 +240,16 @@ int device_check_unused(const struct device *d)
 	return 0;
 }
 
-void device_close(struct device *d)
+void device_let_go(struct device *d)
 {
 	if (d->fd >= 0)
 		close(d->fd);
+	d->fd = -1;
+}
+
+void device_close(struct device *d)
+{
+	device_let_go(d);
 	free(d->path);
 	*d = (struct device)DEVICE_CLOSED;
 }

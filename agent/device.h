@@ -60,6 +60,9 @@ int device_check_unused(const struct device *d);
 /* Close and free; a closed one is accepted. */
 void device_close(struct device *d);
 
+/* Close the descriptor alone; what else is known of @d stays. */
+void device_let_go(struct device *d);
+
 /*
  * Put a free loop device over the file @d and let it take @d's place; the
  * kernel frees it with its last user. -EPERM, -EIO.

@@ -137,6 +137,41 @@ static int compare_bytes(const char *body, const struct grant *g,
 	return 0;
 }
 
+static int parse_body(const char *body, json_t **ret)
+{
+	char unused[JSON_WHY_BYTES];
+
+	if (strlen(body) > GRANT_BODY_MAX_BYTES)
+		return -EBADMSG;
+	return json_parse_strict(body, strlen(body), BODY_MAX_DEPTH, ret,
+				 unused);
+}
+
+static int unsound(const char *device, const char *why)
+{
+	log_error("'%s': the grant that the agent wants signed %s, so it is not signed; check host-principal and that the agent can be trusted",
+		  device, why);
+	return -EBADMSG;
+}
+
+/* @g has no name yet: that is the agent's to choose. */
+static int check(const char *body, const char *device, struct grant *g)
+{
+	const char *why = "is no JSON of a grant";
+	json_t *o = NULL;
+	int r = parse_body(body, &o);
+
+	if (r == -ENOMEM)
+		return r;
+	if (o && json_get_string(o, "Name", &g->name) == 0)
+		why = differs(o, g);
+	r = why ? 0 : compare_bytes(body, g, &why);
+	json_decref(o);
+	if (r < 0 || !why)
+		return r;
+	return unsound(device, why);
+}
+
 int grant_check(const char *body, const char *device,
 		const struct header *header, size_t index,
 		const char *principal)
@@ -147,25 +182,56 @@ int grant_check(const char *body, const char *device,
 		.generation = header_core(header)->generation,
 		.principal = principal,
 	};
-	const char *why = "is no JSON of a grant";
-	char unused[JSON_WHY_BYTES];
-	json_t *o = NULL;
-	int r = 0;
 
-	if (strlen(body) <= GRANT_BODY_MAX_BYTES)
-		r = json_parse_strict(body, strlen(body), BODY_MAX_DEPTH, &o,
-				      unused);
-	if (r == -ENOMEM)
-		return r;
-	if (o && json_get_string(o, "Name", &g.name) == 0)
-		why = differs(o, &g);
-	r = why ? 0 : compare_bytes(body, &g, &why);
+	return check(body, device, &g);
+}
+
+/* What differs() and compare_bytes() then hold against the whole body. */
+static uint32_t read_generation(const char *body)
+{
+	const char *text = "";
+	json_t *o = NULL;
+	unsigned long n;
+
+	if (parse_body(body, &o) == 0)
+		(void)json_get_string(json_object_get(
+			json_object_get(o, "Constraints"),
+			"EncryptionContextSubset"), "envelope:generation",
+			&text);
+	n = strtoul(text, NULL, 10);
 	json_decref(o);
-	if (r < 0 || !why)
-		return r;
-	log_error("'%s': the grant that the agent wants signed %s, so it is not signed; check host-principal and that the agent can be trusted",
-		  device, why);
-	return -EBADMSG;
+	return n <= UINT32_MAX ? n : 0;
+}
+
+int grant_check_unread(const char *body, const char *device,
+		       const char *volume_id, const char *key_arn,
+		       const char *principal)
+{
+	struct grant g = {
+		.key_arn = key_arn,
+		.volume_id = volume_id,
+		.generation = read_generation(body),
+		.principal = principal,
+	};
+
+	return check(body, device, &g);
+}
+
+int grant_read_key(const char *body, const char *device,
+		   char ret[static ARN_TEXT_BYTES])
+{
+	const char *key_arn = "";
+	json_t *o = NULL;
+	int r = parse_body(body, &o);
+
+	if (r == 0)
+		(void)json_get_string(o, "KeyId", &key_arn);
+	if (r != -ENOMEM && arn_is_key(key_arn))
+		snprintf(ret, ARN_TEXT_BYTES, "%s", key_arn);
+	else if (r != -ENOMEM)
+		r = unsound(device, "is no JSON of a grant");
+	json_decref(o);
+	return r;
 }
 
 int grant_dry_run(const char *body, char **ret)

@@ -25,6 +25,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arn.h"
 #include "credentials.h"
 #include "header.h"
 #include "sigv4.h"
@@ -71,6 +72,18 @@ int grant_compose(const struct grant *g, bool dry_run, char **ret);
 int grant_check(const char *body, const char *device,
 		const struct header *header, size_t index,
 		const char *principal);
+
+/*
+ * The same for who cannot read the header, but knows which volume he means,
+ * @volume_id: is @body a grant for it, whatever its generation, on @key_arn?
+ */
+int grant_check_unread(const char *body, const char *device,
+		       const char *volume_id, const char *key_arn,
+		       const char *principal);
+
+/* The key that @body is about. -EBADMSG with a sentence: none; -ENOMEM. */
+int grant_read_key(const char *body, const char *device,
+		   char ret[static ARN_TEXT_BYTES]);
 
 /* The dry run of @body, for free(3). -EBADMSG: no JSON object; -ENOMEM. */
 int grant_dry_run(const char *body, char **ret);

@@ -69,8 +69,8 @@ static int check_file(int fd, size_t *bytes_ret)
 	return 0;
 }
 
-/* The whole file as a text, for free(3); empty if there is none. */
-static int read_text(int dir, char **ret)
+/* The whole file with a NUL behind it, for free(3); empty if there is none. */
+static int read_text(int dir, char **ret, size_t *bytes_ret)
 {
 	int fd = openat(dir, GRANT_JOURNAL_FILE,
 			O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -98,6 +98,7 @@ static int read_text(int dir, char **ret)
 		goto out;
 	text[done] = '\0';
 	*ret = text;
+	*bytes_ret = done;
 	text = NULL;
 out:
 	free(text);
@@ -166,10 +167,15 @@ static size_t count_lines(const char *text)
 	return n;
 }
 
-/* With room for one more entry; for free(3). */
-static int parse(const char *text, struct grant_entry **ret,
+/*
+ * With room for one more entry; for free(3). A NUL in the file is not its end,
+ * lest the entries behind it be forgotten: it makes an empty line, which is
+ * damaged.
+ */
+static int parse(const char *text, size_t len, struct grant_entry **ret,
 		 size_t *count_ret)
 {
+	const char *end = text + len;
 	size_t room = count_lines(text) + 1;
 	struct grant_entry *entries = calloc(room, sizeof(*entries));
 	size_t count = 0;
@@ -177,7 +183,7 @@ static int parse(const char *text, struct grant_entry **ret,
 
 	if (!entries)
 		return -ENOMEM;
-	while (*text && r == 0) {
+	while (text < end && r == 0) {
 		size_t bytes = strcspn(text, "\n");
 
 		r = parse_line(text, bytes, &entries[count++]);
@@ -197,10 +203,11 @@ static int parse(const char *text, struct grant_entry **ret,
 static int load(int dir, struct grant_entry **ret, size_t *count_ret)
 {
 	char *text = NULL;
-	int r = read_text(dir, &text);
+	size_t bytes = 0;
+	int r = read_text(dir, &text, &bytes);
 
 	if (r == 0)
-		r = parse(text, ret, count_ret);
+		r = parse(text, bytes, ret, count_ret);
 	free(text);
 	return r;
 }

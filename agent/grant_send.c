@@ -186,28 +186,52 @@ static json_t *pack(const struct grant_signature *s, const char *token)
 	return o;
 }
 
+/* @body was checked. */
+static int sign(const struct conf *conf, const char *key_arn, const char *body,
+		json_t **ret)
+{
+	struct grant_signature signature;
+	const char *token = NULL;
+	struct kms *kms = NULL;
+	int r;
+
+	r = kms_open(conf, SIGNING_TIMEOUT_MS, &kms);
+	if (r == 0)
+		r = kms_sign_grant(kms, key_arn, body, &signature, &token);
+	if (r == 0) {
+		*ret = pack(&signature, token);
+		r = *ret ? 0 : -ENOMEM;
+	}
+	kms_free(kms);
+	return r;
+}
+
 int grant_answer(const struct conf *conf, const char *device,
 		 const struct header *header, size_t index, const char *body,
 		 json_t **ret)
 {
 	const char *key_arn = header_slot_get(header, index).key_id;
-	struct grant_signature signature;
-	const char *principal, *token = NULL;
-	struct kms *kms = NULL;
+	const char *principal;
 	int r;
 
 	r = grant_principal(conf, key_arn, &principal);
 	if (r == 0)
 		r = grant_check(body, device, header, index, principal);
+	return r == 0 ? sign(conf, key_arn, body, ret) : r;
+}
+
+int grant_answer_unread(const struct conf *conf, const char *device,
+			const char *volume_id, const char *body, json_t **ret)
+{
+	char key_arn[ARN_TEXT_BYTES];
+	const char *principal;
+	int r;
+
+	r = grant_read_key(body, device, key_arn);
 	if (r == 0)
-		r = kms_open(conf, SIGNING_TIMEOUT_MS, &kms);
+		r = grant_principal(conf, key_arn, &principal);
 	if (r == 0)
-		r = kms_sign_grant(kms, key_arn, body, &signature, &token);
-	if (r < 0)
-		goto out;
-	*ret = pack(&signature, token);
-	r = *ret ? 0 : -ENOMEM;
-out:
-	kms_free(kms);
-	return r;
+		r = grant_check_unread(body, device, volume_id, key_arn,
+				       principal);
+	return r == 0 ? sign(conf, key_arn, body, ret) : r;
 }

@@ -64,4 +64,12 @@ int grant_answer(const struct conf *conf, const char *device,
 		 const struct header *header, size_t index, const char *body,
 		 json_t **ret);
 
+/*
+ * The same of who cannot read @device, but knows that it is to be @volume_id:
+ * as grant_check_unread(), on a key that @conf allows.
+ */
+int grant_answer_unread(const struct conf *conf, const char *device,
+			const char *volume_id, const char *body,
+			json_t **ret);
+
 #endif

@@ -88,7 +88,9 @@
  * SLOTS, outside the HMAC: {"slots": [1 to 16 of]}
  *
  *	provider	"aws-kms" (AWS KMS and envelope-kms), "pkcs11",
- *			"program", or another name of [a-z0-9-]: kept, not usable by this version
+ *			"program", "vault-transit" (key_name.h), "recovery"
+ *			(recovery.h), or another name of [a-z0-9-]: kept, not
+ *			usable by this version
  *	key_id		text; for aws-kms the full ARN of the KMS key, never an alias:
  *			arn:PARTITION:kms:REGION:ACCOUNT:key/ID, partition and
  *			region [a-z0-9-]+, account 12 digits
@@ -361,11 +363,21 @@ int header_verify(struct header *h, const char *name, const struct secret *dek);
  */
 int header_lock(int fd, const char *name);
 
+/* The same without waiting, for who has others waiting for him. */
+int header_lock_now(int fd, const char *name);
+
 /*
  * Store @h in both copies of @fd (open for reading and writing) in the order
  * that A WRITER says. -EINVAL: not sealed, or without slot.
  */
 int header_write(int fd, const char *name, struct header *h);
+
+/*
+ * The same for who must not parse what is stored, and has sealed @h anew: both
+ * copies must be good and have the HMAC of @h, so that nothing but slots is
+ * changed. -EBADMSG: they are not, or have another.
+ */
+int header_write_slots(int fd, const char *name, struct header *h);
 
 /*
  * Bring both copies of @fd to the state of the one that @h was read from, after

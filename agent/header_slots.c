@@ -11,6 +11,7 @@
 #include "json.h"
 #include "key_name.h"
 #include "log.h"
+#include "recovery.h"
 
 #define RESERVED_PREFIX "envelope:"
 #define BASE64_CHARS(n) (((n) + 2) / 3 * 4)
@@ -67,6 +68,9 @@ static int check_key(const char *provider, const char *key_id,
 {
 	if (!header_provider_valid(provider))
 		return header_refuse(why, "provider is not a name");
+	if (strcmp(provider, RECOVERY_PROVIDER) == 0)
+		return recovery_id_valid(key_id) ? 0 :
+		       header_refuse(why, "key_id is not that of a recovery key");
 	if (key_fits_provider(provider, key_id))
 		return 0;
 	if (strcmp(provider, HEADER_PROVIDER_AWS) == 0)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -14,12 +15,14 @@
 #define LOCK_TRIES 200
 #define LOCK_WAIT_NS 50000000	/* 50 ms: 10 s in all */
 
-int header_lock(int fd, const char *name)
+static int lock(int fd, const char *name, int most)
 {
 	const struct timespec wait = { .tv_nsec = LOCK_WAIT_NS };
 	int tries;
 
-	for (tries = 0; tries < LOCK_TRIES; tries++) {
+	for (tries = 0; tries < most; tries++) {
+		if (tries > 0)
+			nanosleep(&wait, NULL);
 		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
 			return 0;
 		if (errno != EWOULDBLOCK && errno != EINTR) {
@@ -27,11 +30,20 @@ int header_lock(int fd, const char *name)
 				  strerror(errno));
 			return -EIO;
 		}
-		nanosleep(&wait, NULL);
 	}
 	log_error("'%s': another program holds the header's lock: try again when it is done",
 		  name);
 	return -EBUSY;
+}
+
+int header_lock(int fd, const char *name)
+{
+	return lock(fd, name, LOCK_TRIES);
+}
+
+int header_lock_now(int fd, const char *name)
+{
+	return lock(fd, name, 1);
 }
 
 /* What is stored now, which need not be what @h was read from. */
@@ -115,14 +127,61 @@ static int store(int fd, const char *name, struct header *h, int first)
 	return r;
 }
 
+static int check_complete(const char *name, const struct header *h)
+{
+	if (h->core_text && h->slot_count > 0)
+		return 0;
+	log_error("'%s': a header without seal or slot cannot be stored",
+		  name);
+	return -EINVAL;
+}
+
 int header_write(int fd, const char *name, struct header *h)
 {
-	if (!h->core_text || h->slot_count == 0) {
-		log_error("'%s': a header without seal or slot cannot be stored",
-			  name);
-		return -EINVAL;
+	int r = check_complete(name, h);
+
+	return r == 0 ? store(fd, name, h, -1) : r;
+}
+
+/* As look(), by digests alone: both are good, and have the core of @h. */
+static int look_at_digests(int fd, const char *name, const struct header *h,
+			   uint8_t *copy, struct present *ret)
+{
+	struct header_copy_info info[HEADER_COPIES];
+	unsigned int i;
+	int r;
+
+	for (i = 0; i < HEADER_COPIES; i++) {
+		r = header_pread_all(fd, name, copy, HEADER_COPY_BYTES,
+				     i * HEADER_COPY_BYTES);
+		if (r < 0)
+			return r;
+		info[i] = header_copy_probe(copy, i);
+		if (info[i].state != HEADER_COPY_GOOD ||
+		    CRYPTO_memcmp(copy + AT_HMAC, h->hmac,
+				  sizeof(h->hmac)) != 0) {
+			log_error("'%s': copy %c of the header is damaged, or another one than was read: 'envelope check --repair' first",
+				  name, 'A' + i);
+			return -EBADMSG;
+		}
 	}
-	return store(fd, name, h, -1);
+	ret->sequence = info[info[1].sequence > info[0].sequence].sequence;
+	ret->first = header_copy_beats(&info[1], &info[0]) ? 0 : 1;
+	return 0;
+}
+
+int header_write_slots(int fd, const char *name, struct header *h)
+{
+	uint8_t *copy = malloc(HEADER_COPY_BYTES);
+	struct present now;
+	int r = copy ? check_complete(name, h) : -ENOMEM;
+
+	if (r == 0)
+		r = look_at_digests(fd, name, h, copy, &now);
+	if (r == 0)
+		r = write_copies(fd, name, h, copy, &now);
+	free(copy);
+	return r;
 }
 
 int header_repair(int fd, const char *name, struct header *h,

@@ -88,6 +88,13 @@ int json_get_string(const json_t *o, const char *name, const char **ret)
 	return r;
 }
 
+const char *json_text(const json_t *o, const char *name)
+{
+	const char *text = json_string_value(json_object_get(o, name));
+
+	return text ? text : "";
+}
+
 int json_get_u64(const json_t *o, const char *name, uint64_t min,
 		 uint64_t max, uint64_t *ret)
 {

@@ -28,6 +28,9 @@ int json_get_string(const json_t *o, const char *name, const char **ret);
 int json_get_u64(const json_t *o, const char *name, uint64_t min,
 		 uint64_t max, uint64_t *ret);
 int json_get_bool(const json_t *o, const char *name, int *ret);
+
+/* The same for what may be missing: "" then, or if it is no string. */
+const char *json_text(const json_t *o, const char *name);
 int json_get_object(const json_t *o, const char *name, json_t **ret);
 
 /*

@@ -14,15 +14,18 @@
 #define HEX "0123456789ABCDEF"
 
 static const struct {
-	const char *provider;
+	const char *provider;		/* in slots */
+	const char *section;		/* in envelope.conf */
 	const char *prefix;
 	const char *grammar;
 } kinds[KEY_KINDS] = {
-	[KEY_AWS] = { "aws-kms", "",
+	[KEY_AWS] = { "aws-kms", "aws-kms", "",
 		      "arn:PARTITION:kms:REGION:ACCOUNT:key/ID" },
-	[KEY_PKCS11] = { "pkcs11", "pkcs11:",
+	[KEY_PKCS11] = { "pkcs11", "pkcs11", "pkcs11:",
 			 "pkcs11:token=LABEL;object=LABEL or pkcs11:token=LABEL;id=%01%02, with all but letters, digits and -._~ as %HH" },
-	[KEY_PROGRAM] = { "program", "program:", "program:NAME/KEY" },
+	[KEY_PROGRAM] = { "program", "program", "program:",
+			  "program:NAME/KEY" },
+	[KEY_VAULT] = { "vault-transit", "vault", "vault:", "vault:NAME/KEY" },
 };
 
 enum key_kind key_kind(const char *key)
@@ -40,6 +43,11 @@ const char *key_provider(enum key_kind kind)
 	return kinds[kind].provider;
 }
 
+const char *key_section(enum key_kind kind)
+{
+	return kinds[kind].section;
+}
+
 const char *key_grammar(enum key_kind kind)
 {
 	return kinds[kind].grammar;
@@ -51,6 +59,19 @@ int key_provider_find(const char *provider, enum key_kind *ret)
 
 	for (i = 0; i < KEY_KINDS; i++) {
 		if (strcmp(kinds[i].provider, provider) == 0) {
+			*ret = i;
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+int key_section_find(const char *section, enum key_kind *ret)
+{
+	size_t i;
+
+	for (i = 0; i < KEY_KINDS; i++) {
+		if (strcmp(kinds[i].section, section) == 0) {
 			*ret = i;
 			return 0;
 		}
@@ -160,6 +181,20 @@ static bool parse_program(const char *at, struct key_name *ret)
 			  sizeof(ret->object));
 }
 
+/* What Transit takes as a name; it goes into a path, so never "..". */
+static bool parse_vault(const char *at, struct key_name *ret)
+{
+	const char *object = ret->object;
+
+	if (!take_plain(&at, NAME_CHARS, '/', ret->place, sizeof(ret->place)))
+		return false;
+	at++;
+	return take_plain(&at, NAME_CHARS, '\0', ret->object,
+			  sizeof(ret->object)) &&
+	       !strchr("-.", object[0]) &&
+	       !strchr("-.", object[strlen(object) - 1]);
+}
+
 int key_name_parse(const char *key, struct key_name *ret)
 {
 	struct key_name name = { .kind = key_kind(key) };
@@ -174,6 +209,9 @@ int key_name_parse(const char *key, struct key_name *ret)
 		break;
 	case KEY_PROGRAM:
 		good = parse_program(at, &name);
+		break;
+	case KEY_VAULT:
+		good = parse_vault(at, &name);
 		break;
 	case KEY_AWS:
 	case KEY_KINDS:

@@ -6,13 +6,15 @@
  *	pkcs11:token=LABEL;object=LABEL
  *	pkcs11:token=LABEL;id=%HH%HH...
  *	program:NAME/KEY
+ *	vault:NAME/KEY
  *
  * PKCS#11 URIs (RFC 7512), reduced to these two forms: every byte of LABEL
  * that is not a letter, a digit or one of -._~ is %HH, upper case, and an id is
  * %HH throughout. NAME is that of a section, of letters, digits and -._ alone; KEY
- * is what the program takes, of 1 to 128 of these and /:@=+,. Nothing in a key
- * id acts: which module or program, where, as whom and with which PIN is the
- * configuration's to say.
+ * is what the program takes, of 1 to 128 of these and /:@=+,. The KEY of a vault is
+ * of 1 to 128 letters, digits and -._, with - and . inside only. Nothing in a
+ * key id acts: which module, program or server, where, as whom and with which
+ * PIN or token is the configuration's to say.
  */
 #ifndef ENVELOPE_KEY_NAME_H
 #define ENVELOPE_KEY_NAME_H
@@ -30,6 +32,7 @@ enum key_kind {
 	KEY_AWS,	/* AWS KMS and envelope-kms: the names in arn.h */
 	KEY_PKCS11,
 	KEY_PROGRAM,
+	KEY_VAULT,
 	KEY_KINDS,
 };
 
@@ -44,7 +47,10 @@ struct key_name {
 /* By how @key begins: KEY_AWS for everything that is nobody else's. */
 enum key_kind key_kind(const char *key);
 
-/* As slots have it: "aws-kms", "pkcs11", "program". Never NULL. */
+/*
+ * As slots have it: "aws-kms", "pkcs11", "program", "vault-transit". Never
+ * NULL.
+ */
 const char *key_provider(enum key_kind kind);
 
 /* How key ids of @kind look, for sentences. */
@@ -52,6 +58,10 @@ const char *key_grammar(enum key_kind kind);
 
 /* The other way: the kind in *@ret. -ENOENT: not one that we know. */
 int key_provider_find(const char *provider, enum key_kind *ret);
+
+/* As envelope.conf and people have it: of a vault "vault". */
+const char *key_section(enum key_kind kind);
+int key_section_find(const char *section, enum key_kind *ret);
 
 /* Take a key id apart. 0; -EINVAL: KEY_AWS, or not in its one spelling. */
 int key_name_parse(const char *key, struct key_name *ret);

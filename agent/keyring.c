@@ -232,9 +232,9 @@ int keyring_set_timeout(const char *volume_id, uint64_t timeout_ms)
 	r = keyring_find(volume_id, &id);
 	if (r == 0 && keyctl_set_timeout(id, seconds) < 0)
 		r = key_error();
-	if (r == -EKEYEXPIRED || r == -EKEYREVOKED)
-		r = -ENOKEY;
-	if (r == -ENOKEY)
+	if (r == -EKEYEXPIRED || r == -ENOKEY)
+		r = -EKEYREVOKED;
+	if (r == -EKEYREVOKED)
 		log_error("the key of %s is dead already: the volume is locked",
 			  volume_id);
 	else if (r < 0)

@@ -55,8 +55,8 @@ int keyring_drop_dek(const char *volume_id);
 /*
  * Have the kernel end the DEK of @volume_id after @timeout_ms from now, rounded
  * down to a whole second, of which there is one at least; what was set before
- * does not count any more. -ENOKEY: there is no live key. -EPERM, -EIO; prints
- * its own error.
+ * does not count any more. -EKEYREVOKED: there is no live key. -EPERM, -EIO;
+ * prints its own error.
  */
 int keyring_set_timeout(const char *volume_id, uint64_t timeout_ms);
 

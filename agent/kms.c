@@ -14,6 +14,7 @@
 #include "json.h"
 #include "key_name.h"
 #include "kms_provider.h"
+#include "kms_trace.h"
 #include "log.h"
 
 /* Who asks in one region, since each may name a profile of its own. */
@@ -43,6 +44,7 @@ struct kms {
 	struct login *logins;
 	char *grant_token;	/* for Decrypt; NULL: none */
 	struct kept *kept;
+	bool forbid_local;
 	char error[KMS_ERROR_BYTES];
 };
 
@@ -50,6 +52,7 @@ static const struct kms_provider *const providers[KEY_KINDS] = {
 	[KEY_AWS] = &kms_provider_aws,
 	[KEY_PKCS11] = &kms_provider_pkcs11,
 	[KEY_PROGRAM] = &kms_provider_program,
+	[KEY_VAULT] = &kms_provider_vault,
 };
 
 int kms_open(const struct conf *conf, unsigned int timeout_ms,
@@ -82,9 +85,12 @@ void kms_free(struct kms *kms)
 		kms->logins = next;
 	}
 	while (kms->kept) {
+		const struct kms_provider *p =
+			providers[kms->kept->provider->kind];
 		struct kept *next = kms->kept->next;
 
-		providers[kms->kept->provider->kind]->end(kms->kept->state);
+		if (p->end)
+			p->end(kms->kept->state);
 		free(kms->kept);
 		kms->kept = next;
 	}
@@ -103,6 +109,7 @@ void kms_answer_free(struct kms_answer *answer)
 	free(answer->grant_token);
 	json_decref(answer->grants);
 	free(answer->marker);
+	free(answer->policy);
 	*answer = (struct kms_answer){ 0 };
 }
 
@@ -119,7 +126,7 @@ int kms_check_provider(const char *name)
 
 	if (key_provider_find(name, &kind) == 0)
 		return 0;
-	log_error("KMS provider '%s' is not one this program knows; known are aws-kms, pkcs11 and program",
+	log_error("KMS provider '%s' is not one this program knows; known are aws-kms, pkcs11, program and vault-transit",
 		  name);
 	return -EINVAL;
 }
@@ -127,6 +134,11 @@ int kms_check_provider(const char *name)
 int kms_restart(struct kms *kms, unsigned int timeout_ms)
 {
 	return http_restart(kms->http, timeout_ms);
+}
+
+void kms_forbid_local(struct kms *kms)
+{
+	kms->forbid_local = true;
 }
 
 void kms_fresh_connection(struct kms *kms)
@@ -175,7 +187,7 @@ static int allowed_in_region(struct kms *kms, const char *key,
 		return r;
 	set_error(kms, "UnsupportedOperationException");
 	log_error("key '%s': [%s %s] has no grants; use the key without the agent, or one in a KMS",
-		  key, key_provider(ret->provider->kind), ret->provider->name);
+		  key, key_section(ret->provider->kind), ret->provider->name);
 	return -ENOTSUP;
 }
 
@@ -258,8 +270,19 @@ static void print_place(const struct place *place,
 			 place->region->name);
 	else
 		snprintf(ret, KMS_SECTION_BYTES, "[%s %s]",
-			 key_provider(place->provider->kind),
+			 key_section(place->provider->kind),
 			 place->provider->name);
+}
+
+/* The agent's worker, which runs nothing and sees few files. */
+static int check_local(struct kms *kms, const struct kms_call *call)
+{
+	if (!kms->forbid_local || !providers[call->provider->kind]->local)
+		return 0;
+	set_error(kms, "UnsupportedOperationException");
+	log_error("key '%s': %s runs code on this host, which the agent does not; attach with --direct",
+		  call->key, call->section);
+	return -ENOTSUP;
 }
 
 static int begin_call(struct kms *kms, const struct place *place,
@@ -270,13 +293,22 @@ static int begin_call(struct kms *kms, const struct place *place,
 	call->region = place->region;
 	call->provider = place->provider;
 	print_place(place, call->section);
+	call->setting = "endpoint";
 	if (place->region) {
 		call->where = place->region->endpoint;
+		call->ca_file = place->region->ca_file;
 		/* What was signed elsewhere needs no credentials of ours. */
 		return question->signature ? 0 :
 		       login(kms, place->region, &call->credentials);
 	}
-	call->where = call->section;
+	call->where = place->provider->value[CONF_ENDPOINT];
+	call->ca_file = place->provider->value[CONF_CA_FILE];
+	if (!call->where) {
+		call->where = call->section;
+		call->setting = "path";
+	}
+	if (check_local(kms, call) < 0)
+		return -ENOTSUP;
 	call->state = keep(kms, place->provider);
 	return call->state ? 0 : -ENOMEM;
 }
@@ -287,6 +319,7 @@ static int ask(struct kms *kms, const struct place *place,
 	       struct kms_answer *ret)
 {
 	enum key_kind kind = place->provider ? place->provider->kind : KEY_AWS;
+	uint64_t began_us = kms_trace_now_us();
 	int r;
 
 	*call = (struct kms_call){
@@ -298,6 +331,7 @@ static int ask(struct kms *kms, const struct place *place,
 	if (r < 0)
 		return r;
 	r = providers[kind]->ask(call, question, ret);
+	kms_trace_call(call, question, r, began_us);
 	if (r == 0)
 		return 0;
 	set_error(kms, call->error);
@@ -370,40 +404,48 @@ static int check_dek(struct kms *kms, struct kms_call *call,
 	return 0;
 }
 
+/* Decrypt as @q says, for kms_answer_free(); of the key that was asked. */
+static int ask_decrypt(struct kms *kms, struct kms_question *q,
+		       struct kms_call *call, struct kms_answer *answer)
+{
+	struct place place;
+	int r;
+
+	q->operation = KMS_DECRYPT;
+	q->grant_token = kms->grant_token;
+	set_error(kms, "");
+	r = check_wrapped(kms, q->key, q->context, q->wrapped_bytes);
+	if (r == 0)
+		r = allowed(kms, q->key, &place);
+	if (r == 0)
+		r = ask(kms, &place, q, call, answer);
+	/* The refusal that DryRun hopes for names no key. */
+	if (r == 0 && answer->key_id && strcmp(answer->key_id, q->key) != 0)
+		r = lie(kms, call, "WrongKeyId", "the KeyId of another key");
+	return r;
+}
+
 int kms_decrypt(struct kms *kms, const char *key_arn, const json_t *context,
 		const uint8_t *wrapped, size_t wrapped_bytes,
 		struct secret **dek_ret)
 {
 	struct kms_question question = {
-		.operation = KMS_DECRYPT,
 		.key = key_arn,
 		.context = context,
 		.wrapped = wrapped,
 		.wrapped_bytes = wrapped_bytes,
-		.grant_token = kms->grant_token,
 	};
 	struct kms_answer answer = { 0 };
 	struct kms_call call;
-	struct place place;
 	int r;
 
-	set_error(kms, "");
-	r = check_wrapped(kms, key_arn, context, wrapped_bytes);
-	if (r == 0)
-		r = allowed(kms, key_arn, &place);
-	if (r == 0)
-		r = ask(kms, &place, &question, &call, &answer);
-	if (r < 0)
-		goto out;
-	if (strcmp(answer.key_id, key_arn) != 0)
-		r = lie(kms, &call, "WrongKeyId", "the KeyId of another key");
+	r = ask_decrypt(kms, &question, &call, &answer);
 	if (r == 0)
 		r = check_dek(kms, &call, answer.plaintext);
-	if (r < 0)
-		goto out;
-	*dek_ret = answer.plaintext;
-	answer.plaintext = NULL;
-out:
+	if (r == 0) {
+		*dek_ret = answer.plaintext;
+		answer.plaintext = NULL;
+	}
 	kms_answer_free(&answer);
 	return r;
 }
@@ -412,27 +454,17 @@ int kms_try_decrypt(struct kms *kms, const char *key_arn, const json_t *context,
 		    const uint8_t *wrapped, size_t wrapped_bytes)
 {
 	struct kms_question question = {
-		.operation = KMS_DECRYPT,
 		.key = key_arn,
 		.context = context,
 		.wrapped = wrapped,
 		.wrapped_bytes = wrapped_bytes,
-		.grant_token = kms->grant_token,
 		.dry_run = true,
 	};
 	struct kms_answer answer = { 0 };
 	struct kms_call call;
-	struct place place;
 	int r;
 
-	set_error(kms, "");
-	r = check_wrapped(kms, key_arn, context, wrapped_bytes);
-	if (r == 0)
-		r = allowed(kms, key_arn, &place);
-	if (r == 0)
-		r = ask(kms, &place, &question, &call, &answer);
-	if (r == 0 && answer.key_id && strcmp(answer.key_id, key_arn) != 0)
-		r = lie(kms, &call, "WrongKeyId", "the KeyId of another key");
+	r = ask_decrypt(kms, &question, &call, &answer);
 	kms_answer_free(&answer);
 	return r;
 }
@@ -511,9 +543,48 @@ static int ask_about(struct kms *kms, const char *key, struct kms_question *q,
 		r = allowed(kms, q->key, &place);
 	if (r == 0)
 		r = ask(kms, &place, q, &call, answer);
-	if (r == 0)
+	/* A dry run names no key, and neither does a policy. */
+	if (r == 0 && answer->key_id)
 		r = check_key_id(kms, &call, answer->key_id, q->key);
 	return r;
+}
+
+int kms_try_generate(struct kms *kms, const char *key, const json_t *context)
+{
+	struct kms_question question = {
+		.operation = KMS_GENERATE,
+		.context = context,
+		.dry_run = true,
+	};
+	struct kms_answer answer = { 0 };
+	int r = ask_about(kms, key, &question, &answer);
+
+	kms_answer_free(&answer);
+	return r;
+}
+
+int kms_key_policy(struct kms *kms, const char *key_arn, char **ret)
+{
+	struct kms_question question = {
+		.operation = KMS_GET_POLICY,
+		.denial_is_fine = true,
+	};
+	struct kms_answer answer = { 0 };
+	int r = ask_about(kms, key_arn, &question, &answer);
+
+	if (r == 0) {
+		*ret = answer.policy;
+		answer.policy = NULL;
+	}
+	kms_answer_free(&answer);
+	return r;
+}
+
+int kms_credentials(struct kms *kms, const struct conf_region *region,
+		    const struct credentials **ret)
+{
+	set_error(kms, "");
+	return login(kms, region, ret);
 }
 
 int kms_generate_data_key_without_plaintext(struct kms *kms, const char *key,
@@ -527,6 +598,26 @@ int kms_generate_data_key_without_plaintext(struct kms *kms, const char *key,
 	struct kms_answer answer = { 0 };
 	int r;
 
+	r = ask_about(kms, key, &question, &answer);
+	if (r == 0)
+		give_wrapped(&answer, ret);
+	kms_answer_free(&answer);
+	return r;
+}
+
+int kms_encrypt(struct kms *kms, const char *key, const json_t *context,
+		const struct secret *dek, struct kms_wrapped *ret)
+{
+	struct kms_question question = {
+		.operation = KMS_ENCRYPT,
+		.context = context,
+		.plaintext = dek,
+	};
+	struct kms_answer answer = { 0 };
+	int r;
+
+	if (secret_len(dek) != KMS_DEK_BYTES)
+		return -EINVAL;
 	r = ask_about(kms, key, &question, &answer);
 	if (r == 0)
 		give_wrapped(&answer, ret);

@@ -46,7 +46,7 @@ struct kms;
  * call into a region), connections, and one time budget of @timeout_ms over
  * everything, which starts now. No network call yet.
  * 0 with *@ret for kms_free(); -EINVAL (@timeout_ms is 0 or over a day);
- * -ENOMEM.
+ * -ENOMEM; -EIO: no libcurl, which has been said.
  */
 int kms_open(const struct conf *conf, unsigned int timeout_ms,
 	     struct kms **ret);
@@ -66,6 +66,12 @@ int kms_check_provider(const char *name);
  * 0; -EINVAL (@timeout_ms is 0 or over a day).
  */
 int kms_restart(struct kms *kms, unsigned int timeout_ms);
+
+/*
+ * From now on no key whose provider runs or loads code on this host, for a
+ * process that is confined: -ENOTSUP, and the sentence names --direct.
+ */
+void kms_forbid_local(struct kms *kms);
 
 /* The next call opens a connection of its own (the rehearsal wants that). */
 void kms_fresh_connection(struct kms *kms);
@@ -106,6 +112,30 @@ void kms_wrapped_free(struct kms_wrapped *w);
 int kms_generate_data_key_without_plaintext(struct kms *kms, const char *key,
 					    const json_t *context,
 					    struct kms_wrapped *ret);
+
+/*
+ * Wrap @dek, which is there already, under @key (as above) and bind it to
+ * @context: for a key that is elsewhere than the one it is wrapped under. The
+ * KMS sees it. -EINVAL: not KMS_DEK_BYTES.
+ */
+int kms_encrypt(struct kms *kms, const char *key, const json_t *context,
+		const struct secret *dek, struct kms_wrapped *ret);
+
+/*
+ * Would kms_generate_data_key_without_plaintext() succeed? Asked by
+ * DryRun, so that nothing is made. Only of an AWS KMS.
+ */
+int kms_try_generate(struct kms *kms, const char *key, const json_t *context);
+
+/*
+ * The key policy of @key_arn, JSON from outside, for free(3). An AccessDenied
+ * prints nothing.
+ */
+int kms_key_policy(struct kms *kms, const char *key_arn, char **ret);
+
+/* As whom calls into @region are signed; as credentials_get(). */
+int kms_credentials(struct kms *kms, const struct conf_region *region,
+		    const struct credentials **ret);
 
 /* For kms_reencrypt(): what is wrapped how, and how it shall be. */
 struct kms_reencrypt_args {
@@ -205,8 +235,8 @@ int kms_describe_if_allowed(struct kms *kms, const char *key,
 /*
  * The last failure's type, for --json: the KMS's own error code
  * ("AccessDeniedException"), or ours: "NotAllowed", "NoCredentials",
- * "NoConnection", "Timeout", "Throttled", "Tls", "CaFile", "Oversized",
- * "Redirect", "Garbage", "WrongKeyId", "WrongLength", "EqualHalves",
+ * "NoConnection", "Timeout", "Throttled", "Tls", "CaFile", "CertFile",
+ * "Oversized", "Redirect", "Garbage", "WrongKeyId", "WrongLength", "EqualHalves",
  * "Internal"; "" when the last call went well. Valid until the next call.
  */
 const char *kms_last_error(const struct kms *kms);

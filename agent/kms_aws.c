@@ -20,10 +20,12 @@ static const char *const operation_names[] = {
 	[KMS_DECRYPT] = "Decrypt",
 	[KMS_GENERATE] = "GenerateDataKeyWithoutPlaintext",
 	[KMS_REENCRYPT] = "ReEncrypt",
+	[KMS_ENCRYPT] = "Encrypt",
 	[KMS_DESCRIBE] = "DescribeKey",
 	[KMS_CREATE_GRANT] = "CreateGrant",
 	[KMS_RETIRE_GRANT] = "RetireGrant",
 	[KMS_LIST_RETIRABLE] = "ListRetirableGrants",
+	[KMS_GET_POLICY] = "GetKeyPolicy",
 };
 
 const char *kms_operation_name(enum kms_operation operation)
@@ -110,12 +112,17 @@ static int fill(json_t *o, const struct kms_question *q)
 		return r;
 	if (q->operation == KMS_RETIRE_GRANT)
 		return set_string(o, "GrantId", q->grant_id);
+	if (q->operation == KMS_GET_POLICY)
+		return set_string(o, "PolicyName", "default");
 	r = set_context(o, "EncryptionContext", q->context);
 	if (r == 0 && q->operation == KMS_DECRYPT)
 		r = fill_decrypt(o, q);
 	if (r == 0 && q->operation == KMS_GENERATE &&
 	    json_object_set_new(o, "NumberOfBytes",
 				json_integer(KMS_DEK_BYTES)) < 0)
+		r = -ENOMEM;
+	if (r == 0 && q->operation == KMS_GENERATE && q->dry_run &&
+	    json_object_set_new(o, "DryRun", json_true()) < 0)
 		r = -ENOMEM;
 	return r;
 }
@@ -325,6 +332,8 @@ static int take_members(struct kms_call *call, const struct kms_question *q,
 		return take_grant(call, o, a);
 	if (q->operation == KMS_LIST_RETIRABLE)
 		return take_list(call, o, a);
+	if (q->operation == KMS_GET_POLICY)
+		return take_text(call, o, "Policy", &a->policy);
 	r = take_text(call, o, "KeyId", &a->key_id);
 	if (r == 0 && q->operation == KMS_REENCRYPT)
 		r = take_text(call, o, "SourceKeyId", &a->source_key_id);
@@ -408,12 +417,16 @@ static int ask(struct kms_call *call, const struct kms_question *q,
 {
 	struct kms_answer a = { 0 };
 	char *body = kms_make_body(q, false);
+	struct secret *whole = NULL;
 	int r = -ENOMEM;
 
 	call->operation = operation_names[q->operation];
-	if (!body)
+	if (body && q->plaintext)
+		whole = kms_put_plaintext(body, q->plaintext);
+	if (!body || (q->plaintext && !whole))
 		goto out;
-	r = exchange(call, q, body, &a);
+	r = exchange(call, q, whole ? (const char *)secret_cbytes(whole) : body,
+		     &a);
 	if (r < 0)
 		goto out;
 	*ret = a;
@@ -422,6 +435,7 @@ out:
 	if (r == -ENOMEM)
 		log_error("key '%s': no memory for %s, or the limit of locked memory is spent",
 			  call->key, call->operation);
+	secret_free(whole);
 	free(body);
 	kms_answer_free(&a);
 	return r;

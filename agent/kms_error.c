@@ -205,7 +205,7 @@ int kms_fail_ungranted(struct kms_call *call, const char *code,
 
 static void say_tls(struct kms_call *call)
 {
-	const char *ca = call->region->ca_file;
+	const char *ca = call->ca_file;
 
 	log_error("key '%s': KMS %s does not prove its identity (%s); check endpoint and %s%s of %s",
 		  call->key, call->where, http_detail(call->http),
@@ -238,7 +238,12 @@ int kms_fail_http(struct kms_call *call, enum http_failure why)
 		set_error(call, "CaFile");
 		log_error("key '%s': KMS %s was not asked: ca-file '%s' is no readable PEM file of CA certificates; correct it for %s",
 			  call->key, endpoint,
-			  call->region->ca_file ? call->region->ca_file : "",
+			  call->ca_file ? call->ca_file : "", section);
+		break;
+	case HTTP_CERT_FILE:
+		set_error(call, "CertFile");
+		log_error("key '%s': KMS %s was not asked: cert-file and cert-key-file are no readable PEM files that fit together (%s); correct them for %s",
+			  call->key, endpoint, http_detail(call->http),
 			  section);
 		break;
 	case HTTP_OVERSIZED:
@@ -271,7 +276,7 @@ int kms_fail_garbage(struct kms_call *call, const char *what)
 	set_error(call, "Garbage");
 	log_error("key '%s': KMS %s answered %s with garbage (%s), so it is no sound KMS; check %s of %s",
 		  call->key, call->where, call->operation, what,
-		  call->region ? "endpoint" : "path", call->section);
+		  call->setting, call->section);
 	return -EHOSTUNREACH;
 }
 

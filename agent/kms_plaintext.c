@@ -83,12 +83,14 @@ static size_t unescape_slashes(char *text, size_t len)
  * EVP_DecodeBlock() writes the bytes that padding stands for too, hence the
  * detour over a second secret of the right size.
  */
-static int decode_secret(const char *text, size_t len, struct secret **ret)
+static int decode_secret(char *text, size_t len, struct secret **ret)
 {
-	long bytes = decoded_bytes(text, len);
+	long bytes;
 	struct secret *padded;
 	struct secret *exact;
 
+	len = unescape_slashes(text, len);
+	bytes = decoded_bytes(text, len);
 	if (bytes < 1 || bytes > PLAINTEXT_MAX_BYTES)
 		return -EBADMSG;
 	padded = secret_new(len / 4 * 3);
@@ -100,7 +102,7 @@ static int decode_secret(const char *text, size_t len, struct secret **ret)
 	}
 	EVP_DecodeBlock(secret_bytes(padded), (const unsigned char *)text,
 			len);
-	memcpy(secret_bytes(exact), secret_cbytes(padded), bytes);
+	secret_copy(secret_bytes(exact), secret_cbytes(padded), bytes);
 	secret_free(padded);
 	*ret = exact;
 	return 0;
@@ -133,12 +135,14 @@ static size_t value_start(const char *body, size_t len, size_t at)
 }
 
 /*
- * The next "Plaintext": "..." at or behind *@at, at any depth: deeper ones
- * are nobody's business either. The value's text in *@start, *@len.
+ * The next "@name": "..." at or behind *@at, at any depth: deeper ones are
+ * nobody's business either. The value's text in *@start, *@len.
  */
-static bool next_plaintext(const char *body, size_t body_bytes, size_t *at,
-			   size_t *start, size_t *len)
+static bool next_member(const char *body, size_t body_bytes, const char *name,
+			size_t *at, size_t *start, size_t *len)
 {
+	size_t name_len = strlen(name);
+
 	while (*at < body_bytes) {
 		size_t end, value;
 
@@ -150,8 +154,8 @@ static bool next_plaintext(const char *body, size_t body_bytes, size_t *at,
 		if (end == body_bytes)
 			return false;
 		value = body_bytes;
-		if (end - *at - 1 == 9 &&
-		    memcmp(body + *at + 1, "Plaintext", 9) == 0)
+		if (end - *at - 1 == name_len &&
+		    memcmp(body + *at + 1, name, name_len) == 0)
 			value = value_start(body, body_bytes, end + 1);
 		*at = end + 1;
 		if (value == body_bytes)
@@ -167,21 +171,83 @@ static bool next_plaintext(const char *body, size_t body_bytes, size_t *at,
 	return false;
 }
 
-int kms_cut_plaintext(char *body, size_t body_bytes, struct secret **ret)
+struct secret *kms_put_plaintext(const char *body,
+				 const struct secret *plaintext)
+{
+	static const char before[] = "{\"Plaintext\":\"", after[] = "\",";
+	size_t chars = (secret_len(plaintext) + 2) / 3 * 4;
+	struct secret *whole = secret_new(strlen(before) + chars +
+					  strlen(after) + strlen(body) + 1);
+	char *at;
+
+	if (!whole)
+		return NULL;
+	at = stpcpy((char *)secret_bytes(whole), before);
+	EVP_EncodeBlock((unsigned char *)at, secret_cbytes(plaintext),
+			secret_len(plaintext));
+	at = stpcpy(at + chars, after);
+	/* Its brace is there already. */
+	strcpy(at, body + 1);
+	return whole;
+}
+
+static int cut(char *body, size_t body_bytes, const char *name,
+	       int (*take)(char *text, size_t len, struct secret **ret),
+	       struct secret **ret)
 {
 	size_t at = 0, start, len;
 	struct secret *found = NULL;
 	int r = -ENOENT;
 
-	while (next_plaintext(body, body_bytes, &at, &start, &len)) {
-		size_t text = unescape_slashes(body + start, len);
-
+	while (next_member(body, body_bytes, name, &at, &start, &len)) {
 		/* A second one makes the JSON invalid; it is cut as well. */
 		if (r == -ENOENT)
-			r = decode_secret(body + start, text, &found);
+			r = take(body + start, len, &found);
 		memset(body + start, 'x', len);
 	}
 	if (r == 0)
 		*ret = found;
 	return r;
+}
+
+int kms_cut_base64(char *body, size_t body_bytes, const char *name,
+		   struct secret **ret)
+{
+	return cut(body, body_bytes, name, decode_secret, ret);
+}
+
+int kms_cut_plaintext(char *body, size_t body_bytes, struct secret **ret)
+{
+	return kms_cut_base64(body, body_bytes, "Plaintext", ret);
+}
+
+bool kms_text_plain(const char *text, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (text[i] <= ' ' || text[i] > '~' || text[i] == '"' ||
+		    text[i] == '\\')
+			return false;
+	return len > 0;
+}
+
+static int take_plain_text(char *text, size_t len, struct secret **ret)
+{
+	struct secret *copy;
+
+	if (!kms_text_plain(text, len) || len > PLAINTEXT_MAX_BYTES)
+		return -EBADMSG;
+	copy = secret_new(len + 1);
+	if (!copy)
+		return -ENOMEM;
+	memcpy(secret_bytes(copy), text, len);
+	*ret = copy;
+	return 0;
+}
+
+int kms_cut_text(char *body, size_t body_bytes, const char *name,
+		 struct secret **ret)
+{
+	return cut(body, body_bytes, name, take_plain_text, ret);
 }

@@ -27,10 +27,12 @@ enum kms_operation {
 	KMS_DECRYPT,
 	KMS_GENERATE,		/* GenerateDataKeyWithoutPlaintext */
 	KMS_REENCRYPT,
+	KMS_ENCRYPT,
 	KMS_DESCRIBE,
 	KMS_CREATE_GRANT,
 	KMS_RETIRE_GRANT,
 	KMS_LIST_RETIRABLE,	/* ListRetirableGrants */
+	KMS_GET_POLICY,		/* GetKeyPolicy */
 };
 
 struct kms_question {
@@ -39,6 +41,7 @@ struct kms_question {
 	const json_t *context;		/* NULL: none */
 	const uint8_t *wrapped;		/* of KMS_DECRYPT, KMS_REENCRYPT */
 	size_t wrapped_bytes;
+	const struct secret *plaintext;	/* of KMS_ENCRYPT */
 	const char *source_key;		/* of KMS_REENCRYPT */
 	const json_t *source_context;	/* of KMS_REENCRYPT */
 	bool dry_run;			/* would it succeed? No answer then */
@@ -63,6 +66,7 @@ struct kms_answer {
 	char *grant_token;		/* of KMS_CREATE_GRANT */
 	json_t *grants;			/* of KMS_LIST_RETIRABLE, an array */
 	char *marker;			/* of the next page; NULL: the last */
+	char *policy;			/* of KMS_GET_POLICY */
 };
 
 /* One call: where to, as whom; and what is to be said when it fails. */
@@ -71,10 +75,12 @@ struct kms_call {
 	const struct credentials *credentials;	/* of KEY_AWS, else NULL;
 						 * NULL also: signed already */
 	const struct conf_provider *provider;	/* of the others */
+	const char *ca_file;		/* of @region or @provider, or NULL */
 	void **state;			/* of the others: the provider's own,
 					 * NULL before the first call */
 	struct http *http;
-	const char *where;		/* for sentences, as the next two */
+	const char *where;		/* for sentences, as the next three */
+	const char *setting;		/* of the section, that leads there */
 	char section[KMS_SECTION_BYTES];
 	const char *key;
 	const char *operation;		/* its name on the wire */
@@ -89,6 +95,7 @@ struct kms_provider {
 		   struct kms_answer *ret);
 	/* Ends what is in *call->state at the session's end. NULL: nothing. */
 	void (*end)(void *state);
+	bool local;		/* runs or loads code on this host */
 };
 
 /* kms_aws.c */
@@ -116,6 +123,9 @@ extern const struct kms_provider kms_provider_program;
 
 /* kms_pkcs11.c */
 extern const struct kms_provider kms_provider_pkcs11;
+
+/* kms_vault.c */
+extern const struct kms_provider kms_provider_vault;
 
 /* kms.c */
 void kms_answer_free(struct kms_answer *answer);
@@ -168,6 +178,26 @@ int kms_fail_lie(struct kms_call *call, const char *type, const char *what);
  * 0; -ENOENT (none); -EBADMSG (empty, or no strict base64); -ENOMEM.
  */
 int kms_cut_plaintext(char *body, size_t body_bytes, struct secret **ret);
+
+/*
+ * The same for the first string member @name of some other protocol: as
+ * base64, or as the text itself (printable ASCII without \" and \\), with a
+ * NUL behind it that counts in its size.
+ */
+int kms_cut_base64(char *body, size_t body_bytes, const char *name,
+		   struct secret **ret);
+int kms_cut_text(char *body, size_t body_bytes, const char *name,
+		 struct secret **ret);
+
+/* Is it such text, and not empty? */
+bool kms_text_plain(const char *text, size_t len);
+
+/*
+ * @body, a JSON object that has members, with the base64 of @plaintext as one
+ * more: in locked memory, with a NUL at its end. NULL: no memory.
+ */
+struct secret *kms_put_plaintext(const char *body,
+				 const struct secret *plaintext);
 
 /*
  * Strict base64 (RFC 4648, section 4: padded, no white space, no stray bits)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Tokens over p11-kit: module, session, and the PIN, which is given once. */
+/* Tokens over p11-kit: module, session, and the PIN. */
 #include "kms_token.h"
 
 #include <errno.h>
@@ -42,8 +42,11 @@ static int load_module(struct kms_call *call, struct token *t)
 		return -EHOSTUNREACH;
 	}
 	rv = p11_kit_module_initialize(t->module);
-	if (rv != CKR_OK)
+	if (rv != CKR_OK) {
+		p11_kit_module_release(t->module);
+		t->module = NULL;
 		return token_fail(call, rv);
+	}
 	t->initialized = true;
 	return 0;
 }
@@ -170,18 +173,26 @@ static int open_session(struct kms_call *call, struct token *t)
 	return r;
 }
 
-int token_get(struct kms_call *call, struct token **ret)
+struct token *token_state(struct kms_call *call)
 {
 	struct token *t = *call->state;
-	int r;
 
 	if (!t) {
 		t = calloc(1, sizeof(*t));
-		if (!t)
-			return -ENOMEM;
-		t->session = CK_INVALID_HANDLE;
+		if (t)
+			t->session = CK_INVALID_HANDLE;
 		*call->state = t;
 	}
+	return t;
+}
+
+int token_get(struct kms_call *call, struct token **ret)
+{
+	struct token *t = token_state(call);
+	int r;
+
+	if (!t)
+		return token_fail(call, CKR_HOST_MEMORY);
 	if (t->pin_refused)
 		return token_refuse(call, -EACCES, "CKR_PIN_INCORRECT",
 				    "the PIN was refused before and is not tried again");

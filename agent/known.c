@@ -274,23 +274,56 @@ static int compare(const char *name, const json_t *pin, const struct header *h,
 	return -EBADMSG;
 }
 
-int known_check(const char *name, const struct header *h, size_t index)
+int known_list(json_t **ret)
 {
-	json_t *pins = NULL, *pin;
-	int dir = -1, r;
+	int dir = -1;
+	int r = open_dir(false, &dir);
 
-	r = open_dir(false, &dir);
+	if (r == 0)
+		r = load_pins(dir, ret);
+	if (dir >= 0)
+		close(dir);
+	if (r != -ENOENT)
+		return r;
+	*ret = json_object();
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* The pin of @h's volume; the caller owns it. -ENOENT: none. */
+static int load_pin(const struct header *h, json_t **ret)
+{
+	json_t *pins = NULL;
+	int r = known_list(&pins);
+
 	if (r < 0)
 		return r;
-	r = load_pins(dir, &pins);
-	if (r < 0)
-		goto out;
-	pin = json_object_get(pins, header_core(h)->volume_id);
-	r = pin ? compare(name, pin, h, index) : -ENOENT;
-out:
+	*ret = json_incref(json_object_get(pins, header_core(h)->volume_id));
 	json_decref(pins);
-	close(dir);
+	return *ret ? 0 : -ENOENT;
+}
+
+int known_check(const char *name, const struct header *h, size_t index)
+{
+	json_t *pin = NULL;
+	int r = load_pin(h, &pin);
+
+	if (r == 0)
+		r = compare(name, pin, h, index);
+	json_decref(pin);
 	return r;
+}
+
+int known_require(const char *name, const struct header *h)
+{
+	json_t *pin = NULL;
+	int r = load_pin(h, &pin);
+
+	json_decref(pin);
+	if (r != -ENOENT)
+		return r;
+	log_error("'%s': %s is not pinned on this host, as the agent's policy requires: if you know where the volume is from, let root attach it once with 'envelope attach --direct'",
+		  name, header_core(h)->volume_id);
+	return -EBADMSG;
 }
 
 /* The caller owns it. NULL: memory. */
@@ -376,7 +409,7 @@ int known_forget(const char *volume_id)
 struct replacement {
 	const char *volume_id;
 	const char *old_key_id;	/* or NULL */
-	const char *new_key_id;
+	const char *new_key_id;	/* or NULL */
 };
 
 static int edit_replace_key(json_t *pins, const void *argument)
@@ -393,9 +426,11 @@ static int edit_replace_key(json_t *pins, const void *argument)
 			json_string_value(json_array_get(key_ids, i));
 
 		if ((r->old_key_id && strcmp(have, r->old_key_id) == 0) ||
-		    strcmp(have, r->new_key_id) == 0)
+		    (r->new_key_id && strcmp(have, r->new_key_id) == 0))
 			json_array_remove(key_ids, i);
 	}
+	if (!r->new_key_id)
+		return 1;
 	return json_array_append_new(key_ids, json_string(r->new_key_id)) < 0 ?
 	       -ENOMEM : 1;
 }

@@ -36,6 +36,12 @@ void known_set_dir(const char *dir);
 int known_check(const char *name, const struct header *h, size_t index);
 
 /*
+ * 0 if there is a pin of @h's volume, whatever it says: known_check() looks at
+ * that. -EBADMSG: none, with what to do. Otherwise as known_check().
+ */
+int known_require(const char *name, const struct header *h);
+
+/*
  * Pin @h. The first time: its lineage, revision and the keys of all its slots;
  * later only the revision, since a new key is known_replace_key()'s business.
  * After format, every verified attach, and every change of core that this host
@@ -47,10 +53,18 @@ int known_update(const struct header *h);
 /*
  * For a rewrap, which verifies nothing: in the pin of @volume_id, if there is
  * one, @new_key_id stands in place of @old_key_id, or, if that is NULL, beside
- * those that are there. Errors as known_update().
+ * those that are there; @new_key_id NULL: @old_key_id goes, nothing comes.
+ * Errors as known_update().
  */
 int known_replace_key(const char *volume_id, const char *old_key_id,
 		      const char *new_key_id);
+
+/*
+ * All pins, an object of them by volume id that the caller frees; empty where
+ * there are none, also for somebody who is not root. -EBADMSG: damaged file.
+ * -EIO, -ENOMEM.
+ */
+int known_list(json_t **ret);
 
 /* Drop the pin of @volume_id: after erase. 0 also if there is none. */
 int known_forget(const char *volume_id);

@@ -3,7 +3,6 @@
 #include "log.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,7 +11,10 @@
 
 static const char *log_program = "envelope";
 static void (*log_hook)(enum log_level level, const char *text);
+static void (*log_taker)(enum log_level level, const char *text);
 static bool log_journal;
+static bool log_muted;
+static _Thread_local char log_last[LOG_LINE_BYTES];
 
 void log_init(const char *program)
 {
@@ -22,6 +24,21 @@ void log_init(const char *program)
 void log_set_hook(void (*hook)(enum log_level level, const char *text))
 {
 	log_hook = hook;
+}
+
+void log_divert(void (*taker)(enum log_level level, const char *text))
+{
+	log_taker = taker;
+}
+
+void log_mute(bool muted)
+{
+	log_muted = muted;
+}
+
+const char *log_last_error(void)
+{
+	return log_last;
 }
 
 void log_use_journal(void)
@@ -51,12 +68,20 @@ static void log_line(enum log_level level, const char *fmt, va_list args)
 	char line[LOG_LINE_BYTES];
 	size_t used;
 
+	if (log_muted)
+		return;
 	used = snprintf(line, sizeof(line), "%s%s: ",
 			log_journal ? journal[level] : "", log_program);
 	if (level == LOG_LEVEL_WARN)
 		used += snprintf(line + used, sizeof(line) - used, "warning: ");
 	vsnprintf(line + used, sizeof(line) - used - 1, fmt, args);
 	mask_controls(line);
+	if (level == LOG_LEVEL_ERROR)
+		strcpy(log_last, line + used);
+	if (log_taker) {
+		log_taker(level, line + used);
+		return;
+	}
 	if (log_hook)
 		log_hook(level, line + used);
 	used = strlen(line);

@@ -138,19 +138,42 @@ out:
 	return r;
 }
 
-int trust_read_secret(const char *path, const char *what, struct secret **ret)
+/* -EACCES, or the file open. */
+static int open_private(const char *path, const char *what)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int r;
+	/* A pipe without a writer would be waited for without end. */
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0) {
 		log_error("%s '%s': cannot be opened: %s", what, path,
 			  strerror(errno));
 		return -EACCES;
 	}
-	r = check_private(fd, path, what);
-	if (r == 0)
-		r = take_line(fd, path, what, ret);
+	if (check_private(fd, path, what) < 0) {
+		close(fd);
+		return -EACCES;
+	}
+	return fd;
+}
+
+int trust_secret_file(const char *path, const char *what)
+{
+	int fd = open_private(path, what);
+
+	if (fd < 0)
+		return fd;
 	close(fd);
+	return 0;
+}
+
+int trust_read_secret(const char *path, const char *what, struct secret **ret)
+{
+	int fd = open_private(path, what);
+	int r = fd;
+
+	if (fd >= 0)
+		r = take_line(fd, path, what, ret);
+	if (fd >= 0)
+		close(fd);
 	return r;
 }

@@ -19,6 +19,12 @@
 int trust_code(const char *path, const char *what);
 
 /*
+ * Is @path a file of root's, or this user's, that no other can read or write?
+ * @what names it in the sentence. 0; -EACCES.
+ */
+int trust_secret_file(const char *path, const char *what);
+
+/*
  * The first line of @path, without its end, as a secret with a NUL behind it
  * (which counts in its size). The file is root's, or this user's, and no other
  * can read or write it. @what names it in the sentence.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Opening a volume's header, and unwrapping its DEK. */
-#include "volume.h"
+#include "volume_private.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,8 +23,9 @@ int volume_kms_open(const struct volume_access *access, struct volume_kms *ret)
 	r = kms_open(k.conf, access->timeout_ms ? access->timeout_ms :
 		     VOLUME_TIMEOUT_MS, &k.kms);
 	if (r < 0) {
-		log_error("cannot start a session with the KMS: %s",
-			  strerror(-r));
+		if (r != -EIO)
+			log_error("cannot start a session with the KMS: %s",
+				  strerror(-r));
 		volume_kms_close(&k);
 		return r;
 	}
@@ -248,10 +249,20 @@ int volume_open(const char *device, const char *header_path,
 
 void volume_close(struct volume *v)
 {
+	volume_race_end(v->race);
 	header_free(v->header);
 	device_close(&v->device);
 	device_close(&v->header_file);
 	*v = (struct volume)VOLUME_CLOSED;
+}
+
+int volume_check_id(const char *name, const char *volume_id,
+		    const char *wanted)
+{
+	if (!wanted || strcmp(volume_id, wanted) == 0)
+		return 0;
+	log_error("'%s' is volume %s, not %s", name, volume_id, wanted);
+	return -EBADMSG;
 }
 
 int volume_permit_slot(const struct volume *v, struct volume_kms *k,
@@ -284,6 +295,7 @@ static int unwrap_slot(struct volume *v, struct volume_kms *k, size_t index,
 	if (r == 0)
 		r = kms_decrypt(k->kms, slot.key_id, context, slot.ciphertext,
 				slot.ciphertext_bytes, dek_ret);
+	v->denied = r == -EACCES && event_is_denial(kms_last_error(k->kms));
 	if (r == -EACCES && v->event)
 		event_refused(k->kms, v->event,
 			      header_core(v->header)->volume_id, slot.key_id);
@@ -324,6 +336,30 @@ static int unwrap_any(struct volume *v, struct volume_kms *k,
 	return r;
 }
 
+/* *dek_ret takes @dek if it is the header's; it is freed otherwise. */
+static int take_verified(struct volume *v, struct secret *dek,
+			 struct secret **dek_ret)
+{
+	int r = header_verify(v->header, volume_header_name(v), dek);
+
+	if (r < 0)
+		secret_free(dek);
+	else
+		*dek_ret = dek;
+	return r;
+}
+
+int volume_unwrap_by(struct volume *v, struct volume_kms *k, size_t slot,
+		     struct secret **dek_ret)
+{
+	struct secret *dek = NULL;
+	int r = slot < header_slot_count(v->header) ? 0 : -EINVAL;
+
+	if (r == 0)
+		r = unwrap_slot(v, k, slot, &dek);
+	return r < 0 ? r : take_verified(v, dek, dek_ret);
+}
+
 int volume_unwrap_with(struct volume *v, struct volume_kms *k,
 		       size_t *slot_ret, struct secret **dek_ret)
 {
@@ -333,13 +369,24 @@ int volume_unwrap_with(struct volume *v, struct volume_kms *k,
 
 	r = unwrap_any(v, k, &slot, &dek);
 	if (r == 0)
-		r = header_verify(v->header, volume_header_name(v), dek);
-	if (r == 0) {
+		r = take_verified(v, dek, dek_ret);
+	if (r == 0)
 		*slot_ret = slot;
-		*dek_ret = dek;
-		dek = NULL;
-	}
-	secret_free(dek);
+	return r;
+}
+
+static int unwrap_by_race(struct volume *v, const struct volume_access *access,
+			  struct secret **dek_ret)
+{
+	struct conf *conf = NULL;
+	int r;
+
+	r = conf_load(&access->conf, &conf);
+	if (r == 0)
+		r = volume_race(v, conf, access->timeout_ms ?
+				access->timeout_ms : VOLUME_TIMEOUT_MS,
+				dek_ret);
+	conf_free(conf);
 	return r;
 }
 
@@ -350,6 +397,10 @@ int volume_unwrap(struct volume *v, const struct volume_access *access,
 	size_t slot;
 	int r;
 
+	if (access->recovery)
+		return volume_recover(v, access->recovery, dek_ret);
+	if (volume_race_wanted(v))
+		return unwrap_by_race(v, access, dek_ret);
 	r = volume_kms_open(access, &k);
 	if (r == 0)
 		r = volume_unwrap_with(v, &k, &slot, dek_ret);

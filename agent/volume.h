@@ -14,12 +14,14 @@
 #include "kms.h"
 #include "secret.h"
 
+#define VOLUME_NEXT_SLOT_MS 250u	/* of a KMS's silence */
 #define VOLUME_TIMEOUT_MS 30000u	/* time budget of one use of the KMS */
 
 /* How to reach the KMS, and how long it may take. */
 struct volume_access {
 	struct conf_overrides conf;
 	unsigned int timeout_ms;	/* 0: VOLUME_TIMEOUT_MS */
+	const struct secret *recovery;	/* this key instead of a KMS; or NULL */
 };
 
 /* Configuration and a session with the KMS, opened and closed together. */
@@ -42,6 +44,8 @@ struct volume {
 	struct device header_file;
 	struct header *header;
 	const char *event;	/* that a denial is, of event.h; NULL: none */
+	bool denied;		/* by a KMS, when its DEK was asked for */
+	struct volume_race *race; /* slots that have not answered, or NULL */
 };
 
 #define VOLUME_CLOSED { .device = DEVICE_CLOSED, .header_file = DEVICE_CLOSED }
@@ -78,6 +82,10 @@ int volume_open(const char *device, const char *header_path,
 int volume_adopt(struct device *device, struct device *header_file,
 		 unsigned int flags, struct volume *ret);
 
+/* Is it the volume @wanted? NULL: any. -EBADMSG, with a sentence, of @name. */
+int volume_check_id(const char *name, const char *volume_id,
+		    const char *wanted);
+
 /* Close and free; a closed one is accepted. */
 void volume_close(struct volume *v);
 
@@ -99,7 +107,8 @@ int volume_permit_slot(const struct volume *v, struct volume_kms *k,
 /*
  * Unwrap the DEK through the first slot that can: pin and allow-keys are
  * checked before anything goes to the network, then Decrypt, then the HMAC of
- * every good copy. The next slot is tried only when a KMS was unreachable.
+ * every good copy. The next slot is tried only when a KMS was unreachable, or
+ * silent for VOLUME_NEXT_SLOT_MS; a denial by any of them is the result.
  * Nothing is pinned: known_update() does that.
  *
  * *@dek_ret is the caller's, who frees it as soon as possible.
@@ -116,6 +125,109 @@ int volume_unwrap(struct volume *v, const struct volume_access *access,
  */
 int volume_unwrap_with(struct volume *v, struct volume_kms *k,
 		       size_t *slot_ret, struct secret **dek_ret);
+
+/* The same by slot number @slot alone. -EINVAL, silent: there is none. */
+int volume_unwrap_by(struct volume *v, struct volume_kms *k, size_t slot,
+		     struct secret **dek_ret);
+
+/*
+ * volume_slots.c
+ *
+ * @v was opened with VOLUME_WRITE_HEADER. None of these writes where the two
+ * copies of the header differ in core: -EBADMSG.
+ */
+
+#define VOLUME_KEY_ID_CHARS 2049	/* a key id fits, with the NUL */
+
+int volume_check_cores(const struct volume *v);
+
+/*
+ * Of @h, called @name: is there room for one more slot, is there more than one,
+ * is there one of a KMS? -EINVAL with a sentence.
+ */
+int volume_check_room(const struct header *h, const char *name);
+int volume_check_not_last(const struct header *h, const char *name);
+int volume_check_any_kms(const struct header *h, const char *name);
+
+/*
+ * Write @v's header, whose slots were changed, and the pin: @old_key (NULL:
+ * none) goes where no slot has it any more, @new_key (NULL: none) comes.
+ * Errors as header_write() and known_replace_key().
+ */
+int volume_store_slots(struct volume *v, const char *old_key,
+		       const char *new_key);
+
+/*
+ * The same for who must not parse what is stored: @v's header came by
+ * header_from_parts(), and @dek, which was verified with it, seals it anew. As
+ * header_seal() and header_write_slots().
+ */
+int volume_store_sealed_slots(struct volume *v, const struct secret *dek,
+			      const char *old_key, const char *new_key);
+
+/* Has a slot of @h that key already? -EEXIST with a sentence about @name. */
+int volume_check_new_key(const struct header *h, const char *name,
+			 const char *key_id);
+
+/*
+ * Slot @index of @v as @key would have it, wrapped anew inside the KMS under
+ * @context (NULL: its own), which is a whole one, to *@ret. Nothing is changed.
+ * As kms_reencrypt() and conf_allow_key(); *@ret is the caller's also when the
+ * key that it came to is not allowed.
+ */
+int volume_reencrypt_slot(const struct volume *v, struct volume_kms *k,
+			  size_t index, const json_t *context, const char *key,
+			  struct kms_wrapped *ret);
+
+struct volume_slot_options {
+	const char *kms_key;	/* id, ARN, alias, or as key_name.h */
+	json_t *context;	/* extra pairs; NULL: none. Borrowed */
+	struct volume_access access;
+};
+
+/*
+ * Another slot, behind those that are there: the DEK is unwrapped, wrapped
+ * under the key by its KMS, and unwrapped again over a new connection before
+ * the header is written. The number of the slot goes to *@slot_ret.
+ *
+ * -EINVAL: no slot is free. -EEXIST: a slot has that key already. -EBADMSG:
+ * the KMS gives back another DEK. Else as volume_unwrap() and kms_encrypt().
+ */
+int volume_slot_add(struct volume *v, const struct volume_slot_options *o,
+		    size_t *slot_ret);
+
+/*
+ * Remove slot @index, below header_slot_count(); both copies are overwritten.
+ * Never the last one; without @force another one has to open the volume first.
+ *
+ * -EINVAL: the last, or the last of a KMS. Else as volume_unwrap().
+ */
+int volume_slot_remove(struct volume *v, size_t index,
+		       const struct volume_access *access, bool force);
+
+/*
+ * volume_recovery.c
+ */
+
+/*
+ * The DEK by the slot of the recovery key @key (recovery.h), which no KMS hears
+ * of; volume_unwrap() calls it. The journal gets it, as event.h says.
+ *
+ * -EACCES: not root, or no slot of that key. -EBADMSG: pin mismatch, or the
+ * header was tampered with. Prints are done.
+ */
+int volume_recover(struct volume *v, const struct secret *key,
+		   struct secret **dek_ret);
+
+/*
+ * A slot for a new recovery key, as volume_slot_add(). Before the header is
+ * written, @tell hands the key, its id and the slot's number to whoever writes
+ * it down; if that fails (-errno), nothing is written.
+ */
+int volume_recovery_add(struct volume *v, const struct volume_access *access,
+			int (*tell)(void *user, const struct secret *key,
+				    const char *key_id, size_t slot),
+			void *user);
 
 /*
  * volume_format.c
@@ -135,9 +247,20 @@ struct volume_format_options {
 	bool force;		/* overwrite a signature; -EBUSY stays */
 };
 
+/* Which key a new volume was given, and why: the rules of EBS. */
+struct volume_rule {
+	char key[2049];		/* as it was named: id, ARN, alias */
+	char region[ARN_WORD_BYTES]; /* "" where the key is in none */
+	char conf[1024];	/* the configuration file */
+	bool given;		/* it was named by an option */
+	enum conf_key_from from; /* who named it else */
+	bool encryption_by_default; /* of the region */
+};
+
 struct volume_format_result {
 	struct header_core core;
 	char key_id[2049];	/* ARN */
+	struct volume_rule rule;
 };
 
 /*
@@ -170,6 +293,7 @@ struct volume_attach_options {
 	const char *device;
 	const char *header_path;
 	const char *name;	/* NULL: the volume id */
+	const char *volume_id;	/* that it must have; NULL: whatever it has */
 	struct volume_access access;
 	enum dm_target target;
 	enum dm_on_lock on_lock;
@@ -272,6 +396,19 @@ struct volume_lock_options {
 };
 
 /*
+ * Does the audit of this host lie on the attached @s? While that is locked a
+ * record would wait for its unlock, and the unlock for the record.
+ */
+bool volume_holds_audit(const struct dm_volume_status *s);
+
+/*
+ * As audit_verb_ended(), of a verb after which a volume may be locked. If the
+ * audit lies on one that is, there is a warning in its place.
+ */
+void volume_verb_ended(const char *event, const char *name,
+		       const char *volume_id, int r);
+
+/*
  * Revoke the key of an attached volume: when this returns 0, DEK and key
  * schedule are gone from the kernel and I/O waits or fails. One that is locked
  * already is fine. The status of the volume then goes to *@ret.
@@ -283,8 +420,16 @@ struct volume_lock_options {
 int volume_lock(const struct volume_lock_options *o,
 		struct dm_volume_status *ret);
 
+/*
+ * Drop the clean pages of the whole host, for who has another process lock:
+ * @before it, all is written back first, which waits where a volume is locked.
+ * -EIO and others of proc(5), printed.
+ */
+int volume_drop_caches(bool before);
+
 struct volume_unlock_options {
 	const char *name;	/* as volume_find() */
+	const char *volume_id;	/* that it must have; NULL: whatever it has */
 	const char *header_path;
 	struct volume_access access;
 	struct lease_wish lease; /* in place of core's */
@@ -301,6 +446,21 @@ int volume_unlock(const struct volume_unlock_options *o,
 		  struct dm_volume_status *ret);
 
 /*
+ * Take the key of @s out of the kernel, whatever depends on it: as
+ * volume_lock(), for who has been told to by a KMS.
+ */
+int volume_end_key(const struct dm_volume_status *s,
+		   struct dm_volume_status *ret);
+
+/*
+ * Give @dek to the target of @live, which is locked, for the time that @terms
+ * leave since @asked_ms. A failure leaves it locked, and no key. The DEK stays
+ * the caller's.
+ */
+int volume_give_key(const struct dm_volume *live, const struct secret *dek,
+		    const struct lease_terms *terms, uint64_t asked_ms);
+
+/*
  * volume_lease.c
  */
 
@@ -311,12 +471,11 @@ uint64_t volume_clock_ms(void);
 uint32_t volume_random(void);
 
 /*
- * May this caller still unwrap @v? kms_check() of one slot after the other: the
- * next one is asked only where a KMS was no help. All but a grant has printed
- * its sentence.
+ * May this caller, by the session @k, still unwrap @v, of which the header is
+ * enough? kms_check() of one slot after the other: the next one is asked only
+ * where a KMS was no help. All but a grant has printed its sentence.
  */
-enum lease_answer volume_check(struct volume *v,
-			       const struct volume_access *access);
+enum lease_answer volume_check_with(struct volume *v, struct volume_kms *k);
 
 struct volume_renew_options {
 	const char *name;	/* as volume_find() */
@@ -357,6 +516,10 @@ int volume_find_quietly(const char *name, struct dm_volume_status *ret);
 
 /* Is a volume of that id attached? Its status then. -ENXIO; prints nothing. */
 int volume_find_id(const char *volume_id, struct dm_volume_status *ret);
+
+/* The node of the device that @v's table has below. -ENXIO with a sentence. */
+#define VOLUME_NODE_CHARS 280
+int volume_node_below(const struct dm_volume *v, char ret[VOLUME_NODE_CHARS]);
 
 /*
  * volume_self.c

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit.h"
 #include "event.h"
 #include "keyring.h"
 #include "known.h"
@@ -133,7 +134,9 @@ int volume_attach_prepare(const struct volume_attach_options *o,
 	struct conf *conf = NULL;
 	int r;
 
-	r = choose_name(o, core, plan.name);
+	r = volume_check_id(o->device, core->volume_id, o->volume_id);
+	if (r == 0)
+		r = choose_name(o, core, plan.name);
 	if (r == 0)
 		r = conf_load(&o->access.conf, &conf);
 	if (r == 0)
@@ -141,6 +144,8 @@ int volume_attach_prepare(const struct volume_attach_options *o,
 	conf_free(conf);
 	if (r == 0)
 		r = lease_for(core, &o->lease, o->target, &plan.lease);
+	if (r == 0)
+		r = lease_refuse_recovery(core, &o->access, &plan.lease);
 	if (r == 0 && !o->dry_run)
 		r = module_require(o->target);
 	if (r == 0 && !o->dry_run)
@@ -225,10 +230,27 @@ int volume_attach_finish(const struct volume_attach_options *o,
 	return 0;
 }
 
+/* A denial by a slot that was slower than the one that opened it. */
+static int settle(const struct volume_attach_options *o, struct volume *v,
+		  const char *name)
+{
+	int r;
+
+	/* dm-crypt could not be locked later. */
+	if (o->dry_run || o->target == DM_TARGET_CRYPT)
+		return 0;
+	r = volume_race_leave(v, name);
+	/* Somebody may have opened it already: without its key it is locked. */
+	if (r < 0 && volume_detach(name) < 0)
+		keyring_drop_dek(header_core(v->header)->volume_id);
+	return r;
+}
+
 int volume_attach(const struct volume_attach_options *o,
 		  struct volume_attach_result *ret)
 {
-	struct volume_attach_plan plan;
+	const char *event = o->dry_run ? "attach-dry-run" : "attach";
+	struct volume_attach_plan plan = { .name = "" };
 	struct volume v = VOLUME_CLOSED;
 	struct secret *dek = NULL;
 	int r;
@@ -240,8 +262,18 @@ int volume_attach(const struct volume_attach_options *o,
 	v.event = EVENT_ATTACH;
 	if (r == 0)
 		r = volume_unwrap(&v, &o->access, &dek);
+	/* Recorded first: what cannot be recorded is not given out. */
+	if (r == 0)
+		r = audit_verb(event, plan.name, header_core(
+			       v.header)->volume_id);
 	if (r == 0)
 		r = volume_attach_finish(o, &v, &plan, dek, ret);
+	if (r == 0)
+		r = settle(o, &v, plan.name);
+	if (r < 0)
+		audit_verb_ended(event, plan.name[0] ? plan.name : o->name,
+				 v.header ? header_core(v.header)->volume_id :
+				 NULL, r);
 	secret_free(dek);
 	volume_close(&v);
 	return r;

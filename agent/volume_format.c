@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "event.h"
+#include "key_name.h"
 #include "log.h"
 #include "volume_private.h"
 
@@ -236,8 +237,39 @@ static int rehearse(struct format *f, const struct kms_wrapped *wrapped)
 	return r;
 }
 
+/* What the user is told; whether the key may be used is the session's matter. */
+static int find_rule(const struct format *f, const struct conf *conf,
+		     struct volume_rule *ret)
+{
+	const struct conf_region *region = NULL;
+	const char *key = f->o->kms_key;
+	struct arn arn;
+	int r = 0;
+
+	ret->given = key;
+	ret->from = CONF_KEY_FILE;
+	if (!key)
+		r = conf_default_key(conf, &key);
+	if (r < 0)
+		return r;
+	if (key_kind(key) == KEY_AWS)
+		r = conf_region(conf, arn_parse(key, &arn) == 0 ?
+				arn.region : NULL, &region);
+	if (r < 0)
+		return r;
+	if (region && !ret->given)
+		conf_region_key(region, &ret->from);
+	ret->encryption_by_default = region && region->encryption_by_default;
+	snprintf(ret->key, sizeof(ret->key), "%s", key);
+	snprintf(ret->region, sizeof(ret->region), "%s",
+		 region ? region->name : "");
+	snprintf(ret->conf, sizeof(ret->conf), "%s", conf_path(conf));
+	return 0;
+}
+
 /* The KMS makes the DEK and keeps it to itself. */
-static int fetch_wrapped(struct format *f, struct kms_wrapped *ret)
+static int fetch_wrapped(struct format *f, struct kms_wrapped *ret,
+			 struct volume_rule *rule_ret)
 {
 	struct volume_kms k = { 0 };
 	json_t *context = NULL;
@@ -249,6 +281,8 @@ static int fetch_wrapped(struct format *f, struct kms_wrapped *ret)
 	if (r == 0)
 		r = kms_generate_data_key_without_plaintext(k.kms,
 				f->o->kms_key, context, ret);
+	if (r == 0)
+		r = find_rule(f, k.conf, rule_ret);
 	if (r == -EACCES)
 		event_refused(k.kms, EVENT_CREATE, f->core.volume_id,
 			      f->o->kms_key);
@@ -295,7 +329,7 @@ int volume_format(const struct volume_format_options *o,
 	if (r == 0)
 		r = open_header_file(&f);
 	if (r == 0)
-		r = fetch_wrapped(&f, &wrapped);
+		r = fetch_wrapped(&f, &wrapped, &result.rule);
 	if (r == 0)
 		r = rehearse(&f, &wrapped);
 	if (r == 0)

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "key_name.h"
 #include "keyring.h"
 #include "kms_check.h"
 #include "log.h"
@@ -48,6 +49,17 @@ int lease_for(const struct header_core *core, const struct lease_wish *wish,
 	}
 	*ret = terms;
 	return 0;
+}
+
+int lease_refuse_recovery(const struct header_core *core,
+			  const struct volume_access *access,
+			  const struct lease_terms *terms)
+{
+	if (!access->recovery || terms->lease_ms == 0)
+		return 0;
+	log_error("volume %s has a lease, which a recovery key cannot keep: --lease 0 attaches or unlocks it without one",
+		  core->volume_id);
+	return -EACCES;
 }
 
 int lease_start(const char *volume_id, const struct lease_terms *terms,
@@ -125,17 +137,19 @@ static enum lease_answer check_slot(struct volume *v, struct volume_kms *k,
 	return answer;
 }
 
-enum lease_answer volume_check(struct volume *v,
-			       const struct volume_access *access)
+enum lease_answer volume_check_with(struct volume *v, struct volume_kms *k)
 {
 	enum lease_answer worst = LEASE_UNREACHABLE;
-	struct volume_kms k = { 0 };
 	size_t i;
 
-	if (volume_kms_open(access, &k) < 0)
-		return LEASE_UNREACHABLE;
 	for (i = 0; i < header_slot_count(v->header); i++) {
-		enum lease_answer answer = check_slot(v, &k, i);
+		enum lease_answer answer;
+		enum key_kind kind;
+
+		if (key_provider_find(header_slot_get(v->header, i).provider,
+				      &kind) < 0)
+			continue;
+		answer = check_slot(v, k, i);
 
 		if (answer == LEASE_ALARM)
 			worst = answer;
@@ -144,15 +158,28 @@ enum lease_answer volume_check(struct volume *v,
 		worst = answer;
 		break;
 	}
-	volume_kms_close(&k);
 	return worst;
 }
 
-static void wait_ms(uint64_t ms)
+static enum lease_answer check(struct volume *v,
+			       const struct volume_access *access)
+{
+	enum lease_answer answer;
+	struct volume_kms k = { 0 };
+
+	if (volume_kms_open(access, &k) < 0)
+		return LEASE_UNREACHABLE;
+	answer = volume_check_with(v, &k);
+	volume_kms_close(&k);
+	return answer;
+}
+
+static void wait_until(uint64_t ms)
 {
 	struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
 
-	while (clock_nanosleep(CLOCK_BOOTTIME, 0, &t, &t) == EINTR)
+	while (clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &t, NULL) ==
+	       EINTR)
 		;
 }
 
@@ -160,21 +187,18 @@ static void wait_ms(uint64_t ms)
 static struct lease_actions ask(struct volume *v, struct lease *l,
 				const struct volume_access *access)
 {
-	struct lease_actions actions = lease_tick(l, volume_clock_ms());
+	struct lease_actions actions;
+	enum lease_answer answer;
 
-	while (actions.ask || l->state == LEASE_CONFIRMING) {
-		enum lease_answer answer;
-
-		if (!actions.ask)
-			wait_ms(LEASE_CONFIRM_MS);
-		actions = lease_tick(l, volume_clock_ms());
-		answer = volume_check(v, access);
+	do {
+		if (!l->asking) {
+			wait_until(lease_wake_ms(l));
+			lease_tick(l, volume_clock_ms());
+		}
+		answer = check(v, access);
 		actions = lease_answered(l, answer, volume_clock_ms(),
 					 volume_random());
-		if (actions.event == LEASE_EVENT_UNREACHABLE ||
-		    actions.event == LEASE_EVENT_ALARM)
-			break;
-	}
+	} while (actions.ask || actions.event == LEASE_EVENT_DENIED);
 	return actions;
 }
 
@@ -194,8 +218,6 @@ static int obey(const struct dm_volume *live,
 		log_error("'%s' is locked: the KMS denies its key, asked twice",
 			  live->name);
 		return -EACCES;
-	case LEASE_EVENT_EXPIRED:
-		return -EKEYREVOKED;
 	default:
 		log_warn("'%s': the lease is not renewed; the key's time runs on",
 			 live->name);
@@ -244,6 +266,8 @@ int volume_renew(const struct volume_renew_options *o,
 	lease_resume(&l, &result.lease, UINT64_MAX, volume_clock_ms());
 	actions = ask(&v, &l, &o->access);
 	r = obey(&result.status.volume, &actions);
+	volume_verb_ended("renew", result.status.volume.name,
+			  result.status.volume.volume_id, r);
 	if (r == 0)
 		*ret = result;
 out:

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "event.h"
 #include "keyring.h"
 #include "log.h"
@@ -50,7 +51,7 @@ static int check_lockable(const struct volume_lock_options *o,
 }
 
 /* A key that is gone by other means has no name; the target has its copy. */
-static int end_key(const struct dm_volume_status *s,
+int volume_end_key(const struct dm_volume_status *s,
 		   struct dm_volume_status *ret)
 {
 	int r = keyring_drop_dek(s->volume.volume_id);
@@ -60,6 +61,14 @@ static int end_key(const struct dm_volume_status *s,
 	if (r == 0 && ret->state == DM_STATE_ACTIVE)
 		r = dm_volume_message(s->volume.name, "key wipe");
 	return r == 0 ? dm_volume_status_get(s->volume.name, ret) : r;
+}
+
+/* Before the lock, inodes, too: later they might need I/O, which waits. */
+int volume_drop_caches(bool before)
+{
+	if (before)
+		sync();
+	return drop_caches(before ? "3" : "1");
 }
 
 int volume_lock(const struct volume_lock_options *o,
@@ -77,28 +86,43 @@ int volume_lock(const struct volume_lock_options *o,
 		return r;
 	active = s.state == DM_STATE_ACTIVE;
 	/* Behind the lock, what is dirty could not be written any more. */
-	if (o->drop_caches && active) {
-		sync();
-		r = drop_caches("3");
-	}
+	if (o->drop_caches && active)
+		r = volume_drop_caches(true);
 	if (r == 0)
-		r = end_key(&s, &after);
-	/* What was read since; inodes might need I/O, which waits now. */
+		r = volume_end_key(&s, &after);
+	/* What was read since. */
 	if (r == 0 && o->drop_caches)
-		r = drop_caches("1");
+		r = volume_drop_caches(false);
 	if (r == 0)
 		*ret = after;
 	return r;
 }
 
-static int give_key(const struct dm_volume *live, const struct secret *dek,
+/*
+ * The target locks by a clock that nobody sets; to the keyring, whose clock was
+ * set back, the same key may be alive.
+ */
+static int drop_expired(const struct dm_volume *live)
+{
+	struct dm_volume_status s;
+	int r = dm_volume_status_get(live->name, &s);
+
+	if (r == 0 && s.state == DM_STATE_LOCKED &&
+	    strcmp(s.reason, "expired") == 0)
+		r = keyring_drop_dek(live->volume_id);
+	return r;
+}
+
+int volume_give_key(const struct dm_volume *live, const struct secret *dek,
 		    const struct lease_terms *terms, uint64_t asked_ms)
 {
 	char message[64 + HEADER_VOLUME_ID_CHARS];
 	int32_t serial;
 	int r;
 
-	r = keyring_add_dek(live->volume_id, dek, &serial);
+	r = drop_expired(live);
+	if (r == 0)
+		r = keyring_add_dek(live->volume_id, dek, &serial);
 	if (r == 0)
 		r = lease_start(live->volume_id, terms, asked_ms);
 	if (r < 0)
@@ -119,23 +143,42 @@ int volume_unlock(const struct volume_unlock_options *o,
 	struct secret *dek = NULL;
 	struct lease_terms terms;
 	uint64_t asked_ms = volume_clock_ms();
+	bool holds_audit;
 	int r;
 
 	r = volume_find(o->name, &s);
+	if (r == 0)
+		r = volume_check_id(s.volume.name, s.volume.volume_id,
+				    o->volume_id);
 	if (r == 0 && s.state == DM_STATE_ACTIVE)
 		goto out;
+	holds_audit = r == 0 && volume_holds_audit(&s);
 	if (r == 0)
 		r = volume_open_below(&s.volume, o->header_path, &v);
 	if (r == 0)
 		r = lease_for(header_core(v.header), &o->lease,
 			      s.volume.target, &terms);
+	if (r == 0)
+		r = lease_refuse_recovery(header_core(v.header), &o->access,
+					  &terms);
 	v.event = EVENT_REATTACH;
 	if (r == 0)
 		r = volume_unwrap(&v, &o->access, &dek);
+	/* Recorded first: what cannot be recorded is not given out. */
+	if (r == 0 && !holds_audit)
+		r = audit_verb("unlock", s.volume.name, s.volume.volume_id);
 	if (r == 0)
-		r = give_key(&s.volume, dek, &terms, asked_ms);
+		r = volume_give_key(&s.volume, dek, &terms, asked_ms);
+	if (r == 0) {
+		r = volume_race_leave(&v, s.volume.name);
+		if (r < 0)
+			keyring_drop_dek(s.volume.volume_id);
+	}
 	if (r == 0)
 		r = dm_volume_status_get(s.volume.name, &s);
+	if (r < 0 || holds_audit)
+		volume_verb_ended("unlock", s.volume.name[0] ? s.volume.name :
+				  o->name, s.volume.volume_id, r);
 out:
 	secret_free(dek);
 	volume_close(&v);

@@ -41,14 +41,33 @@ struct rehearsal {
 int rehearsal_run(const struct rehearsal *request);
 
 /*
+ * volume_race.c
+ */
+/* Are there several slots to ask? */
+bool volume_race_wanted(const struct volume *v);
+
+/*
+ * As volume_unwrap(). Those that have not answered then are in @v->race, and
+ * end with volume_close().
+ */
+int volume_race(struct volume *v, const struct conf *conf,
+		unsigned int timeout_ms, struct secret **dek_ret);
+
+/* Ends what has not answered. NULL is accepted. */
+void volume_race_end(struct volume_race *race);
+
+/*
+ * The key of the volume is in the kernel, under the device @name: a KMS that
+ * denies it from now on locks it, also when this process has ended. -EACCES:
+ * one has denied it meanwhile, and has said so.
+ */
+int volume_race_leave(struct volume *v, const char *name);
+
+/*
  * volume_find.c
  *
- * The node of the device that @v's table has below. -ENXIO with a sentence.
+ * Open the header of the attached @live; -EBADMSG: another volume's.
  */
-#define VOLUME_NODE_CHARS 280
-int volume_node_below(const struct dm_volume *v, char ret[VOLUME_NODE_CHARS]);
-
-/* Open the header of the attached @live; -EBADMSG: another volume's. */
 int volume_open_below(const struct dm_volume *live, const char *header_path,
 		      struct volume *ret);
 
@@ -60,6 +79,14 @@ int volume_open_below(const struct dm_volume *live, const char *header_path,
  */
 int lease_for(const struct header_core *core, const struct lease_wish *wish,
 	      enum dm_target target, struct lease_terms *ret);
+
+/*
+ * Nobody could ask a KMS whether what a recovery key has opened may stay:
+ * -EACCES with a sentence, where @access has one and @terms are a lease.
+ */
+int lease_refuse_recovery(const struct header_core *core,
+			  const struct volume_access *access,
+			  const struct lease_terms *terms);
 
 /* Give the key of @volume_id the time that @terms leave since @asked_ms. */
 int lease_start(const char *volume_id, const struct lease_terms *terms,

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "known.h"
 #include "log.h"
 #include "volume_private.h"
@@ -182,4 +183,42 @@ const char *self_needs(const struct dm_volume_status *s, bool *swap_ret)
 		if (device_holds(s->device_major, s->device_minor, needed[i]))
 			return needed[i];
 	return NULL;
+}
+
+bool volume_holds_audit(const struct dm_volume_status *s)
+{
+	return device_holds(s->device_major, s->device_minor, KNOWN_DIR) ||
+	       device_holds(s->device_major, s->device_minor,
+			    KNOWN_DIR "/audit");
+}
+
+/* Is the audit behind a lock? The name of the volume that it lies on. */
+static bool find_locked_audit(char name_ret[DM_VOLUME_NAME_CHARS])
+{
+	struct dm_volume_status *list = NULL;
+	bool found = false;
+	size_t count = 0, i;
+
+	if (dm_volume_list(&list, &count) < 0)
+		return false;
+	for (i = 0; i < count && !found; i++) {
+		found = list[i].state == DM_STATE_LOCKED &&
+			volume_holds_audit(&list[i]);
+		if (found)
+			strcpy(name_ret, list[i].volume.name);
+	}
+	free(list);
+	return found;
+}
+
+void volume_verb_ended(const char *event, const char *name,
+		       const char *volume_id, int r)
+{
+	char holder[DM_VOLUME_NAME_CHARS];
+
+	if (geteuid() == 0 && find_locked_audit(holder))
+		log_warn("'%s' has this host's audit, which has no record of the %s",
+			 holder, event);
+	else
+		audit_verb_ended(event, name, volume_id, r);
 }
