@@ -256,6 +256,15 @@ int cli_set_grace(void *target, const char *option, const char *value)
 	return set_length(option, value, &wish->terms.grace_ms);
 }
 
+int cli_set_volume(void *target, const char *option, const char *value)
+{
+	if (!header_volume_id_valid(value)) {
+		log_error("--%s: '%s' is no volume id", option, value);
+		return -EINVAL;
+	}
+	return cli_set_text(target, option, value);
+}
+
 int cli_set_pair(void *target, const char *option, const char *value)
 {
 	json_t **pairs = target;
@@ -283,6 +292,27 @@ int cli_set_pair(void *target, const char *option, const char *value)
 	}
 	free(name);
 	return r;
+}
+
+int cli_run_verb(const char *verb, const struct command *verbs, int argc,
+		 char **argv)
+{
+	const struct command *c;
+
+	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+		printf("usage: envelope %s VERB [OPTION...] [ARGUMENT...]\n\n",
+		       verb);
+		for (c = verbs; c->name; c++)
+			printf("  %-15s %s\n", c->name, c->help);
+		printf("\n'envelope %s VERB --help' tells more.\n", verb);
+		return STATUS_DONE;
+	}
+	for (c = verbs; argc > 1 && c->name; c++)
+		if (strcmp(argv[1], c->name) == 0)
+			return c->run(argc - 1, argv + 1);
+	if (argc > 1)
+		return cli_usage_error(verb, "no verb '%s'", argv[1]);
+	return cli_usage_error(verb, "a verb is missing");
 }
 
 int cli_print_json(json_t *o)

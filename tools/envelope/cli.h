@@ -67,6 +67,7 @@ int cli_set_seconds(void *target, const char *option, const char *value);
 /* Lengths of time, as lease_parse_ms(); the target is a struct lease_wish *. */
 int cli_set_lease(void *target, const char *option, const char *value);
 int cli_set_grace(void *target, const char *option, const char *value);
+int cli_set_volume(void *target, const char *option, const char *value);
 /* NAME=VALUE, as often as wanted; the caller frees the object. */
 int cli_set_pair(void *target, const char *option, const char *value);
 
@@ -96,6 +97,15 @@ int cli_set_pair(void *target, const char *option, const char *value);
 	{ "header", "FILE", cli_set_text, (p), \
 	  "the header is in FILE, not on the device" }
 
+#define CLI_VOLUME_OPTION(p) \
+	{ "volume", "ID", cli_set_volume, (p), \
+	  "refuse any other; for a device that you cannot read, what\n" \
+	  "you grant the use of the key for" }
+
+#define CLI_RECOVERY_OPTION(p) \
+	{ "recovery-key", "FILE", cli_set_text, (p), \
+	  "open it by the recovery key in FILE (- is standard input)" }
+
 #define CLI_JSON_OPTION(p) \
 	{ "json", NULL, cli_set_true, (p), "print JSON" }
 
@@ -124,6 +134,21 @@ void cli_progress(const char *what, uint64_t done_bytes, uint64_t total_bytes);
 void cli_patience_begin(void);
 void cli_patience_end(void);
 
+/*
+ * The verb of @verbs, which end with a row of zeros, that argv[1] names: of
+ * `envelope @verb VERB`. Its status, or that of the help or the error printed.
+ */
+int cli_run_verb(const char *verb, const struct command *verbs, int argc,
+		 char **argv);
+
+/*
+ * The recovery key in the file @path; "-": standard input, where somebody at a
+ * terminal has three tries. @path NULL: none, and *@ret stays as it is.
+ * -EINVAL: none is in it, or with typing errors, whose groups are named. -EIO,
+ * -ENOMEM. Prints its own error.
+ */
+int cli_read_recovery(const char *path, struct secret **ret);
+
 int cmd_format(int argc, char **argv);
 int cmd_attach(int argc, char **argv);
 int cmd_detach(int argc, char **argv);
@@ -131,14 +156,22 @@ int cmd_lock(int argc, char **argv);
 int cmd_unlock(int argc, char **argv);
 int cmd_renew(int argc, char **argv);
 int cmd_status(int argc, char **argv);
+int cmd_events(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_resize(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_slot(int argc, char **argv);
+int cmd_recovery_key(int argc, char **argv);
 int cmd_rewrap(int argc, char **argv);
 int cmd_header_backup(int argc, char **argv);
 int cmd_header_restore(int argc, char **argv);
 int cmd_erase(int argc, char **argv);
 int cmd_export(int argc, char **argv);
+int cmd_default(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
+int cmd_audit(int argc, char **argv);
+int cmd_lineage(int argc, char **argv);
+int cmd_metrics(int argc, char **argv);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "by_agent.h"
 #include "cli.h"
+#include "json.h"
 #include "log.h"
 #include "status.h"
 
@@ -47,32 +48,29 @@ static int set_target(void *target, const char *option, const char *value)
 	return 0;
 }
 
-static const char *text_of(const json_t *o, const char *name)
-{
-	const char *text = json_string_value(json_object_get(o, name));
-
-	return text ? text : "";
-}
-
 static uint64_t number_of(const json_t *o, const char *name)
 {
 	return json_integer_value(json_object_get(o, name));
 }
 
 /* Without an agent nobody renews it. */
-static void print_lease(const json_t *r)
+static void print_lease(const json_t *r, bool direct)
 {
 	char total[LEASE_TEXT_CHARS];
 
 	lease_print_ms((number_of(r, "lease") + number_of(r, "grace")) * 1000,
 		       total);
-	printf("it locks in %s unless 'envelope renew --direct %s' comes before\n",
-	       total, text_of(r, "name"));
+	if (direct)
+		printf("it locks in %s unless 'envelope renew --direct %s' comes before\n",
+		       total, json_text(r, "name"));
+	else
+		printf("the agent renews its lease; it locks when the KMS denies, or after %s without an answer\n",
+		       total);
 }
 
 /* Takes the reference to @r, the same object from agent and library. */
 static int print_result(const struct volume_attach_options *o, json_t *r,
-			bool json)
+			bool direct, bool json)
 {
 	bool read_only = json_is_true(json_object_get(r, "read_only"));
 	char size[16];
@@ -83,13 +81,13 @@ static int print_result(const struct volume_attach_options *o, json_t *r,
 	cli_print_size(number_of(r, "size"), size);
 	if (o->dry_run)
 		printf("%s: volume %s, %s, can be unwrapped; nothing attached\n",
-		       o->device, text_of(r, "volume_id"), size);
+		       o->device, json_text(r, "volume_id"), size);
 	else
-		printf("%s: volume %s, %s%s\n", text_of(r, "device"),
-		       text_of(r, "volume_id"), size,
+		printf("%s: volume %s, %s%s\n", json_text(r, "device"),
+		       json_text(r, "volume_id"), size,
 		       read_only ? ", read-only" : "");
 	if (number_of(r, "lease") && !o->dry_run)
-		print_lease(r);
+		print_lease(r, direct);
 	json_decref(r);
 	return STATUS_DONE;
 }
@@ -116,23 +114,13 @@ static int attach_directly(const struct volume_attach_options *o, json_t **ret)
 	return 0;
 }
 
-/* What decides by whom and how the KMS is asked is root's, in /etc. */
 static int check_for_agent(const struct volume_attach_options *o)
 {
-	const struct conf_overrides *c = &o->access.conf;
-	const char *option = c->config ? "config" :
-			     c->endpoint ? "kms-endpoint" :
-			     c->ca_file ? "ca-file" :
-			     c->profile ? "profile" :
-			     c->region ? "region" :
-			     o->access.timeout_ms ? "timeout" :
-			     o->target == DM_TARGET_CRYPT ? "target crypt" :
-			     o->lease.lease_given ? "lease" :
-			     o->lease.grace_given ? "grace" :
+	const char *option = o->target == DM_TARGET_CRYPT ? "target crypt" :
 			     o->force ? "force" : NULL;
 
 	if (!option)
-		return 0;
+		return by_agent_check("attach", &o->access);
 	cli_usage_error("attach", "--%s is for --direct: the agent has it from /etc/envelope",
 			option);
 	return -EINVAL;
@@ -144,9 +132,7 @@ static int attach_by_agent(struct by_agent *b,
 	int r = check_for_agent(o);
 
 	if (r == 0)
-		r = agent_connect(b->socket, &b->client);
-	if (r == -ENOENT)
-		r = agent_explain_missing(b->socket);
+		r = by_agent_need(b);
 	if (r < 0)
 		return r;
 	cli_patience_begin();
@@ -160,9 +146,12 @@ int cmd_attach(int argc, char **argv)
 	struct volume_attach_options o = { .access.conf.environment = true };
 	struct by_agent agent = { 0 };
 	json_t *result = NULL;
+	const char *recovery = NULL;
+	struct secret *key = NULL;
 	bool json = false;
 	const struct cli_option options[] = {
 		BY_AGENT_OPTIONS(&agent),
+		CLI_VOLUME_OPTION(&o.volume_id),
 		{ "readonly", NULL, cli_set_true, &o.read_only,
 		  "the plaintext device cannot be written" },
 		{ "allow-discards", NULL, cli_set_true, &o.allow_discards,
@@ -178,6 +167,7 @@ int cmd_attach(int argc, char **argv)
 		{ "force", NULL, cli_set_true, &o.force,
 		  "also if a detached header names another device, or\n"
 		  "a lease what this system runs from" },
+		CLI_RECOVERY_OPTION(&recovery),
 		CLI_ACCESS_OPTIONS(&o.access),
 		CLI_JSON_OPTION(&json),
 		{ 0 }
@@ -192,16 +182,23 @@ int cmd_attach(int argc, char **argv)
 	};
 	char **args;
 	int status = cli_parse(&usage, argc, argv, &args);
+	int r;
 
 	if (status != CLI_GO_ON)
 		return status;
 	o.device = args[0];
 	o.name = args[1];
-	status = status_from_errno(agent.direct ?
-				   attach_directly(&o, &result) :
-				   attach_by_agent(&agent, &o, &result));
+	if (recovery && !agent.direct)
+		return cli_usage_error("attach", "--recovery-key is for --direct: it is root's");
+	r = cli_read_recovery(recovery, &key);
+	o.access.recovery = key;
+	if (r == 0)
+		r = agent.direct ? attach_directly(&o, &result) :
+				   attach_by_agent(&agent, &o, &result);
+	secret_free(key);
+	status = status_from_errno(r);
 	by_agent_close(&agent);
 	if (status == STATUS_DONE)
-		status = print_result(&o, result, json);
+		status = print_result(&o, result, agent.direct, json);
 	return status;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit.h"
 #include "cli.h"
 #include "log.h"
 #include "status.h"
@@ -111,7 +112,7 @@ static int check(const struct check *c, const char *device)
 {
 	struct volume v = VOLUME_CLOSED;
 	struct secret *dek = NULL;
-	bool verify = c->unwrap || c->repair;
+	bool verify = c->unwrap || c->repair || c->access.recovery;
 	int r, status;
 
 	r = open_target(c, device, &v);
@@ -124,6 +125,9 @@ static int check(const struct check *c, const char *device)
 	}
 	if (r == 0 && c->repair)
 		r = repair(&v, dek);
+	if (verify)
+		audit_verb_ended(c->repair ? "repair" : "check", device,
+				 header_core(v.header)->volume_id, r);
 	secret_free(dek);
 	status = report(c, &v, verify && r == 0);
 	if (r < 0)
@@ -147,6 +151,8 @@ static int set_copy(void *target, const char *option, const char *value)
 int cmd_check(int argc, char **argv)
 {
 	struct check c = { .access.conf.environment = true };
+	const char *recovery = NULL;
+	struct secret *key = NULL;
 	const struct cli_option options[] = {
 		{ "unwrap", NULL, cli_set_true, &c.unwrap,
 		  "ask the KMS for the key, and verify the HMAC" },
@@ -154,6 +160,7 @@ int cmd_check(int argc, char **argv)
 		  "mend the other copy from a verified one (implies --unwrap)" },
 		{ "copy", "A|B", set_copy, &c.copy,
 		  "look at this copy alone; --repair replaces the other" },
+		CLI_RECOVERY_OPTION(&recovery),
 		CLI_HEADER_OPTION(&c.header),
 		CLI_ACCESS_OPTIONS(&c.access),
 		CLI_JSON_OPTION(&c.json),
@@ -175,5 +182,11 @@ int cmd_check(int argc, char **argv)
 	r = cli_parse(&usage, argc, argv, &args);
 	if (r != CLI_GO_ON)
 		return r;
-	return check(&c, args[0]);
+	r = cli_read_recovery(recovery, &key);
+	if (r < 0)
+		return status_from_errno(r);
+	c.access.recovery = key;
+	r = check(&c, args[0]);
+	secret_free(key);
+	return r;
 }

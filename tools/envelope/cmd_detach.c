@@ -12,12 +12,20 @@ static const char about[] =
 
 static int detach(struct by_agent *agent, const char *name)
 {
+	struct dm_volume_status s;
 	json_t *answer = NULL;
+	const char *id;
 	int r;
 
 	r = by_agent_connect(agent);
-	if (r > 0)
-		return volume_detach(name);
+	if (r > 0) {
+		/* What is not there has no id, and the detach says so. */
+		r = volume_find_quietly(name, &s);
+		id = r == 0 ? s.volume.volume_id : NULL;
+		r = volume_detach(name);
+		volume_verb_ended("detach", name, id, r);
+		return r;
+	}
 	if (r == 0)
 		r = by_agent_call(agent, "Detach",
 				  json_pack("{s:s}", "name",

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "cli.h"
 #include "known.h"
 #include "log.h"
@@ -126,6 +127,8 @@ static int erase(const char *path, bool yes, bool force, bool json)
 		r = permit(&d, yes, force, &h);
 	if (r == 0)
 		r = header_erase(d.fd, d.path);
+	audit_verb_ended("erase", path, h ? header_core(h)->volume_id : NULL,
+			 r);
 	if (r == 0 && json)
 		status = report_json(&d, h);
 	else if (r == 0)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "cipher.h"
 #include "cli.h"
 #include "log.h"
@@ -238,6 +239,7 @@ static int export(const char *device, const char *header,
 	struct dm_volume_status status;
 	struct secret *dek = NULL;
 	bool to_standard = strcmp(path, "-") == 0;
+	const char *volume_id;
 	int r;
 
 	r = to_standard ? 0 : refuse_existing(path);
@@ -245,12 +247,17 @@ static int export(const char *device, const char *header,
 		r = volume_open(device, header, force ? VOLUME_FORCE : 0, &v);
 	if (r < 0)
 		return r;
-	if (volume_find_id(header_core(v.header)->volume_id, &status) == 0)
+	volume_id = header_core(v.header)->volume_id;
+	if (volume_find_id(volume_id, &status) == 0)
 		log_warn("%s is attached as '%s': what is written meanwhile may be torn",
-			 header_core(v.header)->volume_id, status.volume.name);
+			 volume_id, status.volume.name);
 	cli_patience_begin();
 	r = volume_unwrap(&v, access, &dek);
 	cli_patience_end();
+	if (r < 0)
+		audit_verb_ended("export", path, volume_id, r);
+	else
+		r = audit_verb("export", path, volume_id);
 	if (r == 0 && to_standard)
 		r = decrypt_to(&v, dek, &standard);
 	else if (r == 0)
@@ -263,12 +270,14 @@ static int export(const char *device, const char *header,
 int cmd_export(int argc, char **argv)
 {
 	struct volume_access access = { .conf.environment = true };
-	const char *header = NULL;
+	const char *header = NULL, *recovery = NULL;
+	struct secret *key = NULL;
 	bool force = false;
 	const struct cli_option options[] = {
 		CLI_HEADER_OPTION(&header),
 		{ "force", NULL, cli_set_true, &force,
 		  "go on if the header names another device" },
+		CLI_RECOVERY_OPTION(&recovery),
 		CLI_ACCESS_OPTIONS(&access),
 		{ 0 },
 	};
@@ -290,6 +299,10 @@ int cmd_export(int argc, char **argv)
 		return r;
 	if (strcmp(args[1], "-") == 0 && isatty(STDOUT_FILENO))
 		return cli_usage_error("export", "standard output is a terminal: name a file, or send it elsewhere");
-	return status_from_errno(export(args[0], header, &access, args[1],
-					force));
+	r = cli_read_recovery(recovery, &key);
+	access.recovery = key;
+	if (r == 0)
+		r = export(args[0], header, &access, args[1], force);
+	secret_free(key);
+	return status_from_errno(r);
 }

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "audit.h"
 #include "cli.h"
 #include "status.h"
 
@@ -10,21 +11,54 @@ static const char about[] =
 	"Make DEVICE (a block device or a file) a volume: have the KMS make and wrap\n"
 	"a data key, prove that it can be unwrapped, and write the header. Data that\n"
 	"were on DEVICE are lost. Needs kms:GenerateDataKeyWithoutPlaintext and\n"
-	"kms:Decrypt.\n";
+	"kms:Decrypt. KEY may also be in a token (pkcs11:...), behind a program of yours\n"
+	"(program:NAME/KEY) or, experimental, in HashiCorp Vault or OpenBao\n"
+	"(vault:NAME/KEY): see envelope(8).\n";
+
+static json_t *rule_to_json(const struct volume_rule *rule)
+{
+	return json_pack("{s:s, s:s, s:s*, s:b}", "key", rule->key, "from",
+			 rule->given ? "option" : conf_key_from_name(rule->from),
+			 "region", rule->region[0] ? rule->region : NULL,
+			 "encryption_by_default",
+			 rule->encryption_by_default);
+}
+
+static void print_rule(const struct volume_rule *rule)
+{
+	const char *region = rule->region;
+
+	printf("key %s: ", rule->key);
+	if (rule->given)
+		printf("given by --kms-key");
+	else if (!region[0])
+		printf("default-key in %s", rule->conf);
+	else if (rule->from == CONF_KEY_KEPT)
+		printf("default key of region %s by 'envelope default'", region);
+	else if (rule->from == CONF_KEY_FILE)
+		printf("default-key of region %s in %s", region, rule->conf);
+	else
+		printf("region %s has no default key of its own", region);
+	if (region[0])
+		printf("; encryption by default is %s there",
+		       rule->encryption_by_default ? "on" : "off");
+	putchar('\n');
+}
 
 static json_t *to_json(const struct volume_format_result *r)
 {
 	char uuid[HEADER_UUID_CHARS];
 
 	header_uuid_print(r->core.uuid, uuid);
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:b, s:b, s:b}",
+	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:b, s:b, s:b, s:o}",
 			 "volume_id", r->core.volume_id, "uuid", uuid,
 			 "key_id", r->key_id, "lineage", r->core.lineage,
 			 "size", (json_int_t)r->core.size_bytes,
 			 "data_offset", (json_int_t)r->core.data_offset_bytes,
 			 "sector_size", (int)r->core.sector_size,
 			 "iv_large_sectors", r->core.iv_large_sectors,
-			 "holes", r->core.holes, "detached", r->core.detached);
+			 "holes", r->core.holes, "detached", r->core.detached,
+			 "key_rule", rule_to_json(&r->rule));
 }
 
 static int print_result(const struct volume_format_options *o,
@@ -38,6 +72,7 @@ static int print_result(const struct volume_format_options *o,
 	printf("%s: volume %s, %s, sectors of %" PRIu32 " bytes, under %s\n",
 	       o->device, r->core.volume_id, size, r->core.sector_size,
 	       r->key_id);
+	print_rule(&r->rule);
 	return STATUS_DONE;
 }
 
@@ -49,7 +84,7 @@ int cmd_format(int argc, char **argv)
 	bool json = false;
 	const struct cli_option options[] = {
 		{ "kms-key", "KEY", cli_set_text, &o.kms_key,
-		  "id, ARN or alias (default: default-key of the configuration)" },
+		  "id, ARN or alias (default: see 'envelope default')" },
 		{ "context", "NAME=VALUE", cli_set_pair, &o.context,
 		  "more pairs of the encryption context" },
 		{ "size", "BYTES", cli_set_bytes, &o.size_bytes,
@@ -80,6 +115,7 @@ int cmd_format(int argc, char **argv)
 	};
 	char **args;
 	int status = cli_parse(&usage, argc, argv, &args);
+	int r;
 
 	if (status == CLI_GO_ON && holes && o.no_holes)
 		status = cli_usage_error("format",
@@ -87,8 +123,11 @@ int cmd_format(int argc, char **argv)
 	if (status == CLI_GO_ON) {
 		o.device = args[0];
 		cli_patience_begin();
-		status = status_from_errno(volume_format(&o, &result));
+		r = volume_format(&o, &result);
 		cli_patience_end();
+		audit_verb_ended("format", o.device, r == 0 ?
+				 result.core.volume_id : NULL, r);
+		status = status_from_errno(r);
 		if (status == STATUS_DONE)
 			status = print_result(&o, &result, json);
 	}

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "cli.h"
 #include "known.h"
 #include "log.h"
@@ -106,6 +107,8 @@ static int restore(struct header *h, const char *target, const char *header,
 	}
 	if (r == 0)
 		r = header_write(d.fd, d.path, h);
+	audit_verb_ended("header-restore", target, header_core(h)->volume_id,
+			 r);
 	device_close(&d);
 	return r;
 }

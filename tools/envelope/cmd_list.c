@@ -10,6 +10,7 @@
 
 #include "by_agent.h"
 #include "cli.h"
+#include "json.h"
 #include "log.h"
 #include "volume_json.h"
 #include "status.h"
@@ -107,13 +108,6 @@ static int attached_by(struct by_agent *agent, json_t *ret)
 	return r;
 }
 
-static const char *text_of(const json_t *o, const char *name)
-{
-	const char *text = json_string_value(json_object_get(o, name));
-
-	return text ? text : "";
-}
-
 static void print_attached(const json_t *list)
 {
 	char size[16];
@@ -124,8 +118,8 @@ static void print_attached(const json_t *list)
 		cli_print_size(json_integer_value(json_object_get(v, "size")),
 			       size);
 		printf("%-22s  %-8s  %-10s  /dev/mapper/%s\n",
-		       text_of(v, "volume_id"), text_of(v, "state"), size,
-		       text_of(v, "name"));
+		       json_text(v, "volume_id"), json_text(v, "state"), size,
+		       json_text(v, "name"));
 	}
 }
 
@@ -140,10 +134,10 @@ static void print_found(const json_t *list)
 	json_array_foreach(list, i, v) {
 		cli_print_size(json_integer_value(json_object_get(v, "size")),
 			       size);
-		key = header_escape(text_of(v, "key_id"));
+		key = header_escape(json_text(v, "key_id"));
 		printf("%-22s  %-10s  %-10s  %s  %s\n",
-		       text_of(v, "volume_id"), "unverified", size,
-		       text_of(v, "backing"), key ? key : "");
+		       json_text(v, "volume_id"), "unverified", size,
+		       json_text(v, "backing"), key ? key : "");
 		free(key);
 	}
 }

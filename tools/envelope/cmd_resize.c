@@ -32,12 +32,15 @@ int cmd_resize(int argc, char **argv)
 {
 	struct volume_resize_options o = { .access.conf.environment = true };
 	struct volume_resize_result result;
+	const char *recovery = NULL;
+	struct secret *key = NULL;
 	bool json = false;
 	const struct cli_option options[] = {
 		{ "size", "BYTES", cli_set_bytes, &o.size_bytes,
 		  "new size of the data (default: all there is)" },
 		{ "force", NULL, cli_set_true, &o.force,
 		  "shrink; a detached header follows a device without a name" },
+		CLI_RECOVERY_OPTION(&recovery),
 		CLI_HEADER_OPTION(&o.header_path),
 		CLI_ACCESS_OPTIONS(&o.access),
 		CLI_JSON_OPTION(&json),
@@ -53,13 +56,22 @@ int cmd_resize(int argc, char **argv)
 	};
 	char **args;
 	int status = cli_parse(&usage, argc, argv, &args);
+	int r;
 
 	if (status != CLI_GO_ON)
 		return status;
+	r = cli_read_recovery(recovery, &key);
+	if (r < 0)
+		return status_from_errno(r);
 	o.target = args[0];
+	o.access.recovery = key;
 	cli_patience_begin();
-	status = status_from_errno(volume_resize(&o, &result));
+	r = volume_resize(&o, &result);
 	cli_patience_end();
+	secret_free(key);
+	volume_verb_ended("resize", o.target, r == 0 ? result.volume_id : NULL,
+			  r);
+	status = status_from_errno(r);
 	if (status == STATUS_DONE)
 		status = print_result(&result, json);
 	return status;

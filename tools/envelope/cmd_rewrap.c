@@ -4,12 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit.h"
 #include "cli.h"
-#include "known.h"
+#include "json.h"
 #include "log.h"
+#include "slots_by_agent.h"
 #include "status.h"
 
 struct rewrap {
+	struct by_agent agent;
 	const char *header;
 	const char *kms_key;
 	uint32_t slot;
@@ -17,16 +20,11 @@ struct rewrap {
 	bool json;
 };
 
-/*
- * Put what the KMS gave into the slot, in both copies, and into the pin. While
- * the copies change the pin has both keys: whenever this ends early, the host
- * believes the copy that serves.
- */
+/* Put what the KMS gave into the slot, in both copies, and into the pin. */
 static int store_slot(struct volume *v, const struct rewrap *o,
 		      const struct kms_wrapped *wrapped, const char *old_key)
 {
 	struct header_slot old = header_slot_get(v->header, o->slot);
-	const char *volume_id = header_core(v->header)->volume_id;
 	const struct header_slot slot = {
 		.provider = old.provider,
 		.key_id = wrapped->key_arn,
@@ -37,72 +35,67 @@ static int store_slot(struct volume *v, const struct rewrap *o,
 	int r;
 
 	r = header_set_slot(v->header, o->slot, &slot);
-	if (r == 0)
-		r = known_replace_key(volume_id, NULL, wrapped->key_arn);
-	if (r == 0)
-		r = header_write(volume_header_fd(v), volume_header_name(v),
-				 v->header);
-	if (r == 0)
-		r = known_replace_key(volume_id, old_key, wrapped->key_arn);
-	return r;
-}
-
-/* Without the DEK nobody can tell which of two cores is the genuine one. */
-static int check_cores(const struct volume *v)
-{
-	if (header_cores_agree(v->header))
-		return 0;
-	log_error("'%s': the copies of the header differ, or one is damaged: 'envelope check --repair' first",
-		  volume_header_name(v));
-	return -EBADMSG;
+	return r == 0 ? volume_store_slots(v, old_key, wrapped->key_arn) : r;
 }
 
 static int reencrypt(struct volume *v, const struct rewrap *o,
 		     struct volume_kms *k, struct kms_wrapped *ret)
 {
-	struct header_slot slot = header_slot_get(v->header, o->slot);
-	const struct conf_region *region;
 	json_t *context = NULL;
 	int r;
 
-	r = check_cores(v);
+	r = volume_check_cores(v);
 	if (r == 0)
 		r = volume_permit_slot(v, k, o->slot, &context);
-	if (r == 0) {
-		const struct kms_reencrypt_args args = {
-			.source_key_arn = slot.key_id,
-			.source_context = context,
-			.wrapped = slot.ciphertext,
-			.wrapped_bytes = slot.ciphertext_bytes,
-			.key = o->kms_key,
-			.context = context,
-		};
-
-		r = kms_reencrypt(k->kms, &args, ret);
-	}
 	if (r == 0)
-		r = conf_allow_key(k->conf, ret->key_arn, &region);
+		r = volume_reencrypt_slot(v, k, o->slot, context, o->kms_key,
+					  ret);
 	json_decref(context);
 	return r;
 }
 
-static int report(const struct rewrap *o, const struct volume *v,
+static int report(const struct rewrap *o, const char *volume_id,
 		  const char *old_key, const char *new_key)
 {
 	if (o->json)
 		return cli_print_json(json_pack("{ss sI ss ss}",
-			"volume_id", header_core(v->header)->volume_id,
-			"slot", (json_int_t)o->slot,
+			"volume_id", volume_id, "slot", (json_int_t)o->slot,
 			"old_key_id", old_key, "key_id", new_key));
 	printf("%s: slot %u moved\n  from %s\n  to   %s\n"
 	       "Header backups still hold the slot under the old key, and old slots may\n"
 	       "survive in the device's spare blocks: only disabling or deleting the old\n"
 	       "key makes them useless.\n",
-	       header_core(v->header)->volume_id, o->slot, old_key, new_key);
+	       volume_id, o->slot, old_key, new_key);
 	return STATUS_DONE;
 }
 
-static int rewrap(const struct rewrap *o, const char *device)
+static int rewrap_by_agent(struct rewrap *o,
+			   const struct by_agent_volume *where)
+{
+	const struct slots_wish wish = {
+		.header_path = o->header, .slot = o->slot,
+		.kms_key = o->kms_key,
+	};
+	const char *volume_id = "", *old_key = "", *key = "";
+	json_t *answer = NULL;
+	int r;
+
+	r = by_agent_check("rewrap", &o->access);
+	cli_patience_begin();
+	if (r == 0)
+		r = slots_by_agent_set(&o->agent, where, &wish, &answer);
+	cli_patience_end();
+	by_agent_close(&o->agent);
+	(void)json_get_string(answer, "volume_id", &volume_id);
+	(void)json_get_string(answer, "old_key_id", &old_key);
+	(void)json_get_string(answer, "key_id", &key);
+	r = r < 0 ? (int)status_from_errno(r) :
+		    report(o, volume_id, old_key, key);
+	json_decref(answer);
+	return r;
+}
+
+static int rewrap_directly(const struct rewrap *o, const char *device)
 {
 	struct volume v = VOLUME_CLOSED;
 	struct volume_kms k = { 0 };
@@ -127,12 +120,25 @@ static int rewrap(const struct rewrap *o, const char *device)
 	cli_patience_end();
 	if (r == 0)
 		r = store_slot(&v, o, &wrapped, old_key);
+	audit_verb_ended("rewrap", device, header_core(v.header)->volume_id,
+			 r);
 	r = r < 0 ? (int)status_from_errno(r) :
-		    report(o, &v, old_key, wrapped.key_arn);
+		    report(o, header_core(v.header)->volume_id, old_key,
+			   wrapped.key_arn);
 	kms_wrapped_free(&wrapped);
 	volume_kms_close(&k);
 	volume_close(&v);
 	return r;
+}
+
+static int rewrap(struct rewrap *o, const char *device)
+{
+	struct by_agent_volume where;
+	int r = by_agent_find(&o->agent, device, &where);
+
+	if (r == 0)
+		return rewrap_by_agent(o, &where);
+	return r < 0 ? (int)status_from_errno(r) : rewrap_directly(o, device);
 }
 
 int cmd_rewrap(int argc, char **argv)
@@ -140,9 +146,10 @@ int cmd_rewrap(int argc, char **argv)
 	struct rewrap o = { .access.conf.environment = true };
 	const struct cli_option options[] = {
 		{ "kms-key", "KEY", cli_set_text, &o.kms_key,
-		  "the new KMS key: id, ARN or alias" },
+		  "the new KMS key: id, ARN or alias; or as of format" },
 		{ "slot", "N", cli_set_number, &o.slot,
 		  "which slot to move (default 0)" },
+		BY_AGENT_OPTIONS(&o.agent),
 		CLI_HEADER_OPTION(&o.header),
 		CLI_ACCESS_OPTIONS(&o.access),
 		CLI_JSON_OPTION(&o.json),
@@ -152,7 +159,10 @@ int cmd_rewrap(int argc, char **argv)
 		.verb = "rewrap",
 		.arguments = "[DEVICE] --kms-key KEY",
 		.about = "Wrap the data key of DEVICE under another KMS key, inside the KMS. The data\n"
-			 "and the data key stay as they are, also while the volume is attached.\n",
+			 "and the data key stay as they are, also while the volume is attached: by the\n"
+			 "agent, if it has attached the volume; DEVICE may be its name then. Each is asked\n"
+			 "with your own credentials: the KMS for the new slot, and then, by the agent, for\n"
+			 "a grant on the new key.\n",
 		.max_arguments = 1,
 		.options = options,
 		.header = &o.header,

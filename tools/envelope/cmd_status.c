@@ -8,6 +8,7 @@
 #include "by_agent.h"
 #include "cli.h"
 #include "conf.h"
+#include "json.h"
 #include "volume_json.h"
 #include "status.h"
 
@@ -15,13 +16,6 @@ static const char about[] =
 	"Show the attached volume NAME (a device name, its path, or a volume id).\n"
 	"Exit status 10 says that it is locked. The agent is asked, which shows you what\n"
 	"you attached, and root everything; where it does not run, root needs none.\n";
-
-static const char *text_of(const json_t *o, const char *name)
-{
-	const char *text = json_string_value(json_object_get(o, name));
-
-	return text ? text : "";
-}
 
 static uint64_t number_of(const json_t *o, const char *name)
 {
@@ -35,7 +29,7 @@ static bool is(const json_t *o, const char *name)
 
 static bool is_locked(const json_t *o)
 {
-	return strcmp(text_of(o, "state"), "locked") == 0;
+	return strcmp(json_text(o, "state"), "locked") == 0;
 }
 
 static void print_options(const json_t *o)
@@ -44,7 +38,32 @@ static void print_options(const json_t *o)
 	       is(o, "holes") ? "holes, " : "",
 	       is(o, "allow_discards") ? "discards, " : "",
 	       is(o, "iv_large_sectors") ? "IV of large sectors, " : "",
-	       is(o, "read_only") ? "read-only, " : "", text_of(o, "on_lock"));
+	       is(o, "read_only") ? "read-only, " : "", json_text(o, "on_lock"));
+}
+
+/* What the agent says of a lease; it is how a KMS that is silent shows. */
+static void print_lease(const json_t *l)
+{
+	char lease[LEASE_TEXT_CHARS], grace[LEASE_TEXT_CHARS];
+	char next[LEASE_TEXT_CHARS], left[LEASE_TEXT_CHARS];
+	const char *state = json_text(l, "state");
+	bool locked = strcmp(state, "locked") == 0;
+
+	lease_print_ms(number_of(l, "seconds") * 1000, lease);
+	lease_print_ms(number_of(l, "grace") * 1000, grace);
+	lease_print_ms(number_of(l, "next_check") * 1000, next);
+	lease_print_ms(number_of(l, "remaining") * 1000, left);
+	printf("  lease:       %s, grace %s, %s", lease, grace, state);
+	if (!locked)
+		printf(", the KMS is asked %s%s; locks in %s without a grant",
+		       is(l, "checking") ? "now" : "in ",
+		       is(l, "checking") ? "" : next, left);
+	putchar('\n');
+	if (number_of(l, "failures"))
+		printf("  no answer:   %" PRIu64 " times in a row\n",
+		       number_of(l, "failures"));
+	if (json_text(l, "message")[0])
+		printf("  because:     %s\n", json_text(l, "message"));
 }
 
 /* @o as volume_to_json() makes it, here or in the agent. */
@@ -53,24 +72,26 @@ static void print_text(const json_t *o)
 	char size[16];
 
 	cli_print_size(number_of(o, "size"), size);
-	printf("%s is %s%s%s%s\n", text_of(o, "device"), text_of(o, "state"),
+	printf("%s is %s%s%s%s\n", json_text(o, "device"), json_text(o, "state"),
 	       is_locked(o) ? ": key " : "",
-	       is_locked(o) ? text_of(o, "reason") : "",
+	       is_locked(o) ? json_text(o, "reason") : "",
 	       is(o, "suspended") ? ", suspended" : "");
-	printf("  volume:      %s\n", text_of(o, "volume_id"));
+	printf("  volume:      %s\n", json_text(o, "volume_id"));
 	printf("  size:        %s (%" PRIu64 " bytes)\n", size,
 	       number_of(o, "size"));
 	printf("  sector size: %" PRIu64 "\n", number_of(o, "sector_size"));
-	printf("  target:      %s, %s\n", text_of(o, "target"),
+	printf("  target:      %s, %s\n", json_text(o, "target"),
 	       is(o, "revocable") ? "locks when its key ends" :
 				    "does not lock when its key ends");
 	printf("  on device:   %s from byte %" PRIu64 "\n",
-	       text_of(o, "backing"), number_of(o, "data_offset"));
+	       json_text(o, "backing"), number_of(o, "data_offset"));
 	print_options(o);
 	printf("  open count:  %" PRIu64 "\n", number_of(o, "open_count"));
 	if (json_object_get(o, "uid"))
 		printf("  attached by: user %" PRIu64 "\n",
 		       number_of(o, "uid"));
+	if (json_object_get(o, "lease"))
+		print_lease(json_object_get(o, "lease"));
 	if (json_object_get(o, "reads"))
 		printf("  I/O:         %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64 " blocks read as holes, %" PRIu64 " errors\n",
 		       number_of(o, "reads"), number_of(o, "writes"),

@@ -3,7 +3,9 @@
 # Completion of envelope(8); options come from each verb's own --help.
 
 _envelope_verbs="format attach open detach close lock unlock renew status
-	list inspect check rewrap resize header-backup header-restore erase export"
+	events list inspect check rewrap slot recovery-key resize header-backup
+	header-restore erase export default doctor audit lineage
+	metrics"
 
 _envelope_reply()
 {
@@ -24,7 +26,7 @@ _envelope()
 		return
 	fi
 	case $before in
-	--header|--config|--ca-file|--socket)
+	--header|--config|--ca-file|--socket|--recovery-key|--output)
 		_envelope_reply "$word" -f
 		return;;
 	--on-lock)
@@ -40,21 +42,43 @@ _envelope()
 		_envelope_reply "$word" -W "A B"
 		return;;
 	--kms-key|--context|--size|--kms-endpoint|--profile|--region|\
-	--timeout|--slot|--lease|--grace)
+	--timeout|--slot|--lease|--grace|--head|--volume|--newest)
 		COMPREPLY=()
 		return;;
 	esac
+	if [[ $verb == slot && $COMP_CWORD -eq 2 ]]; then
+		_envelope_reply "$word" -W "list add remove --help"
+		return
+	fi
+	if [[ $verb == recovery-key && $COMP_CWORD -eq 2 ]]; then
+		_envelope_reply "$word" -W "add --help"
+		return
+	fi
 	if [[ $word == -* ]]; then
-		options=$("$1" "$verb" --help 2> /dev/null |
+		[[ $verb != slot && $verb != recovery-key ]] ||
+			verb="$verb ${COMP_WORDS[2]}"
+		# shellcheck disable=SC2086 # two words are two arguments
+		options=$("$1" $verb --help 2> /dev/null |
 			sed -n 's/^  \(--[a-z-]*\).*/\1/p')
 		_envelope_reply "$word" -W "$options"
 		return
 	fi
 	case $verb in
-	detach|close|lock|unlock|renew|status|resize)
+	detach|close|lock|unlock|renew|status|resize|rewrap|slot)
 		_envelope_reply "$word" -f -W "$(_envelope_attached "$1")";;
-	list)
+	list|events|metrics)
 		COMPREPLY=();;
+	default)
+		case $before in
+		default)
+			_envelope_reply "$word" -W "get enable disable key";;
+		key)
+			_envelope_reply "$word" -W "set reset";;
+		*)
+			COMPREPLY=();;
+		esac;;
+	audit)
+		_envelope_reply "$word" -f -W "verify show";;
 	*)
 		_envelope_reply "$word" -f;;
 	esac

@@ -19,10 +19,15 @@ static const struct command commands[] = {
 	{ "unlock", NULL, "ask the KMS, and go on", cmd_unlock },
 	{ "renew", NULL, "ask the KMS whether it may stay", cmd_renew },
 	{ "status", NULL, "how an attached volume is doing", cmd_status },
+	{ "events", NULL, "what happens to volumes, as it happens",
+	  cmd_events },
 	{ "list", NULL, "attached volumes; --all: others too", cmd_list },
 	{ "inspect", NULL, "show a header, unverified", cmd_inspect },
 	{ "check", NULL, "verify a header; --repair mends it", cmd_check },
 	{ "rewrap", NULL, "move a volume to another KMS key", cmd_rewrap },
+	{ "slot", NULL, "list, add, remove: other KMS keys", cmd_slot },
+	{ "recovery-key", NULL, "add: open it without a KMS",
+	  cmd_recovery_key },
 	{ "resize", NULL, "grow or shrink a volume", cmd_resize },
 	{ "header-backup", NULL, "save a header to a file",
 	  cmd_header_backup },
@@ -31,6 +36,15 @@ static const struct command commands[] = {
 	{ "erase", NULL, "destroy a header: the data are gone", cmd_erase },
 	{ "export", NULL, "decrypt a volume to a file, in user space",
 	  cmd_export },
+	{ "default", NULL, "encryption by default, and with which key",
+	  cmd_default },
+	{ "doctor", NULL, "what would keep volumes from being attached",
+	  cmd_doctor },
+	{ "audit", NULL, "verify or show what was done on this host",
+	  cmd_audit },
+	{ "lineage", NULL, "which volumes share a data key", cmd_lineage },
+	{ "metrics", NULL, "what the agent counts, for Prometheus",
+	  cmd_metrics },
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -100,7 +114,7 @@ int main(int argc, char **argv)
 	/* A closed pipe is an error of write(2), so that undo steps run. */
 	signal(SIGPIPE, SIG_IGN);
 	status = run(argc, argv);
-	if (fflush(stdout) != 0 && status == STATUS_DONE) {
+	if ((fflush(stdout) != 0 || ferror(stdout)) && status == STATUS_DONE) {
 		log_error("cannot write to standard output: %s",
 			  strerror(errno));
 		return STATUS_FAILED;
