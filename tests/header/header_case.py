@@ -56,10 +56,11 @@ def flip(path, offset):
 
 class HeaderCase(unittest.TestCase):
     """One KMS for all tests of a class, one folder for each test."""
+    SERVER_OPTIONS = ()
 
     @classmethod
     def setUpClass(cls):
-        cls.server = Server()
+        cls.server = Server(*cls.SERVER_OPTIONS)
         cls.kms = cls.server.client()
         cls.conf = cls.server.dir / "test.conf"
         cls.write_conf(cls.conf, "arn:aws:kms:us-east-1:111122223333:key/*")
@@ -93,7 +94,7 @@ class HeaderCase(unittest.TestCase):
     def envelope(self, verb, *args, status=0, says=None, **how):
         """Run a verb; its exit status and message are part of the promise."""
         how.setdefault("stdin", subprocess.DEVNULL)
-        done = subprocess.run([ENVELOPE, verb, *map(str, args)],
+        done = subprocess.run([ENVELOPE, *verb.split(), *map(str, args)],
                               env=self.environment(),
                               capture_output=True, timeout=WAIT_SECONDS,
                               check=False, **how)
@@ -116,6 +117,21 @@ class HeaderCase(unittest.TestCase):
             file.truncate(size)
         self.with_kms("format", *options, path)
         return path
+
+    def cover(self, place, **files):
+        """An own folder over @place; None as a value makes a folder."""
+        folder = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
+        for name, text in files.items():
+            self.put(folder / name, text)
+        os.makedirs(place, exist_ok=True)
+        subprocess.run(["mount", "--bind", folder, place], check=True)
+        self.addCleanup(subprocess.run, ["umount", place], check=True)
+        return folder
+
+    @staticmethod
+    def put(path, text=""):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
     def new_key(self):
         return self.kms.create_key()["KeyMetadata"]["Arn"]

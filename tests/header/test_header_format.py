@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """format: what it does before it writes, and before it asks the KMS."""
+import os
+import unittest.mock
+
 import header_case
 
 
@@ -33,6 +36,20 @@ class Format(header_case.HeaderCase):
                       disk, status=1, says="none/header': cannot open it")
         self.assertEqual(calls, len(self.calls()))
         self.assertEqual(b"somebody's", header.read_bytes())
+
+    def test_no_curl(self):
+        """without libcurl no KMS can be asked, which is said; the rest works"""
+        disk = self.volume()
+        (self.folder / "libcurl.so.4").write_bytes(b"")
+        with unittest.mock.patch.dict(os.environ,
+                                      LD_LIBRARY_PATH=str(self.folder)):
+            self.envelope("inspect", disk)
+            done = self.with_kms("attach", "--direct", "--dry-run",
+                                 disk, "data", status=1)
+        self.assertRegex(done.stderr_text,
+                         r"\Aenvelope: cannot load libcurl\.so\.4 \(.*file too "
+                         r"short\): install libcurl 7\.85 or later, Debian's "
+                         r"libcurl4\n\Z")
 
     def test_lease(self):
         """format --lease is kept in core, under the HMAC"""

@@ -53,7 +53,7 @@ class Grants(HeaderCase):
         return self.run_as(self.host, "offer", disk, HOST, **how)
 
     def answer(self, person, disk, text, **how):
-        return self.run_as(person, "answer", disk, text, signer=True,
+        return self.run_as(person, "answer", disk, text, 0, signer=True,
                            **how).get("signature")
 
     def send(self, offer, signature, **how):

@@ -3,8 +3,9 @@
 
   credentials_servers.py CREDENTIALS HOPS
 
-serves metadata on port 80 of every address until its input ends, and prints
-each request's line; what it answers lives for HOPS hops.
+serves metadata, and a container's /role?id=1, on port 80 of every address until
+its input ends, and prints each request's line; what it answers lives for HOPS
+hops.
 """
 import datetime
 import http.server
@@ -76,15 +77,13 @@ class Web:
     """A server on this host; use it in a `with` statement. Each of `faults`
     answers one request in place of reply()."""
 
-    scheme = "http"
-
     def __init__(self, kind=Server, address=("127.0.0.1", 0)):
         self.calls = []
         self.faults = []
         self._server = kind(address, Handler)
         self._server.web = self
         self.port = self._server.server_address[1]
-        self.url = f"{self.scheme}://127.0.0.1:{self.port}"
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def __enter__(self):
         threading.Thread(target=self._server.serve_forever, args=(0.02,),
@@ -94,6 +93,16 @@ class Web:
     def __exit__(self, *exc):
         self._server.shutdown()
         self._server.server_close()
+
+    def over_tls(self, folder, name):
+        """From now on, by a CA of its own, `ca`."""
+        authority = Authority(folder, name)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(authority.server())
+        self._server.socket = tls.wrap_socket(self._server.socket,
+                                              server_side=True)
+        self.ca = authority.path
+        self.url = f"https://127.0.0.1:{self.port}"
 
     def asked(self):
         """Methods and paths, in their order."""
@@ -190,16 +199,9 @@ def sts_error(code, status=400):
 class Sts(Web):
     """AssumeRoleWithWebIdentity, and AssumeRole by what that gave; over TLS."""
 
-    scheme = "https"
-
     def __init__(self, folder, access, secret, token):
         super().__init__()
-        authority = Authority(folder, "sts CA")
-        self.ca = authority.path
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(authority.server())
-        self._server.socket = tls.wrap_socket(self._server.socket,
-                                              server_side=True)
+        self.over_tls(folder, "sts CA")
         self.fields = {"access": access, "secret": secret, "token": token}
         self.forms = []
 
@@ -227,6 +229,11 @@ class Far(Metadata):
         super().__init__(give, kind=Everywhere, address=("::", 80))
         self.hops = hops
         self.faults = self
+
+    def reply(self, method, path, headers, body):
+        if (method, path) == ("GET", "/role?id=1"):
+            return 200, self.give, None
+        return super().reply(method, path, headers, body)
 
     def pop(self, _first):
         """Instead of faults: each answer is sent with its hops."""

@@ -104,7 +104,7 @@ class Calls(Case):
         """client: a provider type that is not known is refused unsent"""
         result = self.call("describe", ARN, options=["--provider", "acme"])
         self.assertEqual(result.status, USAGE)
-        self.assertEqual(result.stderr, "kms-call: KMS provider 'acme' is not one this program knows; known are aws-kms, pkcs11 and program")
+        self.assertEqual(result.stderr, "kms-call: KMS provider 'acme' is not one this program knows; known are aws-kms, pkcs11, program and vault-transit")
         self.assertEqual(self.stranger.calls, [])
 
 

@@ -356,8 +356,11 @@ class WebIdentity(Sources):
             self.assert_none(self.ask(env=self.in_env()), fault + "not one line of at most 20000 bytes; check who writes it")
         self.token.unlink()
         self.assert_none(self.ask(env=self.in_env()), fault + "missing; check who writes it")
-        self.token.mkdir()
-        self.assert_none(self.ask(env=self.in_env()), f"{self.token}: not a file of at most 262144 bytes")
+        # One that nobody writes into costs no time.
+        for make in (os.mkdir, os.mkfifo):
+            self.token = self.home / make.__name__
+            make(self.token)
+            self.assert_none(self.ask(env=self.in_env()), f"{self.token}: not a file of at most 262144 bytes")
 
     def test_refused(self):
         """credentials: what STS refuses is said, with its code"""
@@ -468,7 +471,8 @@ class ContainerEndpoint(Sources):
         for url in ("http://192.0.2.1/x", "http://localhost.example.com/x",
                     "http://127.0.0.1@192.0.2.1/", "http://127.1.example/x",
                     "http://169.254.169.254/x", "http://[fd00:ec2::24]/x",
-                    "http://127.0.0.1\\@192.0.2.1/", "http://1277.0.0.1/"):
+                    "http://127.0.0.1\\@192.0.2.1/", "http://1277.0.0.1/",
+                    "http://[::1]x/"):
             result = self.ask(env=self.in_env(url))
             self.assertIn(result.stderr, (
                 "kms-call: AWS_CONTAINER_CREDENTIALS_FULL_URI: plain HTTP goes to this host, 169.254.170.2, 169.254.170.23 and [fd00:ec2::23] only; give one of them or https://",
@@ -477,15 +481,32 @@ class ContainerEndpoint(Sources):
         self.assert_none(self.ask(env=self.in_env("ftp://127.0.0.1/x")), "AWS_CONTAINER_CREDENTIALS_FULL_URI: no http:// or https:// address; correct it")
         self.assert_none(self.ask(env={
             "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "@192.0.2.1/"}), "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: it has to begin with a slash; correct it")
+        self.assert_none(self.ask(env={
+            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/x y"}), "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: not a clean address; correct it")
         self.assert_works(self.ask(env=self.in_env(
             f"http://localhost:{self.web.port}/role?id=1")))
 
-    def test_relative(self):
-        """credentials: a container's relative address is one of ECS"""
-        with Container(answer(ACCESS, HIDDEN, SESSION)) as web:
-            self.assert_none(self.ask(env={
-                "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/x y"}), "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: not a clean address; correct it")
-            self.assertEqual(web.calls, [])
+    def test_hidden_host(self):
+        """security-05-credentials: a container's endpoint is not hidden behind a name and a password"""
+        for name in ("localhost:80", "127.0.0.1:x", "[::1]:80"):
+            url = f"http://{name}@127.0.0.1:{self.web.port}/role?id=1"
+            self.assert_none(self.ask(env=self.in_env(url)), f"container credentials: no answer from {url} (Login denied); check that address and what runs there")
+        self.assertEqual(self.web.calls, [])
+
+    def test_tls(self):
+        """credentials: a container's endpoint over TLS, by AWS_CA_BUNDLE"""
+        self.web.over_tls(self.home, "container CA")
+        both = self.home / "both.pem"
+        both.write_bytes(self.web.ca.read_bytes()
+                         + pathlib.Path(self.stranger.ca).read_bytes())
+        self.assert_works(self.ask(env=self.in_env(AWS_CA_BUNDLE=str(both))))
+        self.assertEqual(self.web.asked(), ["GET /role?id=1"])
+        self.stranger.behave()
+        # The CAs of the KMS are not those of the container.
+        result = self.ask(env=self.in_env(), config=self.conf(ca_file=both))
+        self.assertRegex(result.stderr, f"^kms-call: container credentials: no answer from {self.web.url}/role.id=1 \\(SSL certificate problem: .*\\); check that address and what runs there$")
+        self.assertEqual(result.status, UNREACHABLE)
+        self.assertEqual(len(self.web.calls), 1)
 
     def test_redirect(self):
         """security-05-credentials: a container endpoint's redirect is not followed"""

@@ -6,8 +6,8 @@ import json
 import os
 import subprocess
 
-from client_case import (ARN, BUILD, DENIED, DONE, KEY_ID, ROOT, SECRET,
-                         TAMPERED, UNREACHABLE, Case)
+from client_case import (ARN, BUILD, DENIED, DONE, FAILED, KEY_ID, ROOT, SECRET,
+                         TAMPERED, UNREACHABLE, USAGE, Case)
 from stranger import ALIAS, OTHER_ARN, error, hang_up, raw
 import tap
 
@@ -185,6 +185,44 @@ class Program(Case):
         self.stranger.twist_answers(
             lambda a: dict(a, Plaintext=self.b64(os.urandom(64))))
         self.refused(TAMPERED, "the unwrapped key is not this volume's: the header was tampered with", "check", "--unwrap")
+
+    def test_default_key_kind(self):
+        """envelope: default key set refuses a key that is not for volumes"""
+        for change, sentence in (
+                ({"KeySpec": "RSA_2048"}, "it is a RSA_2048 key for ENCRYPT_DECRYPT; volumes want a symmetric key for encryption"),
+                ({"KeyUsage": "GENERATE_VERIFY_MAC"}, "for GENERATE_VERIFY_MAC; volumes want")):
+            self.stranger.twist_answers(lambda a, c=change: {
+                "KeyMetadata": {**a["KeyMetadata"], **c}})
+            status, _, said = self.with_kms("default", "key", "set", ARN)
+            self.assertRegex(said, sentence)
+            self.assertEqual(status, USAGE)
+        self.assertFalse((self.home / "defaults.json").exists())
+
+    def drill(self, sentence):
+        """doctor --drill fails, and says that of the volume."""
+        before = self.sum()
+        status, out, said = self.with_kms("doctor", "--drill", self.image)
+        self.assertIn(f"FAIL  drill: {self.image}: {sentence}", out)
+        self.assertEqual((status, said, self.sum()), (FAILED, "", before))
+
+    def test_drill_context(self):
+        """doctor --drill finds a KMS that binds keys to no context"""
+        self.stranger.keys.aad = lambda context: b""
+        self.addCleanup(delattr, self.stranger.keys, "aad")
+        self.format()
+        self.drill("its key was unwrapped under another volume's context\n"
+                   "      do not use this KMS: it does not bind keys to")
+
+    def test_drill_rewrap(self):
+        """doctor --drill finds a KMS that rewraps to another key"""
+        self.format()
+        self.stranger.operations.ReEncrypt = lambda p: {
+            "KeyId": ARN, "SourceKeyId": ARN,
+            "CiphertextBlob": self.stranger.keys.wrap(
+                ARN, p["DestinationEncryptionContext"], os.urandom(64))}
+        self.addCleanup(delattr, self.stranger.operations, "ReEncrypt")
+        self.drill("rewrapped in memory, it was another key\n"
+                   "      do not rewrap volumes at this KMS")
 
     def test_network(self):
         """envelope: a KMS that resets every connection is exit 4"""

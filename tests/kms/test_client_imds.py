@@ -226,6 +226,7 @@ ADDRESSES = """
     ip -6 address add fd00:ec2::254/128 dev lo
     exec "$@"
 """
+ECS = ADDRESSES.replace("169.254.169.254", "169.254.170.2")
 # A client and, behind a router, the metadata.
 ROUTED = """
     set -e
@@ -273,10 +274,10 @@ class RealAddress(Sources):
             "AWS_EC2_METADATA_DISABLED": None,
             "AWS_METADATA_SERVICE_TIMEOUT": "20", **env})
 
-    def assert_asked(self, child, result):
+    def assert_asked(self, child, result, *lines):
         self.assertEqual(result.error, "NoConnection", result.stderr)
         self.assertEqual(self.end(child), [
-            f"{line} HTTP/1.1" for line in (PUT, GET, GET + "host")])
+            f"{line} HTTP/1.1" for line in lines or (PUT, GET, GET + "host")])
 
     def end(self, child):
         """All that it was asked."""
@@ -295,6 +296,14 @@ class RealAddress(Sources):
         child, under = self.serve(ADDRESSES)
         self.assert_asked(child, self.ask_from(
             under, AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE="IPv6"))
+
+    def test_container(self):
+        """credentials: a container's relative address is one of ECS"""
+        child, under = self.serve(ECS)
+        self.assert_asked(child, self.ask_from(
+            under, AWS_CONTAINER_CREDENTIALS_RELATIVE_URI="/role?id=1",
+            AWS_CONTAINER_CREDENTIALS_FULL_URI="http://127.0.0.1/other"),
+            "GET /role?id=1")
 
     def test_hops(self):
         """credentials: the metadata behind a router, within the hop limit"""

@@ -105,6 +105,10 @@ static void values(void **state)
 	     "envelope: --timeout: '0' is not 1 to 3600 seconds\n");
 	says("attach --timeout 3601 x", 2,
 	     "envelope: --timeout: '3601' is not 1 to 3600 seconds\n");
+	says("attach --volume vol-1 x", 2,
+	     "envelope: --volume: 'vol-1' is no volume id\n");
+	says("unlock --volume 1 x", 2,
+	     "envelope: --volume: '1' is no volume id\n");
 	says("attach --on-lock never x", 2,
 	     "envelope: --on-lock: 'never' is neither queue nor error\n");
 	says("attach --lease 15 x", 2,
@@ -144,7 +148,8 @@ static void sizes(void **state)
 static void agent_is_not_there(void **state)
 {
 	static const char *const verbs[] = {
-		"attach", "detach", "status", "list",
+		"attach", "detach", "status", "lock", "unlock", "renew",
+		"list", "events",
 	};
 	char arguments[64];
 	size_t i;
@@ -152,27 +157,30 @@ static void agent_is_not_there(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		snprintf(arguments, sizeof(arguments), "%s --socket /nowhere/s%s",
-			 verbs[i], i == 3 ? "" : " x");
+			 verbs[i], i >= 6 ? "" : " x");
 		says(arguments, 4,
 		     "envelope: no agent answers at /nowhere/s: start it with 'systemctl start envelope-agent.socket', or use --direct, which asks the KMS with your own credentials\n");
 	}
 }
 
-static void direct_is_the_only_way(void **state)
+static void agent_has_the_lease(void **state)
 {
 	(void)state;
-	says("unlock data", 2,
-	     "envelope: unlock: the agent of this version unlocks no volume: use 'envelope unlock --direct'\n");
-	says("renew data", 2,
-	     "envelope: renew: the agent of this version renews no lease: use 'envelope renew --direct'\n");
+	says("unlock --lease 1h data", 2,
+	     "envelope: unlock: --lease and --grace are for --direct: the agent has them since the attach; see 'envelope unlock --help'\n");
+	says("renew --grace 1h data", 2,
+	     "envelope: renew: --lease, --grace and --header are for --direct: the agent has them since the attach; see 'envelope renew --help'\n");
+	says("renew --region x data", 2,
+	     "envelope: renew: --region is for --direct: the agent has it from /etc/envelope; see 'envelope renew --help'\n");
+	says("unlock --profile x data", 2,
+	     "envelope: unlock: --profile is for --direct: the agent has it from /etc/envelope; see 'envelope unlock --help'\n");
 }
 
 static void agent_takes_no_configuration(void **state)
 {
 	static const char *const options[] = {
 		"config /x", "kms-endpoint https://x", "ca-file /x",
-		"profile x", "region x", "timeout 5", "lease 1h",
-		"grace 1h",
+		"profile x", "region x", "timeout 5",
 	};
 	char arguments[64];
 	char text[256];
@@ -268,7 +276,7 @@ int main(void)
 		cmocka_unit_test(values),
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(agent_is_not_there),
-		cmocka_unit_test(direct_is_the_only_way),
+		cmocka_unit_test(agent_has_the_lease),
 		cmocka_unit_test(agent_takes_no_configuration),
 		cmocka_unit_test(nothing_attached),
 		cmocka_unit_test(rehearsal_is_for_itself),

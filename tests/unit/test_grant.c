@@ -120,6 +120,59 @@ static void expect_refused(const char *body, const char *why)
 	assert_string_equal(capture_text, expected);
 }
 
+static int check_unread(const char *body, const char *volume_id)
+{
+	int r;
+
+	capture_start();
+	r = grant_check_unread(body, "/dev/sdb", volume_id, ARN_1, HOST_ARN);
+	capture_end();
+	return r;
+}
+
+/* By who knows the volume's id, but neither its key nor its generation. */
+static void checked_unread(void **state)
+{
+	static const char *const wrong[] = {
+		"", "{}", "[]", "{" CONSTRAINT "}",
+		/* another key, another principal, one operation more */
+		"{" CONSTRAINT "," GRANTEE ",\"KeyId\":\"" ARN_2 "\","
+			NAMED_SO "," OPERATIONS "," RETIRING "}",
+		"{" CONSTRAINT ",\"GranteePrincipal\":\"" HOST_ARN "2\"," KEY
+			"," NAMED_SO "," OPERATIONS "," RETIRING "}",
+		"{" CONSTRAINT "," GRANTEE "," KEY "," NAMED_SO
+			",\"Operations\":[\"Decrypt\",\"Encrypt\"]," RETIRING
+			"}",
+		"{\"Constraints\":{\"EncryptionContextSubset\":{\"envelope:generation\":\"0\",\"envelope:volume-id\":\"" VOLUME_ID "\"}},"
+			GRANTEE "," KEY "," NAMED_SO "," OPERATIONS ","
+			RETIRING "}",
+		"{\"Constraints\":{\"EncryptionContextSubset\":{\"envelope:generation\":\"4294967297\",\"envelope:volume-id\":\"" VOLUME_ID "\"}},"
+			GRANTEE "," KEY "," NAMED_SO "," OPERATIONS ","
+			RETIRING "}",
+	};
+	char arn[ARN_TEXT_BYTES] = "";
+	size_t i;
+
+	(void)state;
+	assert_int_equal(check_unread(GOOD, VOLUME_ID), 0);
+	assert_string_equal(capture_text, "");
+	assert_int_equal(check_unread(
+		"{\"Constraints\":{\"EncryptionContextSubset\":{\"envelope:generation\":\"7\",\"envelope:volume-id\":\"" VOLUME_ID "\"}},"
+		GRANTEE "," KEY "," NAMED_SO "," OPERATIONS "," RETIRING "}",
+		VOLUME_ID), 0);
+	assert_int_equal(check_unread(GOOD, "vol-00000000000000000"), -EBADMSG);
+	assert_non_null(strstr(capture_text, "wants signed is not bound to this volume"));
+	for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_int_equal(check_unread(wrong[i], VOLUME_ID), -EBADMSG);
+	assert_int_equal(grant_read_key(GOOD, "/dev/sdb", arn), 0);
+	assert_string_equal(arn, ARN_1);
+	capture_start();
+	assert_int_equal(grant_read_key("{\"KeyId\":\"alias/a\"}", "/dev/sdb",
+					arn), -EBADMSG);
+	capture_end();
+	assert_non_null(strstr(capture_text, "is no JSON of a grant"));
+}
+
 static void checked(void **state)
 {
 	(void)state;
@@ -262,6 +315,8 @@ int main(void)
 		NAMED("grant: names of one host share a prefix", names),
 		NAMED("security-12: a grant for the header's volume passes the check",
 		      checked),
+		NAMED("security-12: who cannot read the header signs for the volume that he names",
+		      checked_unread),
 		NAMED("security-12: a grant that is not bound to the volume is not signed",
 		      other_volume),
 		NAMED("security-12: a grant on another key is not signed",

@@ -153,6 +153,27 @@ static void damaged(void **state)
 		       "line 1: damaged");
 }
 
+/* As a file system leaves a block that it lost. */
+static void zeros(void **state)
+{
+	struct grant_entry *entries = NULL;
+	size_t count;
+	FILE *f;
+
+	(void)state;
+	store(SUM " " LINE "\n", 0600);
+	f = fopen(path, "a");
+	assert_non_null(f);
+	assert_int_equal(fwrite("\0\0\n", 1, 3, f), 3);
+	fputs(SUM " " LINE "\n", f);
+	fclose(f);
+	capture_start();
+	assert_int_equal(grant_journal_read(&entries, &count), -EBADMSG);
+	assert_int_equal(grant_journal_drop(NAME("01")), -EBADMSG);
+	capture_end();
+	assert_non_null(strstr(capture_text, "/grants' line 2: damaged"));
+}
+
 static void others_file(void **state)
 {
 	struct grant_entry *entries = NULL;
@@ -195,6 +216,7 @@ int main(void)
 		CASE("grant journal: the stored bytes", bytes),
 		CASE("grant journal: a damaged line is believed by nobody",
 		     damaged),
+		CASE("grant journal: zeros are not the end of it", zeros),
 		CASE("grant journal: a file that others can write is refused",
 		     others_file),
 		CASE("grant journal: a folder that cannot be made is named",

@@ -433,6 +433,9 @@ static void lock_waits_and_gives_up(void **state)
 	fixture_listen();
 	assert_int_equal(header_lock(other, "disk"), -EBUSY);
 	assert_heard("'disk': another program holds the header's lock");
+	fixture_listen();
+	assert_int_equal(header_lock_now(other, "disk"), -EBUSY);
+	assert_heard("'disk': another program holds the header's lock");
 	close(fd);
 	assert_int_equal(header_lock(other, "disk"), 0);
 	close(other);

@@ -42,6 +42,22 @@ static void parses_program(void **state)
 	assert_false(key_pattern_valid("program:a*", KEY_PROGRAM, "a"));
 }
 
+static void parses_vault(void **state)
+{
+	struct key_name name;
+
+	(void)state;
+	assert_int_equal(key_name_parse("vault:my_1.x-y/vol-1.a_b", &name), 0);
+	assert_int_equal(name.kind, KEY_VAULT);
+	assert_string_equal(name.place, "my_1.x-y");
+	assert_string_equal(name.object, "vol-1.a_b");
+	assert_int_equal(key_name_parse("vault:a/b", &name), 0);
+	assert_true(key_pattern_valid("vault:a/vol-*", KEY_VAULT, "a"));
+	assert_true(key_pattern_valid("vault:a/*", KEY_VAULT, "a"));
+	assert_false(key_pattern_valid("vault:a/*", KEY_VAULT, "b"));
+	assert_false(key_pattern_valid("vault:a/../*", KEY_VAULT, "a"));
+}
+
 /* One key, one spelling; and nothing that acts. */
 static void refuses(void **state)
 {
@@ -64,6 +80,10 @@ static void refuses(void **state)
 		"program:", "program:a", "program:a/", "program:/a",
 		"program:a b/c", "program:../a/b c", "program:a%20/b",
 		"program:a/b?c", "program:a/b c", "program:a/b*",
+		"vault:", "vault:a", "vault:a/", "vault:/a", "vault:a/b/c",
+		"vault:a/..", "vault:a/.", "vault:a/.b", "vault:a/b.",
+		"vault:a/-b", "vault:a/b-", "vault:a/b%2f", "vault:a/b?c",
+		"vault:a/b*", "vault:a/b ",
 		" pkcs11:token=a;object=b", "pkcs11:token=a;object=b ",
 	};
 	struct key_name name = { .place = "untouched" };
@@ -118,6 +138,8 @@ static void fits(void **state)
 		{ "pkcs11", "pkcs11:token=a;object=b", true },
 		{ "pkcs11", "pkcs11:token=a", false },
 		{ "pkcs11", ARN, false },
+		{ "vault-transit", "vault:a/b", true },
+		{ "vault-transit", "program:a/b", false },
 		{ "acme", "anything", true },
 	};
 	size_t i;
@@ -164,6 +186,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		NAMED("key name: PKCS#11 URIs of two forms", parses_pkcs11),
 		NAMED("key name: a program's keys", parses_program),
+		NAMED("key name: a vault's keys", parses_vault),
 		NAMED("security-05-key-name: one spelling, and nothing that acts",
 		      refuses),
 		NAMED("key name: the key says which provider", provider_by_key),

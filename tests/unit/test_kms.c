@@ -327,6 +327,44 @@ static void cuts_long(void **state)
 	free(body);
 }
 
+static void cut_one(const char *json, int expected, const char *text)
+{
+	char body[256];
+	struct secret *s = NULL;
+
+	strcpy(body, json);
+	if (kms_cut_text(body, strlen(json), "client_token", &s) != expected)
+		fail_msg("not %d: %s", expected, json);
+	if (expected == 0) {
+		assert_int_equal(secret_len(s), strlen(text) + 1);
+		assert_string_equal((const char *)secret_cbytes(s), text);
+		assert_null(strstr(body, text));
+	}
+	secret_free(s);
+}
+
+static void cuts_text(void **state)
+{
+	char body[] = "{\"data\":{\"plaintext\":\"Zm9v\",\"Plaintext\":\"YmFy\"}}";
+	struct secret *s = NULL;
+
+	(void)state;
+	cut_one("{\"auth\":{\"client_token\":\"hvs.A-b_1\"}}", 0, "hvs.A-b_1");
+	cut_one("{\"client_token\":\"a\",\"client_token\":\"b\"}", 0, "a");
+	cut_one("{\"client_token\":\"\"}", -EBADMSG, NULL);
+	cut_one("{\"client_token\":\"a b\"}", -EBADMSG, NULL);
+	cut_one("{\"client_token\":\"a\\u0041\"}", -EBADMSG, NULL);
+	cut_one("{\"client_token\":\"a\x01\"}", -EBADMSG, NULL);
+	cut_one("{\"client_token\":\"\xc3\xa9\"}", -EBADMSG, NULL);
+	cut_one("{\"client_token\":1}", -ENOENT, NULL);
+	cut_one("{\"client_tokens\":\"a\"}", -ENOENT, NULL);
+	assert_int_equal(kms_cut_base64(body, strlen(body), "plaintext", &s),
+			 0);
+	assert_memory_equal(secret_cbytes(s), "foo", 3);
+	assert_string_equal(body, "{\"data\":{\"plaintext\":\"xxxx\",\"Plaintext\":\"YmFy\"}}");
+	secret_free(s);
+}
+
 static void opens(void **state)
 {
 	struct conf_overrides o = { .region = "us-east-1" };
@@ -387,6 +425,8 @@ int main(void)
 		NAMED("kms: random JSON stays within its buffer", cuts_random),
 		NAMED("kms: a plaintext of up to 4096 bytes is taken",
 		      cuts_long),
+		NAMED("security-09-kms: a token is cut out before the parser",
+		      cuts_text),
 		NAMED("kms: arguments that no KMS takes are refused unsent",
 		      opens),
 	};

@@ -17,6 +17,18 @@ static void lines(void **state)
 			    "program: 'disk': broken\nprogram: warning: careful\nprogram: done 7\n");
 }
 
+static void muted(void **state)
+{
+	(void)state;
+	log_init("program");
+	fixture_listen();
+	log_mute(true);
+	log_error("on the side");
+	log_mute(false);
+	log_error("in the middle");
+	assert_string_equal(fixture_heard(), "program: in the middle\n");
+}
+
 static void names_cannot_forge_lines(void **state)
 {
 	(void)state;
@@ -66,6 +78,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lines),
+		cmocka_unit_test(muted),
 		cmocka_unit_test(names_cannot_forge_lines),
 		cmocka_unit_test(long_lines_are_cut),
 		cmocka_unit_test(statuses),

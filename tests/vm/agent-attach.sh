@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# vm: --disk 8 --disk 8 --kms
+# vm: --disk 8 --disk 8 --kms --file /usr/bin/flock:/usr/bin/flock
 # The agent attaches for a user what root's policy lets him, remembers it over
 # its own death, and shows it to nobody else.
 . /test/vm/helpers/attach.bash
@@ -158,5 +158,66 @@ chown 65534 "$WORK/file"
 t "a user attaches his file" his envelope attach "$WORK/file" mine
 t "and detaches it" his envelope detach mine
 t "the file: nothing left" nothing_left
+
+# An attach that waits for its KMS has the volume and the name.
+asks_the_kms()
+{
+	grep -q ' 0202000A:[0-9A-F]* 01 ' /proc/net/tcp
+}
+
+# at_once: a detach and an attach; either may come first.
+at_once()
+{
+	local detach rc=0
+
+	his envelope detach mine &
+	detach=$!
+	his envelope attach /dev/vda mine || rc=$?
+	wait "$detach" || return 1
+	case $rc in
+	0)
+		his envelope status mine && his envelope detach mine
+		;;
+	7)
+		! his envelope status mine
+		;;
+	*)
+		return 1
+		;;
+	esac
+}
+
+host kms-pause
+his envelope attach /dev/vda mine > "$WORK/first" 2>&1 &
+FIRST=$!
+t "an attach waits for the KMS" wait_until 120 asks_the_kms
+t_says 7 "two attaches of one volume: the second is told" \
+	"volume $ID or the name 'mine' is being attached already" \
+	his envelope attach /dev/vda mine
+t_says 7 "another volume under that name is told, too" \
+	"volume $OTHER or the name 'mine' is being attached already" \
+	his envelope attach /dev/links/his-disk mine
+t_says 8 "a detach meanwhile finds nothing" "'mine' is not attached" \
+	his envelope detach mine
+host kms-cont
+t "the first comes to its end" wait "$FIRST"
+t "and is attached" his envelope status mine
+t "detach and attach at once" at_once
+t "at once: nothing left" nothing_left
+t "at once: nothing remembered" no_volumes
+
+# Another process has the header: who writes is told, who reads need not wait.
+exec 9< /dev/vda
+t "another process locks the header" flock -n 9
+t_says 7 "a locked header: rewrap is told" \
+	"another program holds the header's lock: try again when it is done" \
+	timeout 300 envelope rewrap --kms-key "$(key_of /dev/vda)" /dev/vda
+t "a locked header: attach does not wait" his envelope attach /dev/vda mine
+t "a locked header: nor does detach" his envelope detach mine
+exec 9<&-
+t "a free one: rewrap" envelope rewrap --kms-key "$(key_of /dev/vda)" /dev/vda
+t "and attach" his envelope attach /dev/vda mine
+t "and detach" his envelope detach mine
+t "the header: nothing left" nothing_left
 
 done_testing

@@ -60,18 +60,24 @@ aws enable-key
 t "unlock" envelope unlock --direct x
 t "unlock gives the time anew" eval "timeout_of | grep -E '^(30|29)m$'"
 t "detach" envelope detach x
+t "each renewal, the unlock and the detach are recorded" eval \
+	"[ \"\$(recorded $ID | cut -d' ' -f1,2 | paste -sd,)\" = \
+	'format done,attach granted,renew done,renew done,renew unreachable,renew denied,unlock granted,detach done' ]"
 
 # The kernel alone: no process of ours is there, and the clock is set back.
 t "attach with a short lease" envelope attach --direct --lease 10s --grace 2s \
 	--on-lock error /dev/vda x
 t "readable" dd if=/dev/mapper/x of=/dev/null bs=4k count=1 iflag=direct
-date -s "$(date -d '1 day ago' '+%F %T')" > "$WORK/date"
+date -s "$(date -d '1 day ago' '+%F %T.%N')" > "$WORK/date"
 t "locked: expired, though the clock was set back" \
 	wait_until 120 is_locked expired
-date -s "$(date -d '1 day' '+%F %T')" > "$WORK/date"
+# Half a minute is still missing: to the keyring's clock the key is alive.
+date -s "$(date -d '86370 seconds' '+%F %T.%N')" > "$WORK/date"
+t "the keyring has it still" keys_left
 t "I/O fails" eval "! dd if=/dev/mapper/x of=/dev/null bs=4k count=1 iflag=direct"
 t_says 0 "unlock after expiry" "/dev/mapper/x is active" \
 	envelope unlock --direct --lease 0 x
+date -s "$(date -d '30 seconds' '+%F %T.%N')" > "$WORK/date"
 t "no time left to run" eval "timeout_of | grep perm"
 t_says 2 "renew needs a lease" "'x' has no lease to renew: --lease gives it one" \
 	envelope renew --direct --lease 0 x
@@ -125,5 +131,80 @@ refused 7 "/usr" "'x' holds what this system runs from, by /etc/fstab" \
 	envelope attach --direct /dev/vda x
 t "/usr, forced" envelope attach --direct --force /dev/vda x
 t "the last detach" envelope detach x
+: > /etc/fstab
+
+# Two slots. The first one's KMS, a program here, answers when it may, and denies.
+cat > /usr/bin/slow-keys <<'END'
+#!/bin/sh
+q=$(cat)
+of()
+{
+	echo "$q" | sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"
+}
+KEY='"KeyId":"program:slow/x"'
+case $q in
+*'"GenerateDataKeyWithoutPlaintext"'*)
+	blob=$(head -c 64 /dev/urandom | base64 | tr -d '\n')
+	echo "{$KEY,\"CiphertextBlob\":\"$blob\"}";;
+*'"Decrypt"'*)
+	while [ -e /run/slow ]; do
+		sleep 0.2
+	done
+	[ ! -e /run/deny ] || {
+		echo '{"__type":"AccessDeniedException"}'
+		exit 1
+	}
+	echo "{$KEY,\"Plaintext\":\"$(of CiphertextBlob)\"}";;
+*)
+	echo '{"__type":"UnsupportedOperationException"}'
+	exit 1;;
+esac
+END
+chmod 755 / /usr /usr/bin /usr/bin/slow-keys
+printf '[program slow]\npath = /usr/bin/slow-keys\n' >> \
+	/etc/envelope/envelope.conf
+
+# opened_by_the_second VERB...: while the first one has not answered.
+opened_by_the_second()
+{
+	touch /run/slow
+	envelope "$@" 2> "$WORK/said" &&
+		grep -q "trying the next slot, 2 of 2" "$WORK/said" &&
+		envelope status x
+}
+
+nobody_asks()
+{
+	! grep -qsx envelope /proc/[0-9]*/comm
+}
+
+t "format under a program's key" envelope format --force \
+	--kms-key program:slow/x /dev/vda
+t "a second slot" envelope slot add --kms-key "$KEY" /dev/vda
+ID=$(id_of /dev/vda)
+touch /run/deny
+t "the second slot opens it" opened_by_the_second attach --direct /dev/vda x
+rm /run/slow
+t "security-19-a-denial-that-comes-later-locks" \
+	wait_until 300 is_locked revoked
+t "who locked it has gone" wait_until 120 nobody_asks
+t "the audit has the lock, its key and why" eval "envelope audit show --json |
+	tr -d '\n' | grep -q '\"lock\"[^{]*program:slow/x[^{]*AccessDenied'"
+rm /run/deny
+t "the second slot unlocks it" opened_by_the_second unlock --direct x
+rm /run/slow
+t "the first one answers, too" wait_until 120 nobody_asks
+t "nobody denies: it stays active" envelope status x
+touch /run/deny
+t "lock" envelope lock x
+t "the second slot unlocks it again" opened_by_the_second unlock --direct x
+rm /run/slow
+t "a denial that comes later locks what was unlocked" \
+	wait_until 300 is_locked revoked
+t "detach what is locked" envelope detach x
+host kms-stop
+refused 3 "a denial in time" "AccessDeniedException" \
+	envelope attach --direct /dev/vda x
+host kms-start
 t "nothing left" nothing_left
 done_testing

@@ -47,7 +47,8 @@ int call_answer(struct call *c)
 	int r = volume_open(c->args[0], NULL, 0, &v);
 
 	if (r == 0)
-		r = grant_answer(c->conf, c->args[0], v.header, 0, c->args[1],
+		r = grant_answer(c->conf, c->args[0], v.header,
+				 strtoul(c->args[2], NULL, 10), c->args[1],
 				 &signature);
 	if (r == 0)
 		json_object_set_new(c->out, "signature", signature);

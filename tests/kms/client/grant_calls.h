@@ -18,7 +18,7 @@ struct call {
 /* offer DEVICE HOST: name, key, volume and body of a new grant. */
 int call_offer(struct call *c);
 
-/* answer DEVICE BODY: the signature. */
+/* answer DEVICE BODY SLOT: the signature. */
 int call_answer(struct call *c);
 
 /* send OFFER SIGNATURE: id, token, and whether one may exist. */

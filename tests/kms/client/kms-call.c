@@ -251,7 +251,7 @@ static const struct {
 	{ "retire", 2, call_retire },
 	{ "retirable", 2, call_retirable },
 	{ "offer", 2, call_offer },
-	{ "answer", 2, call_answer },
+	{ "answer", 3, call_answer },
 	{ "send", 2, call_send },
 	{ "sweep", 4, call_sweep },
 	{ "check", 3, call_check },

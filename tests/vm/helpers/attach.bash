@@ -7,6 +7,8 @@ set -u
 
 modprobe -a aesni_intel xts loop
 WORK=$(mktemp -d)
+LEFT=$WORK/left
+: > "$LEFT"
 
 # dm_devices: uuids of all devices of ours.
 dm_devices()
@@ -17,7 +19,8 @@ dm_devices()
 # keys_left: keys of volumes, of either type, in any keyring of any process.
 keys_left()
 {
-	grep -E ' (envelope|logon) +(envelope:)?vol-' /proc/keys
+	grep -E ' (envelope|logon) +(envelope:)?vol-' /proc/keys |
+		grep -vF -f "$LEFT"
 }
 
 no_keys()
@@ -26,10 +29,14 @@ no_keys()
 }
 
 # nothing_left: no device, no key, no loop device. A dead key's last reference
-# goes with a worker of the kernel, within moments.
+# goes with a worker of the kernel, within moments. What stays is waited for
+# once: the next tests are about what they leave themselves.
 nothing_left()
 {
-	! dm_devices && ! losetup -a | grep . && wait_until 100 no_keys
+	! dm_devices && ! losetup -a | grep . || return 1
+	wait_until 100 no_keys && return
+	keys_left | cut -d ' ' -f 1 >> "$LEFT"
+	return 1
 }
 
 # id_of DEV: the volume id.
@@ -44,6 +51,12 @@ key_of()
 {
 	envelope inspect --json "$1" |
 		sed -n 's/.*"key_id": *"\([^"]*\)".*/\1/p' | head -n 1
+}
+
+# recorded ID: what the audit has of the volume, "event result uid" a line.
+recorded()
+{
+	envelope audit show --volume "$1" | awk '{ print $3, $4, $6 }'
 }
 
 # sum_of FILE: its SHA-256.
