@@ -154,7 +154,9 @@ count()
 	verify
 }
 
-# Completions from a softirq (irqmode 1) and from a hard interrupt (2).
+# Completions where they were submitted (irqmode 1, which takes a softirq only
+# with several CPUs, and under -icount there is one), and from a hard interrupt
+# (2).
 interrupt()
 {
 	local mode device
