@@ -43,12 +43,13 @@ KMS_PKGS := libmicrohttpd sqlite3 gnutls jansson libcrypto zlib libseccomp
 need = $(or $(shell $(PKGCONFIG) $(1) $(2) 2>/dev/null),\
 	$(error $(shell $(PKGCONFIG) --print-errors $(2) 2>&1 | head -1); \
 	run scripts/setup))
-AGENT_LIBS = $(call need,--libs,$(AGENT_PKGS)) -lkeyutils
+# curl.c loads libcurl when it is needed.
+AGENT_LIBS = $(call need,--libs,$(filter-out libcurl,$(AGENT_PKGS))) -lkeyutils
 DAEMON_LIBS = $(AGENT_LIBS) $(call need,--libs,$(DAEMON_PKGS))
 KMS_LIBS = $(call need,--libs,$(KMS_PKGS)) -lpthread
 
 # The leaf helpers that envelope-kms shares with the agent.
-LEAF := secret process log json context
+LEAF := secret process log json context unix_socket
 
 AGENT_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard agent/*.c)))
 DAEMON_OBJS := $(patsubst %.c,$(O)/obj/%.o,\
@@ -58,15 +59,19 @@ ENVELOPE_OBJS := $(patsubst %.c,$(O)/obj/%.o,\
 	$(sort $(wildcard tools/envelope/*.c)))
 KMS_OBJS := $(patsubst %.c,$(O)/obj/%.o,\
 	$(sort $(wildcard tools/envelope-kms/*.c)))
+# The agent's policy, which others than the agent look at, too.
+POLICY_OBJS := $(O)/obj/agent/daemon/policy.o $(O)/obj/agent/daemon/policy_parse.o
 PROGRAMS := $(O)/bin/envelope $(O)/bin/envelope-agent $(O)/bin/envelope-kms
 
 UNIT_AGENT := $(patsubst tests/unit/%.c,$(O)/unit/%,\
 	$(wildcard tests/unit/test_*.c))
 UNIT_KMS := $(patsubst tests/unit/%.c,$(O)/unit/%,$(wildcard tests/unit/kms_*.c))
+UNIT_DAEMON := $(patsubst tests/unit/%.c,$(O)/unit/%,\
+	$(wildcard tests/unit/agent_*.c))
 VM_HELPERS := $(patsubst tests/vm/helpers/%.c,$(O)/vm/%,\
 	$(wildcard tests/vm/helpers/*.c))
 
-.PHONY: all programs module unit vm-helpers demo test check mutants bench bench-kms fuzz \
+.PHONY: all programs module unit vm-helpers demo test check mutants bench bench-kms bench-attach fuzz \
 	debug-kernel test-debug test-debug-smp test-long \
 	install uninstall clean help
 .DELETE_ON_ERROR:
@@ -87,6 +92,8 @@ help:
 	@echo 'make debug-kernel  build that kernel (about 10 minutes, kept)'
 	@echo 'make mutants       prove that the tests can fail'
 	@echo 'make bench         instructions per I/O beside dm-crypt'
+	@echo 'make bench-attach  attach beside cryptsetup open: instructions; see'
+	@echo '                   tests/bench/attach for wall time'
 	@echo 'make fuzz          harnesses for libFuzzer, which tests/fuzz/run runs'
 	@echo 'make bench-kms     requests per second of envelope-kms beside a bare server'
 	@echo 'make install       to $$(DESTDIR)$$(PREFIX); make uninstall undoes it'
@@ -126,7 +133,7 @@ $(O)/libenvelope.a: $(AGENT_OBJS)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(O)/bin/envelope: $(ENVELOPE_OBJS) $(O)/libenvelope.a
+$(O)/bin/envelope: $(ENVELOPE_OBJS) $(POLICY_OBJS) $(O)/libenvelope.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(AGENT_LIBS) -o $@
@@ -141,7 +148,7 @@ $(O)/bin/envelope-kms: $(KMS_OBJS) $(LEAF_OBJS)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(KMS_LIBS) -o $@
 
-unit: $(UNIT_AGENT) $(UNIT_KMS)
+unit: $(UNIT_AGENT) $(UNIT_KMS) $(UNIT_DAEMON)
 
 $(O)/unit/test_%: tests/unit/test_%.c $(O)/libenvelope.a
 	@mkdir -p $(@D)
@@ -156,12 +163,43 @@ $(O)/unit/kms_%: tests/unit/kms_%.c $(KMS_OBJS) $(LEAF_OBJS)
 		$(filter-out %/main.o,$(KMS_OBJS)) $(LEAF_OBJS) \
 		$(KMS_LIBS) -lcmocka -o $@
 
+# What leases ask of others is answered by their test.
+LEASE_FAKES := worker_start worker_free dm_volume_status_get volume_end_key \
+	keyring_set_timeout volume_clock_ms volume_random event_to_journal \
+	call_reply call_refuse call_on_gone call_caller audit_write \
+	volume_holds_audit worker_trace
+TOKEN_FAKES := worker_start worker_free dm_volume_status_get volume_end_key \
+	keyring_set_timeout volume_clock_ms volume_holds_audit worker_trace
+$(O)/unit/agent_leases: ALL_LDFLAGS += $(LEASE_FAKES:%=-Wl,--wrap=%)
+$(O)/unit/agent_tokens: ALL_LDFLAGS += $(TOKEN_FAKES:%=-Wl,--wrap=%)
+$(O)/unit/agent_worker: ALL_LDFLAGS += -Wl,--wrap=volume_clock_ms
+$(O)/unit/agent_server: ALL_LDFLAGS += -Wl,--wrap=methods_run
+
+# And what the slots do.
+SLOT_FAKES := worker_start worker_free worker_prove worker_unwrap worker_trace \
+	worker_grant_token dm_volume_list dm_volume_status_get live_open \
+	call_reply call_refuse call_fail call_on_gone
+$(O)/unit/agent_slots: ALL_LDFLAGS += $(SLOT_FAKES:%=-Wl,--wrap=%)
+
+$(O)/unit/agent_%: tests/unit/agent_%.c $(DAEMON_OBJS) $(O)/libenvelope.a
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -Iagent/daemon $(ALL_CFLAGS) $(ALL_LDFLAGS) $< \
+		$(filter-out %/main.o,$(DAEMON_OBJS)) $(O)/libenvelope.a \
+		$(DAEMON_LIBS) -lcmocka -o $@
+
 vm-helpers: $(VM_HELPERS)
 
 $(O)/vm/%: tests/vm/helpers/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< -lkeyutils -lcrypto -o $@
+
+# To be preloaded.
+$(O)/vm/%.so: tests/vm/helpers/%.so.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(filter-out -fPIE -pie,$(ALL_CFLAGS)) -fPIC -shared $< -o $@
 
 # One copy of the sources for each kernel, since Kbuild builds beside them.
 # Our own O and V mean something else to the kernel's make: nothing of ours is
@@ -216,6 +254,10 @@ bench:
 	scripts/setup test
 	tests/bench/run
 
+bench-attach:
+	scripts/setup test
+	BUILD=$(O) tests/bench/attach
+
 # clang's libFuzzer; each harness with just the sources that it feeds.
 FUZZ_head := crypto region sigv4
 FUZZ_body := audit_text base64 call clock crypto errors params region \
@@ -223,15 +265,42 @@ FUZZ_body := audit_text base64 call clock crypto errors params region \
 FUZZ_policy := policy policy_condition policy_glob policy_keys policy_parse
 FUZZ_blob := base64 blob crypto seal session wrap
 FUZZ := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_CC = clang -std=gnu11 -D_GNU_SOURCE -g -O1 -fno-sanitize-recover=all
+
+# These are about the agent, and link all of it but its main.
+FUZZ_AGENT := agent_policy conf socket
+FUZZ_AGENT_OBJS := $(patsubst %.c,$(O)/fuzz/obj/%.o,$(filter-out %/main.c,\
+	$(sort $(wildcard agent/*.c agent/daemon/*.c))))
 
 fuzz: $(FUZZ)
+
+$(O)/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CLANG,$<)
+	$(Q)$(FUZZ_CC) -MMD -MP -Iagent -Ikernel \
+		-fsanitize=fuzzer-no-link,address,undefined \
+		$(call need,--cflags,$(AGENT_PKGS) $(DAEMON_PKGS)) -c $< -o $@
+
+$(O)/fuzz/obj/agent/daemon/service.o: $(wildcard agent/daemon/*.varlink)
+
+$(O)/fuzz/agent.a: $(FUZZ_AGENT_OBJS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+# What the archive has is taken where the harness does not have it itself.
+$(FUZZ_AGENT:%=$(O)/fuzz/fuzz_%): $(O)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c \
+		tests/fuzz/fuzz_log.h $(O)/fuzz/agent.a
+	@mkdir -p $(@D)
+	$(call say,CLANG,$<)
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -Iagent \
+		-Iagent/daemon $(call need,--cflags,$(AGENT_PKGS)) $< \
+		$(O)/fuzz/agent.a $(DAEMON_LIBS) -o $@
 
 $(O)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tools/envelope-kms/*.[ch] agent/*.[ch]
 	@mkdir -p $(@D)
 	$(call say,CLANG,$<)
-	$(Q)clang -std=gnu11 -D_GNU_SOURCE -g -O1 \
-		-fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -Itools/envelope-kms -Iagent $< \
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer,address,undefined \
+		-Itools/envelope-kms -Iagent $< \
 		$(FUZZ_$*:%=tools/envelope-kms/%.c) $(LEAF:%=agent/%.c) \
 		-ljansson -lcrypto -lpthread -o $@
 
@@ -248,7 +317,8 @@ bench-kms: $(O)/bench/kms_load $(O)/bench/kms_bare programs
 
 MANS = $(wildcard tools/*/*.8 agent/daemon/*.8)
 COMPLETIONS = $(wildcard tools/*/*.bash agent/daemon/*.bash)
-UNITS = $(wildcard scripts/systemd/*.service scripts/systemd/*.socket)
+UNITS = $(wildcard scripts/systemd/*.service scripts/systemd/*.socket \
+	scripts/systemd/*.timer)
 
 install: programs
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8 \
@@ -280,3 +350,4 @@ FORCE:
 -include $(AGENT_OBJS:.o=.d) $(ENVELOPE_OBJS:.o=.d) $(KMS_OBJS:.o=.d) \
 	$(DAEMON_OBJS:.o=.d)
 -include $(wildcard $(O)/unit/*.d) $(wildcard $(O)/vm/*.d)
+-include $(FUZZ_AGENT_OBJS:.o=.d)

@@ -1,21 +1,36 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The steps of the demonstration. `host aws ARG...` asks for the KMS
-# administrator's AWS CLI, `host audit` for the audit trail; DEV is the disk.
+# administrator's AWS CLI, `host audit` for the audit trail; DEV is the disk,
+# IN has a tree of files, and what alice and this host are at the KMS.
 
 set -u
 DEV=${DEV:-/dev/vda}
-TREE=${TREE:-/tmp-in/tree.tar}
+IN=${IN:-/tmp-in}
 WORK=$(mktemp -d)
 MNT=$WORK/mnt
+CONSTRAINED='Constraints.EncryptionContextSubset."envelope:volume-id"'
 STEP=0
+AGENT=
 mkdir -p "$MNT"
+# Root's own commands are the administrator's; the file's profile is the host's.
+export AWS_PROFILE=envelope
+
+clean()
+{
+	mountpoint -q "$MNT" && umount "$MNT"
+	dmsetup info data > "$WORK/out" 2>&1 && envelope detach data
+	[ -z "$AGENT" ] || kill "$AGENT" 2> "$WORK/out"
+	rm -rf "$WORK"
+}
+trap clean EXIT
 
 die()
 {
 	echo
 	echo "demo: step $STEP failed: $*"
 	[ ! -s "$WORK/out" ] || sed 's/^/    /' "$WORK/out"
+	[ ! -s "$WORK/agent.log" ] || sed 's/^/    /' "$WORK/agent.log"
 	exit 1
 }
 
@@ -30,6 +45,28 @@ say()
 must()
 {
 	"$@" > "$WORK/out" 2>&1 || die "$* (exit status $?)"
+}
+
+# as NAME COMMAND...: that user, with his own credentials.
+as()
+{
+	local name=$1
+
+	shift
+	setpriv --reuid "$name" --regid "$name" --init-groups \
+		env AWS_PROFILE="$name" HOME="$WORK/$name" \
+		AWS_SHARED_CREDENTIALS_FILE="$WORK/$name/credentials" "$@"
+}
+
+# refused STATUS COMMAND...: it ends with that status; its last sentence is shown.
+refused()
+{
+	local want=$1 rc=0
+
+	shift
+	"$@" > "$WORK/out" 2>&1 || rc=$?
+	[ $rc -eq "$want" ] || die "$*: exit status $rc, not $want"
+	grep '^envelope:' "$WORK/out" | tail -n 1 | sed 's/^/       /'
 }
 
 check_sums()
@@ -74,23 +111,111 @@ on_disk()
 	LC_ALL=C grep -qaP "$1" "$DEV"
 }
 
+# The grants of the key: what each allows, and for which volume.
+grants()
+{
+	host aws list-grants --key-id "$(field key_id)" --output text \
+		--query "Grants[].[Operations[0],$CONSTRAINED]" > "$WORK/grants"
+}
+
+a_grant()
+{
+	grants && [ -s "$WORK/grants" ]
+}
+
+no_grants()
+{
+	grants && [ ! -s "$WORK/grants" ]
+}
+
+# until_true COMMAND...: for a minute at most.
+until_true()
+{
+	local end=$((SECONDS + 60))
+
+	until "$@"; do
+		[ $SECONDS -lt $end ] || die "$*: not within a minute"
+		sleep 0.1
+	done
+}
+
+# Two users, and the group of those who may ask the agent.
+make_users()
+{
+	local name id=4900
+
+	echo "envelope:x:$id:alice,bob" >> /etc/group
+	chmod 711 "$WORK"
+	for name in alice bob; do
+		id=$((id + 1))
+		echo "$name:x:$id:" >> /etc/group
+		echo "$name:x:$id:$id::/nonexistent:/bin/sh" >> /etc/passwd
+		mkdir "$WORK/$name"
+		chown "$name" "$WORK/$name"
+	done
+	install -o alice -m 600 "$IN/alice" "$WORK/alice/credentials"
+}
+
 prepare()
 {
 	say "format $DEV: the KMS makes a data key, only its wrapped form is stored"
 	must envelope format "$DEV"
 	must envelope inspect --json "$DEV"
 	cp "$WORK/out" "$WORK/header.json"
-	say "attach it as /dev/mapper/data: the KMS unwraps the key, the kernel keeps it"
-	must envelope attach --direct "$DEV" data
+}
+
+start_agent()
+{
+	say "start the agent: its policy lets alice attach a disk of hers as 'data'"
+	must make_users
+	must chown alice "$DEV"
+	cat > /etc/envelope/agent.policy <<-'POLICY'
+		[user alice]
+		devices = passed
+		names = data
+	POLICY
+	install -m 600 "$IN/host" /etc/envelope/credentials
+	must sed -i '/^profile/c\
+profile = host\
+account = 111122223333\
+host-principal = arn:aws:iam::111122223333:user/host' \
+		/etc/envelope/envelope.conf
+	# A guest without systemd has no id; grants carry it.
+	[ -s /etc/machine-id ] ||
+		tr -d - < /proc/sys/kernel/random/uuid > /etc/machine-id
+	mkdir -p /run/envelope
+	envelope-agent > "$WORK/agent.log" 2>&1 &
+	AGENT=$!
+	until_true test -S /run/envelope/agent.sock
+}
+
+show_users()
+{
+	say "the KMS gives alice herself no key: she may only grant a host its use"
+	refused 3 as alice envelope check --unwrap "$DEV"
+	say "alice attaches her disk as /dev/mapper/data: she signs a grant, the agent has the KMS unwrap the key, the kernel keeps it"
+	must as alice envelope attach "$DEV" data
+	until_true a_grant
+	say "the grant: this host may Decrypt for this volume"
+	sed 's/^/       /' "$WORK/grants"
+	say "bob sees no volume, and may attach none"
+	must as bob envelope list
+	[ ! -s "$WORK/out" ] || die "bob sees a volume"
+	refused 3 as bob envelope attach "$DEV" data
+}
+
+fill()
+{
 	say "make ext4 on it, copy a real directory tree in, note its checksums"
 	must mkfs.ext4 -q /dev/mapper/data
 	must mount /dev/mapper/data "$MNT"
-	must tar -C "$MNT" -xf "$TREE"
+	must tar -C "$MNT" -xf "$IN/tree.tar"
 	(cd "$MNT" && find . -type f -print0 | sort -z |
 		xargs -0 sha256sum) > "$WORK/sums"
-	say "detach: $(wc -l < "$WORK/sums") files are now ciphertext only"
+	say "alice detaches: $(wc -l < "$WORK/sums") files are now ciphertext only, and the grant is gone"
 	must umount "$MNT"
-	must envelope detach data
+	must as alice envelope detach data
+	until_true no_grants
 }
 
 show_disk_is_opaque()
@@ -98,6 +223,7 @@ show_disk_is_opaque()
 	say "look on the raw disk for text of these files: none"
 	on_disk 'SPDX-License-Identifier' && die "plaintext on the disk"
 	on_disk 'kernel' && die "plaintext on the disk"
+	install -m 600 /dev/null "$WORK/dek"
 	unwrap_as_administrator > "$WORK/dek" || die "unwrap by AWS CLI"
 	[ "$(base64 -d < "$WORK/dek" | wc -c)" -eq 64 ] || die "no 64-byte key"
 	say "look on the raw disk for either half of the data key: none"
@@ -108,14 +234,12 @@ show_disk_is_opaque()
 
 show_refusal()
 {
-	say "disable the KMS key: the next attach is refused"
+	say "disable the KMS key: alice's next attach is refused"
 	must host aws disable-key --key-id "$(field key_id)"
-	envelope attach --direct "$DEV" data > "$WORK/out" 2>&1
-	[ $? -eq 3 ] || die "attach with a disabled key: not exit status 3"
-	sed 's/^/       /' "$WORK/out"
+	refused 3 as alice envelope attach "$DEV" data
 	say "enable it again: attach works, every checksum is the same"
 	must host aws enable-key --key-id "$(field key_id)"
-	must envelope attach --direct "$DEV" data
+	must as alice envelope attach "$DEV" data
 	must mount /dev/mapper/data "$MNT"
 	must check_sums
 }
@@ -140,7 +264,7 @@ show_revocation()
 	wait $reader || die "the read failed after key set"
 	must check_sums
 	must umount "$MNT"
-	must envelope detach data
+	must as alice envelope detach data
 	keyctl revoke "$(cat "$WORK/serial")" > /dev/null 2>&1
 	keyctl unlink "$(cat "$WORK/serial")" @u > /dev/null 2>&1
 }
@@ -161,35 +285,54 @@ show_other_readers()
 	rm -f "$WORK/plain.img"
 }
 
-# Calls of our own client, by name; the administrator's AWS CLI is not ours.
-calls()
+# count WHO CALL [ERROR]: calls in the audit trail; the administrator's AWS CLI
+# is not ours.
+count()
 {
 	grep -v '"userAgent": *"aws-cli' "$WORK/audit" |
-		grep -c "\"eventName\": *\"$1\""
+		grep "\"arn\": *\"[^\"]*:user/$1\"" |
+		grep "\"eventName\": *\"$2\"" |
+		if [ $# -eq 3 ]; then
+			grep -c "\"errorCode\": *\"$3"
+		else
+			grep -vc '"errorCode"'
+		fi
+}
+
+# counted NUMBER WHO CALL [ERROR]
+counted()
+{
+	local want=$1
+
+	shift
+	[ "$(count "$@")" -eq "$want" ] || die "$*: $(count "$@"), not $want"
 }
 
 show_audit()
 {
-	local good refused
-
+	until_true no_grants
 	host audit > "$WORK/audit" || die "no audit trail"
-	good=$(grep -v '"userAgent": *"aws-cli' "$WORK/audit" |
-		grep '"eventName": *"Decrypt"' | grep -vc '"errorCode"')
-	refused=$(($(calls Decrypt) - good))
-	say "the audit trail: $(calls GenerateDataKeyWithoutPlaintext) key made, $good unwraps (1 format, 3 attaches, 1 export), $refused refused; none during I/O"
-	[ "$good" -eq 5 ] || die "$good Decrypt calls instead of 5"
-	[ "$refused" -eq 1 ] || die "$refused refused Decrypt calls, not 1"
-	grep -h '"eventName": *"Decrypt"' "$WORK/audit" | head -n 1 |
-		cut -c 1-300 | sed 's/^/       /'
+	say "the audit trail: alice granted twice and was refused twice, the host unwrapped twice; none during I/O"
+	counted 2 alice CreateGrant
+	counted 1 alice CreateGrant Disabled
+	counted 1 alice Decrypt AccessDenied
+	counted 2 host Decrypt
+	counted 2 host RetireGrant
+	counted 1 administrator GenerateDataKeyWithoutPlaintext
+	counted 3 administrator Decrypt
+	grep -h '"eventName": *"Decrypt"' "$WORK/audit" |
+		grep ':user/host"' | head -n 1 | cut -c 1-300 |
+		sed 's/^/       /'
 }
 
-modprobe loop 2> "$WORK/out"
-modprobe dm-crypt 2> "$WORK/out"
+modprobe -a loop dm-crypt 2> "$WORK/out"
 prepare
+start_agent
+show_users
+fill
 show_disk_is_opaque
 show_refusal
 show_revocation
 show_other_readers
 show_audit
-rm -rf "$WORK"
 echo "demo: done"

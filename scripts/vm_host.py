@@ -3,6 +3,9 @@
 
 Inside, `host VERB ARG...` (a script put into the guest) asks this side for
   aws ARG...      AWS CLI's `aws kms ARG...` as the administrator
+  person NAME [ACTION...]   a user of the KMS who may do just these; the first
+                  time a profile of AWS credentials called NAME is printed
+  as NAME ARG...  as `aws`, but as that user
   kms-stop, kms-start   end the server (SIGKILL), and bring it back
   kms-pause, kms-cont   a server that accepts and does not answer
   audit           print the audit trail so far
@@ -41,6 +44,7 @@ class Kms:
         self.log = self.folder.parent / "kms.log"
         self.process = None
         self.port = 0
+        self.people = {}
 
     def init(self):
         if not (self.folder / "ca.pem").exists():
@@ -77,14 +81,40 @@ class Kms:
     def signal(self, number):
         self.process.send_signal(number)
 
-    def aws(self, args):
-        """Run AWS CLI as the administrator; (status, output)."""
+    def identity(self, verb, *args, text=None):
+        """One `envelope-kms identity` verb; its standard output."""
+        return subprocess.run([self.program, "identity", verb, self.folder,
+                               *args], input=text, text=True, check=True,
+                              capture_output=True).stdout
+
+    def person(self, name, *actions):
+        """A user who may do @actions, with all keys; (status, output)."""
+        text = ""
+        if name not in self.people:
+            self.identity("create-user", name)
+            key = json.loads(self.identity("create-access-key", name,
+                                           "--json"))["AccessKey"]
+            self.people[name] = {
+                "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+                "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+            text = f"[{name}]\n" + "".join(
+                f"{k.lower()} = {v}\n" for k, v in self.people[name].items())
+        self.identity("put-policy", "test", "-", "--user", name,
+                      text=json.dumps({
+                          "Version": "2012-10-17", "Statement": [{
+                              "Effect": "Allow", "Resource": "*",
+                              "Action": actions or ["kms:ListAliases"]}]}))
+        return 0, text
+
+    def aws(self, args, who=None):
+        """AWS CLI as the administrator, or as @who; (status, output)."""
         env = {k: v for k, v in os.environ.items()
                if not k.startswith(("AWS_", "CURL_", "SSL_"))}
         env.update(AWS_SHARED_CREDENTIALS_FILE=str(self.folder / "credentials"),
                    AWS_CONFIG_FILE="/dev/null", AWS_REGION="us-east-1",
                    AWS_EC2_METADATA_DISABLED="true", AWS_PAGER="",
-                   AWS_CA_BUNDLE=str(self.folder / "ca.pem"))
+                   AWS_CA_BUNDLE=str(self.folder / "ca.pem"),
+                   **(self.people[who] if who else {}))
         out = subprocess.run(
             ["/usr/bin/aws", "--endpoint-url", f"https://127.0.0.1:{self.port}",
              "--output", "json", "kms", *args], env=env, text=True,
@@ -221,6 +251,10 @@ class Services:
             return 125, "host: this guest was started without --kms\n"
         if verb == "aws":
             return self.kms.aws(args[1:])
+        if verb == "as":
+            return self.kms.aws(args[2:], args[1])
+        if verb == "person":
+            return self.kms.person(*args[1:])
         if verb == "audit":
             return 0, self.kms.audit()
         if verb not in verbs:

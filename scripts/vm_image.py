@@ -34,6 +34,8 @@ STUBBED = {"/usr/bin/fio": {
     "libnbd.so.0": "nbd_", "libibverbs.so.1": "ibv_",
     "librdmacm.so.1": "rdma_", "libpmem.so.1": "pmem_",
     "libpmemblk.so.1": "pmemblk_"}}
+# Our programs load it when they need it, so they do not link with it.
+LOADED = pathlib.Path("/lib/x86_64-linux-gnu/libcurl.so.4")
 LINKS = {"bin/sh": "bash", "usr/bin/awk": "mawk",
          "usr/sbin/reboot": "/bin/busybox"}
 
@@ -177,6 +179,10 @@ def add_with_libraries(root, target, source, present=frozenset()):
                     libraries(str(source))):
         if real_place(library) not in present:
             place(root, real_place(library), library)
+    if LOADED.name.encode() in pathlib.Path(source).read_bytes():
+        for library in (LOADED, *libraries(str(LOADED))):
+            if real_place(library) not in present:
+                place(root, real_place(library), library)
 
 
 def add_kernel_modules(root, kernel):

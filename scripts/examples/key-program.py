@@ -57,12 +57,18 @@ def answer(q):
     if q["Operation"] == "Decrypt":
         dek = unwrap(q["KeyId"], q.get("EncryptionContext", {}),
                      q["CiphertextBlob"])
+        if q.get("DryRun"):
+            raise Refused("DryRunOperationException", "it would go well")
         return {"KeyId": q["KeyId"],
                 "Plaintext": base64.b64encode(dek).decode()}
     if q["Operation"] == "GenerateDataKeyWithoutPlaintext":
         dek = os.urandom(q["NumberOfBytes"])
         return {"KeyId": q["KeyId"], "CiphertextBlob": wrap(
             q["KeyId"], q.get("EncryptionContext", {}), dek)}
+    if q["Operation"] == "Encrypt":
+        return {"KeyId": q["KeyId"], "CiphertextBlob": wrap(
+            q["KeyId"], q.get("EncryptionContext", {}),
+            base64.b64decode(q["Plaintext"]))}
     if q["Operation"] == "ReEncrypt":
         dek = unwrap(q["SourceKeyId"], q.get("SourceEncryptionContext", {}),
                      q["CiphertextBlob"])
