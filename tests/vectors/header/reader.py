@@ -178,8 +178,12 @@ def check_slot(slot):
         text(slot, "key_id", ARN)
     if slot["provider"] == "pkcs11":
         text(slot, "key_id", PKCS11)
+    if slot["provider"] == "recovery":
+        text(slot, "key_id", "recovery:[0-9a-f]{16}")
     if slot["provider"] == "program":
         text(slot, "key_id", "program:[-._A-Za-z0-9]+/[-._A-Za-z0-9/:@=+,]+")
+    if slot["provider"] == "vault-transit":
+        text(slot, "key_id", r"vault:[-._A-Za-z0-9]+/\w([-._A-Za-z0-9]*\w)?")
     for name, value in slot["context"].items():
         demand(not name.startswith("envelope:"), "reserved context")
         demand(name and isinstance(value, str), "context")
