@@ -4,12 +4,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "files.h"
@@ -18,23 +23,30 @@
 
 #define FIRST_BYTES (16 * 1024)
 
+/* Of a batch; a futex, for those who have a line in it. */
+enum stage {
+	WAITS,   /* others have the file */
+	CALLS,   /* one of its callers is to write it */
+	IS_DONE, /* rc says how */
+};
+
 /* Lines that go to the disk together; lives until its last caller has left. */
 struct batch {
 	char *data;
 	size_t used, size;    /* bytes */
-	unsigned int callers; /* in audit_log_append() */
-	pthread_cond_t changed; /* done, or one of them is to write */
-	bool done;
+	atomic_uint callers;  /* in audit_log_append() */
+	_Atomic uint32_t stage;
 	int rc;
 };
 
 struct audit_log {
 	char *folder;
 	char *path;             /* in the folder */
-	pthread_mutex_t lock;   /* next, writing, the batches */
+	pthread_mutex_t lock;   /* next, writing, movers, lines of the batch */
 	pthread_cond_t idle;    /* for who waits to move the file */
 	struct batch *next;     /* gathers lines; NULL: none yet */
-	bool writing;           /* somebody has the file */
+	bool writing;           /* somebody has the file, or is called to it */
+	unsigned int movers;    /* wait to move it, and go first */
 	int fd;                 /* append only; negative: not open; of who writes */
 };
 
@@ -243,7 +255,6 @@ static int join(struct audit_log *log, const char *line, size_t bytes)
 		b = log->next = calloc(1, sizeof(*b));
 		if (!b)
 			return -ENOMEM;
-		pthread_cond_init(&b->changed, NULL);
 	}
 	size = b->size ? b->size : FIRST_BYTES;
 	while (size < b->used + bytes)
@@ -257,65 +268,108 @@ static int join(struct audit_log *log, const char *line, size_t bytes)
 	}
 	memcpy(b->data + b->used, line, bytes);
 	b->used += bytes;
-	b->callers++;
+	atomic_fetch_add(&b->callers, 1);
 	return 0;
 }
 
-/* One of those who wait is enough: it writes for all. The lock is held. */
-static void leave_file(struct audit_log *log)
+/*
+ * A condition variable would have all who wait take the lock in turn when a
+ * batch is done: at 64 connections that was most of what a call waited for.
+ */
+static void stage_set(struct batch *b, enum stage stage, int wake)
 {
-	log->writing = false;
-	pthread_cond_signal(&log->idle);
-	if (log->next)
-		pthread_cond_signal(&log->next->changed);
+	atomic_store(&b->stage, stage);
+	syscall(SYS_futex, &b->stage, FUTEX_WAKE_PRIVATE, wake, NULL, NULL, 0);
 }
 
-/* The lock is held, and let go while the disk works. */
+/* True: the caller is to write the batch. False: it is done. */
+static bool is_called(struct batch *b)
+{
+	uint32_t stage;
+
+	while ((stage = atomic_load(&b->stage)) != IS_DONE) {
+		if (stage == CALLS &&
+		    atomic_compare_exchange_strong(&b->stage, &stage, WAITS))
+			return true;
+		if (stage == WAITS)
+			syscall(SYS_futex, &b->stage, FUTEX_WAIT_PRIVATE, WAITS,
+				NULL, NULL, 0);
+	}
+	return false;
+}
+
+/*
+ * Hands the file on: to who waits to move it, or to one of those whose lines
+ * have come meanwhile, who writes for all. The lock is held, so that the batch
+ * cannot be done and freed before its callers are woken.
+ */
+static void leave_file(struct audit_log *log)
+{
+	/* A batch whose first line found no memory has no callers. */
+	bool wanted = log->next && atomic_load(&log->next->callers) > 0;
+
+	log->writing = !log->movers && wanted;
+	if (log->movers)
+		pthread_cond_signal(&log->idle);
+	else if (wanted)
+		stage_set(log->next, CALLS, 1);
+}
+
+/* Of who has the file, for all in the next batch. */
 static void write_batch(struct audit_log *log)
 {
-	struct batch *b = log->next;
-	int rc;
+	struct batch *b;
 
-	log->next = NULL;
-	log->writing = true;
-	pthread_mutex_unlock(&log->lock);
-	rc = write_durably(log, b->data, b->used);
-	if (rc < 0)
-		log_error("%s: cannot write the audit trail, refusing the call: %s",
-			  log->path, strerror(-rc));
 	pthread_mutex_lock(&log->lock);
-	b->rc = rc;
-	b->done = true;
-	pthread_cond_broadcast(&b->changed);
+	b = log->next;
+	log->next = NULL;
+	pthread_mutex_unlock(&log->lock);
+	b->rc = write_durably(log, b->data, b->used);
+	if (b->rc < 0)
+		log_error("%s: cannot write the audit trail, refusing the call: %s",
+			  log->path, strerror(-b->rc));
+	pthread_mutex_lock(&log->lock);
 	leave_file(log);
+	pthread_mutex_unlock(&log->lock);
+	stage_set(b, IS_DONE, INT_MAX);
+}
+
+/* Whoever finds the disk idle writes for all who have come so far. */
+static bool take_file(struct audit_log *log)
+{
+	if (log->writing || log->movers)
+		return false;
+	log->writing = true;
+	return true;
+}
+
+static int leave_batch(struct batch *b)
+{
+	int rc = b->rc;
+
+	if (atomic_fetch_sub(&b->callers, 1) == 1) {
+		wiping_free(b->data);
+		free(b);
+	}
+	return rc;
 }
 
 int audit_log_append(struct audit_log *log, const char *line, size_t bytes)
 {
 	struct batch *b;
+	bool mine;
 	int rc;
 
 	pthread_mutex_lock(&log->lock);
 	rc = join(log, line, bytes);
 	b = log->next;
-	if (rc < 0)
-		goto out;
-	/* Whoever finds the disk idle writes for all who have come so far. */
-	while (!b->done) {
-		if (log->writing)
-			pthread_cond_wait(&b->changed, &log->lock);
-		else
-			write_batch(log);
-	}
-	rc = b->rc;
-	if (--b->callers == 0) {
-		pthread_cond_destroy(&b->changed);
-		wiping_free(b->data);
-		free(b);
-	}
-out:
+	mine = rc == 0 && take_file(log);
 	pthread_mutex_unlock(&log->lock);
-	return rc;
+	if (rc < 0)
+		return rc;
+	if (mine || is_called(b))
+		write_batch(log);
+	return leave_batch(b);
 }
 
 static int move_file(struct audit_log *log, const char *path)
@@ -344,8 +398,10 @@ int audit_log_rotate(struct audit_log *log, const char *path)
 	int rc;
 
 	pthread_mutex_lock(&log->lock);
+	log->movers++;
 	while (log->writing)
 		pthread_cond_wait(&log->idle, &log->lock);
+	log->movers--;
 	log->writing = true;
 	pthread_mutex_unlock(&log->lock);
 	rc = move_file(log, path);
