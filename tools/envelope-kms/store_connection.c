@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "store_index.h"
 #include "store_kept.h"
 #include "store_private.h"
 
@@ -45,6 +46,9 @@ struct connection {
 	size_t count;            /* of them, in use from the front */
 	struct kept *kept;       /* what it has read; NULL: nothing yet */
 	int64_t version;         /* of the database, when that was true */
+	sqlite3_stmt *held;      /* an idle reader's last moment; NULL: none */
+	struct index_head seen;  /* as its moment began */
+	bool holds;              /* seen is known */
 };
 
 struct store {
@@ -53,10 +57,12 @@ struct store {
 	struct store *subkeys;      /* NULL in that one itself */
 	pthread_mutex_t write_lock; /* writer; recursive */
 	struct connection *writer;
-	pthread_mutex_t read_lock;  /* idle, readers */
+	const volatile uint32_t *index; /* changes with commits; or NULL */
+	pthread_mutex_t read_lock;  /* idle, what they hold, readers, writing */
 	pthread_cond_t freed;       /* an idle reader has come back */
 	struct connection *idle;
 	unsigned int readers;       /* open, idle or not */
+	bool writing;               /* idle readers hold no moment */
 };
 
 /*
@@ -177,6 +183,7 @@ static int connect_part(const char *path, int flags, int part,
 		       rc == SQLITE_BUSY ? -EBUSY :
 		       rc == SQLITE_FULL ? -ENOSPC : -EIO;
 	}
+	s->index = store_index_find(s->writer->db);
 	*ret = s;
 	return 0;
 }
@@ -220,6 +227,28 @@ const char *store_path(const struct store *s)
 	return s->path;
 }
 
+static void finish_of(struct connection *c, sqlite3_stmt *stmt)
+{
+	size_t i;
+
+	for (i = 0; i < c->count && c->statements[i].stmt != stmt; i++)
+		;
+	if (i == c->count) {
+		sqlite3_finalize(stmt);
+		return;
+	}
+	sqlite3_reset(stmt);
+	sqlite3_clear_bindings(stmt);
+	c->statements[i].busy = false;
+}
+
+static void end_held(struct connection *c)
+{
+	if (c->held)
+		finish_of(c, c->held);
+	c->held = NULL;
+}
+
 /* NULL: it cannot be opened now. */
 static struct connection *take_reader(struct store *s)
 {
@@ -247,9 +276,26 @@ static struct connection *take_reader(struct store *s)
 static void give_reader(struct store *s, struct connection *c)
 {
 	pthread_mutex_lock(&s->read_lock);
+	if (s->writing)
+		end_held(c);
 	c->next = s->idle;
 	s->idle = c;
 	pthread_cond_signal(&s->freed);
+	pthread_mutex_unlock(&s->read_lock);
+}
+
+/*
+ * A moment that an idle reader holds would keep the WAL from being begun again,
+ * and what is deleted from leaving it.
+ */
+static void set_writing(struct store *s, bool writing)
+{
+	struct connection *c;
+
+	pthread_mutex_lock(&s->read_lock);
+	s->writing = writing;
+	for (c = s->idle; writing && c; c = c->next)
+		end_held(c);
 	pthread_mutex_unlock(&s->read_lock);
 }
 
@@ -258,6 +304,8 @@ void store_write_lock(struct store *s)
 	struct mine *m = &mine[s->part];
 
 	pthread_mutex_lock(&s->write_lock);
+	if (!m->writes)
+		set_writing(s, true);
 	if (m->depth && !m->writes) {
 		m->reader = m->connection;
 		m->reader_depth = m->depth;
@@ -268,7 +316,8 @@ void store_write_lock(struct store *s)
 	m->depth++;
 }
 
-void store_lock(struct store *s)
+/* @keeps: what the reader holds is looked at by the caller. */
+static void lock_to_read(struct store *s, bool keeps)
 {
 	struct mine *m = &mine[s->part];
 	struct connection *reader;
@@ -284,9 +333,16 @@ void store_lock(struct store *s)
 		store_write_lock(s);
 		return;
 	}
+	if (!keeps)
+		end_held(reader);
 	m->connection = reader;
 	m->writes = false;
 	m->depth = 1;
+}
+
+void store_lock(struct store *s)
+{
+	lock_to_read(s, false);
 }
 
 int store_prepare(struct store *s, const char *sql, sqlite3_stmt **ret)
@@ -327,21 +383,8 @@ static struct connection *owner_of(sqlite3_stmt *stmt)
 
 void store_finish(sqlite3_stmt *stmt)
 {
-	struct connection *c;
-	size_t i;
-
-	if (!stmt)
-		return;
-	c = owner_of(stmt);
-	for (i = 0; i < c->count && c->statements[i].stmt != stmt; i++)
-		;
-	if (i == c->count) {
-		sqlite3_finalize(stmt);
-		return;
-	}
-	sqlite3_reset(stmt);
-	sqlite3_clear_bindings(stmt);
-	c->statements[i].busy = false;
+	if (stmt)
+		finish_of(owner_of(stmt), stmt);
 }
 
 /*
@@ -353,7 +396,9 @@ void store_finish(sqlite3_stmt *stmt)
 static sqlite3_stmt *begin_moment(struct store *s)
 {
 	struct connection *c = mine[s->part].connection;
+	bool seen = store_index_read(s->index, &c->seen);
 	sqlite3_stmt *stmt = NULL;
+	struct index_head now;
 	int64_t version;
 
 	if (store_prepare(s, "PRAGMA data_version", &stmt) != SQLITE_OK ||
@@ -365,7 +410,28 @@ static sqlite3_stmt *begin_moment(struct store *s)
 	if (version != c->version)
 		kept_forget(c->kept);
 	c->version = version;
+	c->holds = seen && store_index_read(s->index, &now) &&
+		   store_index_same(&now, &c->seen);
 	return stmt;
+}
+
+/*
+ * A moment is of use to the next who reads, for as long as nobody commits: it
+ * saves him to lock the database, and to look whether it has changed.
+ */
+static sqlite3_stmt *resume_moment(struct store *s)
+{
+	struct connection *c = mine[s->part].connection;
+	sqlite3_stmt *stmt = c->held;
+	struct index_head now;
+
+	if (stmt && store_index_read(s->index, &now) &&
+	    store_index_same(&now, &c->seen)) {
+		c->held = NULL;
+		return stmt;
+	}
+	end_held(c);
+	return begin_moment(s);
 }
 
 void store_unlock(struct store *s)
@@ -389,6 +455,8 @@ void store_unlock(struct store *s)
 			lost = !m->moment;
 		}
 	}
+	if (writes && !m->writes)
+		set_writing(s, false);
 	if (writes)
 		pthread_mutex_unlock(&s->write_lock);
 	/* Nobody will end a moment that there is not. */
@@ -402,9 +470,9 @@ void store_read_begin(struct store *s)
 
 	if (m->moment)
 		return;
-	store_lock(s);
+	lock_to_read(s, true);
 	if (m->depth == 1 && !m->writes)
-		m->moment = begin_moment(s);
+		m->moment = resume_moment(s);
 	if (!m->moment)
 		store_unlock(s);
 }
@@ -415,7 +483,10 @@ void store_read_end(struct store *s)
 
 	if (!m->moment)
 		return;
-	store_finish(m->moment);
+	if (m->depth == 1 && !m->writes && m->connection->holds)
+		m->connection->held = m->moment;
+	else
+		store_finish(m->moment);
 	m->moment = NULL;
 	store_unlock(s);
 }
@@ -472,8 +543,12 @@ int store_snapshot(struct store *s, int (*still)(void *arg), void *arg,
 	struct connection *c = take_reader(s);
 	sqlite3_int64 bytes = 0;
 	unsigned char *data = NULL;
-	int rc = c ? begin_snapshot(s, c, still, arg) : -EIO;
+	int rc = -EIO;
 
+	if (c) {
+		end_held(c);
+		rc = begin_snapshot(s, c, still, arg);
+	}
 	if (rc == 0) {
 		data = sqlite3_serialize(c->db, "main", &bytes, 0);
 		rc = data ? 0 : -ENOMEM;

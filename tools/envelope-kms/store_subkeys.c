@@ -25,9 +25,15 @@ static int read_secret(sqlite3_stmt *stmt, void *ret)
 int store_subkey_get(struct store *s, const struct key_row *key,
 		     const char *material_id, struct secret **ret)
 {
-	return store_first(store_subkeys(s), read_secret, ret,
-			   "SELECT subkey FROM subkey" PLACE, "ttt",
-			   key->region, key->key_id, material_id);
+	struct store *subkeys = store_subkeys(s);
+	int rc;
+
+	store_read_begin(subkeys);
+	rc = store_first(subkeys, read_secret, ret,
+			 "SELECT subkey FROM subkey" PLACE, "ttt",
+			 key->region, key->key_id, material_id);
+	store_read_end(subkeys);
+	return rc;
 }
 
 int store_subkey_add(struct store *s, const struct key_row *key,
