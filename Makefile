@@ -172,6 +172,8 @@ TOKEN_FAKES := worker_start worker_free dm_volume_status_get volume_end_key \
 	keyring_set_timeout volume_clock_ms volume_holds_audit worker_trace
 $(O)/unit/agent_leases: ALL_LDFLAGS += $(LEASE_FAKES:%=-Wl,--wrap=%)
 $(O)/unit/agent_tokens: ALL_LDFLAGS += $(TOKEN_FAKES:%=-Wl,--wrap=%)
+OPENING_FAKES := call_agent worker_start worker_free sd_event_add_time_relative
+$(O)/unit/agent_opening: ALL_LDFLAGS += $(OPENING_FAKES:%=-Wl,--wrap=%)
 $(O)/unit/agent_worker: ALL_LDFLAGS += -Wl,--wrap=volume_clock_ms
 $(O)/unit/agent_server: ALL_LDFLAGS += -Wl,--wrap=methods_run
 

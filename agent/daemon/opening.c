@@ -15,6 +15,9 @@
 #include "sign.h"
 #include "volume.h"
 
+/* sd-event's own would make a quarter of a second half a one. */
+#define ACCURACY_US 5000
+
 /* All that are, also those that were left. */
 static struct opening *openings;
 
@@ -195,8 +198,8 @@ static void on_asked(void *data)
 	/* Without a timer the next one waits for the end of this one. */
 	(void)sd_event_add_time_relative(o->agent->event, &o->timer,
 					 CLOCK_BOOTTIME,
-					 VOLUME_NEXT_SLOT_MS * 1000ull, 0,
-					 on_silence, o);
+					 VOLUME_NEXT_SLOT_MS * 1000ull,
+					 ACCURACY_US, on_silence, o);
 }
 
 static void on_granted(void *data, const char *id)
