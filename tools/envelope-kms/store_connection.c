@@ -284,18 +284,25 @@ static void give_reader(struct store *s, struct connection *c)
 	pthread_mutex_unlock(&s->read_lock);
 }
 
+/* The read lock is held. */
+static void end_idle(struct store *s)
+{
+	struct connection *c;
+
+	for (c = s->idle; c; c = c->next)
+		end_held(c);
+}
+
 /*
  * A moment that an idle reader holds would keep the WAL from being begun again,
  * and what is deleted from leaving it.
  */
 static void set_writing(struct store *s, bool writing)
 {
-	struct connection *c;
-
 	pthread_mutex_lock(&s->read_lock);
 	s->writing = writing;
-	for (c = s->idle; writing && c; c = c->next)
-		end_held(c);
+	if (writing)
+		end_idle(s);
 	pthread_mutex_unlock(&s->read_lock);
 }
 
@@ -425,8 +432,14 @@ static sqlite3_stmt *resume_moment(struct store *s)
 	sqlite3_stmt *stmt = c->held;
 	struct index_head now;
 
-	if (stmt && store_index_read(s->index, &now) &&
-	    store_index_same(&now, &c->seen)) {
+	if (!stmt)
+		return begin_moment(s);
+	if (!store_index_read(s->index, &now)) {
+		/* Somebody commits, or died of it: nobody is in SQLite's way. */
+		pthread_mutex_lock(&s->read_lock);
+		end_idle(s);
+		pthread_mutex_unlock(&s->read_lock);
+	} else if (store_index_same(&now, &c->seen)) {
 		c->held = NULL;
 		return stmt;
 	}
