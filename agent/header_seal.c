@@ -6,43 +6,16 @@
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "derive.h"
 #include "log.h"
 
 #define LABEL_HMAC "envelope header v1"
 #define LABEL_LINEAGE "envelope lineage v1"
-
-/* HKDF-SHA-256 (RFC 5869), 32 bytes. */
-static int hkdf(const struct secret *dek, const uint8_t *salt,
-		size_t salt_bytes, const char *info, uint8_t *ret)
-{
-	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-	EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
-						 "SHA256", 0),
-		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY,
-						  (void *)secret_cbytes(dek),
-						  secret_len(dek)),
-		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT,
-						  (void *)salt, salt_bytes),
-		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO,
-						  (void *)info, strlen(info)),
-		OSSL_PARAM_construct_end(),
-	};
-	int r = -EIO;
-
-	if (ctx && EVP_KDF_derive(ctx, ret, HEADER_DIGEST_BYTES, params) == 1)
-		r = 0;
-	EVP_KDF_CTX_free(ctx);
-	EVP_KDF_free(kdf);
-	return r;
-}
 
 /* 64 bytes with two different halves: all that an XTS key can be. */
 static int check_dek(const char *name, const struct secret *dek)
@@ -62,7 +35,7 @@ int header_lineage(const struct secret *dek, char ret[HEADER_LINEAGE_CHARS])
 
 	if (secret_len(dek) != HEADER_DEK_BYTES)
 		return -EINVAL;
-	if (hkdf(dek, (const uint8_t *)"", 0, LABEL_LINEAGE, digest) < 0) {
+	if (derive(dek, NULL, 0, LABEL_LINEAGE, digest) < 0) {
 		log_error("OpenSSL refused to derive the lineage");
 		return -EIO;
 	}
@@ -112,8 +85,8 @@ int header_hmac(const struct secret *dek, const uint8_t *superblock,
 		return -ENOMEM;
 	}
 	snprintf(info, sizeof(info), LABEL_HMAC "%s", volume_id);
-	r = hkdf(dek, superblock + AT_UUID, HEADER_UUID_BYTES, info,
-		 secret_bytes(key));
+	r = derive(dek, superblock + AT_UUID, HEADER_UUID_BYTES, info,
+		   secret_bytes(key));
 	if (r == 0)
 		r = mac_parts(key, superblock, core_text, core_bytes, ret);
 	if (r < 0)
