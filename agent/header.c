@@ -114,6 +114,8 @@ int header_from_parts(const char *name, const json_t *core,
 	}
 	if (r == -EBADMSG)
 		log_error("'%s': its header breaks a rule: %s", name, why);
+	else if (r == -EOPNOTSUPP)
+		log_error("'%s': %s", name, why);
 	header_free(h);
 	return r;
 }

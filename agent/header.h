@@ -306,7 +306,8 @@ int header_new(const struct header_core *core, struct header **ret);
  * What another process has read: @core and @slots as header_core_json() and
  * header_slots_json() gave them there, and the volume UUID. Every rule of this
  * page is checked again; the copies are absent, and it is not sealed.
- * -EBADMSG, with a message about @name; -ENOMEM.
+ * -EBADMSG, and -EOPNOTSUPP as header_read(), with a message about @name;
+ * -ENOMEM.
  */
 int header_from_parts(const char *name, const json_t *core,
 		      const json_t *slots,
