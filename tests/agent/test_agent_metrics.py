@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Metrics, as Prometheus's own parser reads them."""
+import json
 import os
 import re
+import socket
 import subprocess
+import threading
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -112,6 +115,30 @@ class Metrics(KmsCase):
         self.assertEqual((done.stdout, done.stderr),
                          ("", f"envelope: {said}\n"))
 
+    def big(self):
+        """An agent whose metrics are more than a buffer of the C library's."""
+        path = str(self.dir / "big")
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen()
+        self.addCleanup(os.unlink, path)
+        self.addCleanup(listener.close)
+        text = "".join(f"envelope_line_{i} {i}\n" for i in range(1000))
+        answer = json.dumps({"parameters": {"text": text}}).encode() + b"\0"
+
+        def serve():
+            while True:
+                try:
+                    s, _ = listener.accept()
+                except OSError:
+                    return
+                with s:
+                    while not s.recv(4096).endswith(b"\0"):
+                        pass
+                    s.sendall(answer)
+        threading.Thread(target=serve, daemon=True).start()
+        return path, text
+
     def test_output(self):
         """agent metrics: --output replaces a file that anybody can read"""
         self.file.write_text("old\n")
@@ -150,6 +177,33 @@ class Metrics(KmsCase):
                 stderr=subprocess.PIPE, text=True, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("cannot write to standard output", done.stderr)
+
+    def test_big(self):
+        """agent metrics: what is written in parts is all there, or nothing of it"""
+        path, text = self.big()
+        self.file.write_text("old\n")
+        command = [ENVELOPE, "metrics", "--socket", path, "--output",
+                   self.file]
+        for prefix, cause in (
+                (["prlimit", "--fsize=4096", "env", "--ignore-signal=XFSZ"],
+                 "File too large"),
+                # Two pages, of which the old one has one.
+                (["unshare", "--mount", "--propagation", "private", "sh", "-c",
+                  'cp "$2" "$1.old" && mount -t tmpfs -o size=8k none "$1" && '
+                  'cp "$1.old" "$2" && rm "$1.old" && shift 2 || exit 9\n'
+                  '"$@"; rc=$?; cat "$0"; ls -A "${0%/*}"; exit $rc',
+                  self.file, self.out, self.file],
+                 "No space left on device")):
+            done = subprocess.run([*prefix, *command], capture_output=True,
+                                  text=True, timeout=120, check=False)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn(f"cannot write it: {cause}", done.stderr)
+            if done.stdout:
+                self.assertEqual(done.stdout, "old\nenvelope.prom\n")
+            self.assertEqual(self.file.read_text(), "old\n")
+            self.assertEqual(os.listdir(self.out), ["envelope.prom"])
+        subprocess.run(command, timeout=120, check=True)
+        self.assertTrue(self.file.read_text().endswith(text))
 
     def test_no_agent(self):
         """agent metrics: where no agent answers, that is the metric"""
