@@ -156,6 +156,8 @@ $(O)/unit/test_%: tests/unit/test_%.c $(O)/libenvelope.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(O)/libenvelope.a \
 		$(AGENT_LIBS) -lcmocka -o $@
 
+$(O)/unit/test_audit: ALL_LDFLAGS += -Wl,--wrap=fsync
+
 $(O)/unit/kms_%: tests/unit/kms_%.c $(KMS_OBJS) $(LEAF_OBJS)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)

@@ -142,7 +142,8 @@ struct audit_reader {
  * Read all records in their order, and compare everything that can be: of @path
  * alone (a copy of one file), or, if that is NULL, of the folder with its head.
  * @noted (or NULL) is a head that was noted once. *@last_ret is the last
- * record's, and its findings were told. Either function may be NULL.
+ * record's, which is on the disk (of a copy: as that is), and its findings were
+ * told. Either function may be NULL.
  *
  * 0: nothing is wrong. -EBADMSG: something is. -ENOENT, -EIO, -ENOMEM: it could
  * not be read, with a sentence.

@@ -282,6 +282,19 @@ static void judge_head(struct walk *w, int r)
 		find(w, true, "the head is damaged");
 }
 
+/*
+ * A record that was not flushed is read as if it were: who notes it as the head
+ * must find it after a power cut, too. The files before it were flushed.
+ */
+static int flush(int dir, const struct part *newest)
+{
+	if (fsync(dir) == 0 && (newest->fd < 0 || fsync(newest->fd) == 0))
+		return 0;
+	log_error("'%s': cannot flush it to the disk: %s: no head is told that a power cut may take away",
+		  newest->name, strerror(errno));
+	return -EIO;
+}
+
 static int read_folder(struct walk *w)
 {
 	char folder[AUDIT_PATH_BYTES];
@@ -305,10 +318,14 @@ static int read_folder(struct walk *w)
 	flock(dir, LOCK_SH);
 	head = audit_head_read(dir, &w->marks[0]);
 	r = open_parts(dir, &parts, &count);
+	flock(dir, LOCK_UN);
+	if (r == 0 && (r = flush(dir, &parts[count - 1])) < 0)
+		close_parts(parts, count);
 	close(dir);
+	if (r < 0)
+		return r;
 	judge_head(w, head);
-	if (r == 0)
-		r = read_parts(w, parts, count);
+	r = read_parts(w, parts, count);
 	close_parts(parts, count);
 	if (r == 0) {
 		check_first(w);

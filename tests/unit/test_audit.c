@@ -19,6 +19,25 @@ static char noted[1024];	/* what it found worth knowing */
 static size_t records;
 static struct audit_mark last;
 
+/* What a power cut leaves of audit.log, and the disk's word for it. */
+static off_t flushed_bytes;
+static int flush_error;
+
+int __real_fsync(int fd);
+
+int __wrap_fsync(int fd)
+{
+	struct stat st;
+
+	if (flush_error) {
+		errno = flush_error;
+		return -1;
+	}
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		flushed_bytes = st.st_size;
+	return __real_fsync(fd);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -427,6 +446,38 @@ static void test_lazy_lost(void **state)
 	assert_int_equal(last.seq, 2);
 }
 
+/* What was told to be the head is there after a power cut. */
+static void test_head_lasts(void **state)
+{
+	const struct audit_record lazy = {
+		.event = "check", .result = "denied", .by = "test",
+	};
+	struct audit_mark head;
+
+	(void)state;
+	put_many(1);
+	assert_int_equal(audit_write(&lazy, AUDIT_LAZY), 0);
+	assert_int_equal(verify(NULL, NULL), 0);
+	head = last;
+	assert_int_equal(head.seq, 2);
+	assert_int_equal(truncate(path_of(AUDIT_FILE), flushed_bytes), 0);
+	assert_int_equal(verify(NULL, &head), 0);
+	assert_int_equal(last.seq, 2);
+}
+
+static void test_head_unflushed(void **state)
+{
+	(void)state;
+	put_many(1);
+	flush_error = EIO;
+	capture_start();
+	assert_int_equal(verify(NULL, NULL), -EIO);
+	capture_end();
+	flush_error = 0;
+	assert_non_null(strstr(log_last_error(),
+			       "'audit.log': cannot flush it to the disk: Input/output error: no head is told"));
+}
+
 /* Killed between the record and the head. */
 static void test_head_behind(void **state)
 {
@@ -719,6 +770,8 @@ int main(void)
 		{ "audit: half of a record that the head knows is found", test_last_line_cut, setup, teardown, NULL },
 		{ "audit: half of the first line of all is cut off", test_torn_alone, setup, teardown, NULL },
 		{ "audit: a record that was not flushed may be lost", test_lazy_lost, setup, teardown, NULL },
+		{ "audit: what was told as the head is there after a power cut", test_head_lasts, setup, teardown, NULL },
+		{ "audit: no head is told that cannot be flushed", test_head_unflushed, setup, teardown, NULL },
 		{ "audit: a writer killed before the head is no fault", test_head_behind, setup, teardown, NULL },
 		{ "audit: a full file is followed by another", test_files, setup, teardown, NULL },
 		{ "audit: a full file that is missing is found", test_file_missing, setup, teardown, NULL },
