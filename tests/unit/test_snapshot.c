@@ -253,27 +253,28 @@ struct change {
 	uint64_t value;
 	unsigned int bytes;
 	int want;
+	const char *says;
 };
 
 static const struct change changes[] = {
-	{ "magic", 0, false, 'X', 1, -EBADMSG },
-	{ "version", 8, false, 2, 4, -EOPNOTSUPP },
-	{ "fixed part", 12, false, 124, 4, -EBADMSG },
-	{ "chunk", 16, false, 262144, 4, -EBADMSG },
-	{ "meta", 20, false, 0xffffffff, 4, -EBADMSG },
-	{ "no meta", 20, false, 0, 4, -EBADMSG },
-	{ "table", 24, false, UINT64_MAX, 8, -EBADMSG },
-	{ "chunks", 32, false, 18, 8, -EBADMSG },
-	{ "stored", 40, false, 10, 8, -EBADMSG },
-	{ "reserved", 127, false, 1, 1, -EBADMSG },
-	{ "kind", 0, true, 2, 4, -EBADMSG },
-	{ "reserved in run", 4, true, 1, 4, -EBADMSG },
-	{ "no chunks", 8, true, 0, 8, -EBADMSG },
-	{ "too many", 8, true, 18, 8, -EBADMSG },
-	{ "overflow", 8, true, UINT64_MAX, 8, -EBADMSG },
-	{ "same kind", 16, true, 0, 4, -EBADMSG },
-	{ "digests overflow", 24, true, 1ull << 59, 8, -EBADMSG },
-	{ "digests beyond the end", 24, true, 15, 8, -EBADMSG },
+	{ "magic", 0, false, 'X', 1, -EBADMSG, "forged" },
+	{ "version", 8, false, 2, 4, -EOPNOTSUPP, "newer" },
+	{ "fixed part", 12, false, 124, 4, -EBADMSG, "forged" },
+	{ "chunk", 16, false, 262144, 4, -EBADMSG, "forged" },
+	{ "meta", 20, false, 0xffffffff, 4, -EBADMSG, "forged" },
+	{ "no meta", 20, false, 0, 4, -EBADMSG, "forged" },
+	{ "table", 24, false, UINT64_MAX, 8, -EBADMSG, "forged" },
+	{ "chunks", 32, false, 18, 8, -EBADMSG, "forged" },
+	{ "stored", 40, false, 10, 8, -EBADMSG, "forged" },
+	{ "reserved", 127, false, 1, 1, -EBADMSG, "forged" },
+	{ "kind", 0, true, 2, 4, -EBADMSG, "forged" },
+	{ "reserved in run", 4, true, 1, 4, -EBADMSG, "forged" },
+	{ "no chunks", 8, true, 0, 8, -EBADMSG, "forged" },
+	{ "too many", 8, true, 18, 8, -EBADMSG, "forged" },
+	{ "overflow", 8, true, UINT64_MAX, 8, -EBADMSG, "forged" },
+	{ "same kind", 16, true, 0, 4, -EBADMSG, "forged" },
+	{ "digests overflow", 24, true, 1ull << 59, 8, -EBADMSG, "forged" },
+	{ "digests beyond the end", 24, true, 15, 8, -EBADMSG, "cut short" },
 };
 
 static void hostile_bodies_are_refused(void **state)
@@ -297,7 +298,7 @@ static void hostile_bodies_are_refused(void **state)
 				header_slots_json(snapshot_header(s)),
 				&forged) != c->want)
 			fail_msg("%s", c->what);
-		assert_true(strlen(fixture_heard()) > 20);
+		assert_heard(c->says);
 		free(copy);
 	}
 	for (i = 0; i < n; i++) {
