@@ -107,6 +107,11 @@ static int find_target(struct dm_task *task, const char *wanted)
 	return -ENOPKG;
 }
 
+void dm_let_go(void)
+{
+	dm_lib_release();
+}
+
 int dm_volume_target_known(enum dm_target target)
 {
 	struct dm_task *task;

@@ -98,6 +98,12 @@ bool dm_volume_name_valid(const char *name);
  */
 
 /*
+ * The library keeps its descriptor of the kernel's device mapper open: who
+ * closes or reuses descriptors by their numbers lets go of it first.
+ */
+void dm_let_go(void);
+
+/*
  * Is @target known to the kernel, and of a version we can use?
  * -ENOPKG: no; prints nothing.
  */

@@ -113,6 +113,8 @@ static int let_go(const struct attempt *mine, int line)
 	int null = open("/dev/null", O_RDWR);
 	int i;
 
+	/* Before its descriptor's number is another one's. */
+	dm_let_go();
 	line = fcntl(line, F_DUPFD, 16);
 	if (page < 0 || null < 0 || line < 0)
 		return -EIO;
@@ -125,19 +127,10 @@ static int let_go(const struct attempt *mine, int line)
 	return 0;
 }
 
-/* The lock comes first: its record may have to go onto that very volume. */
-static void lock_late(const struct order *order)
+static void tell_lock(const struct order *order, const char *why, bool recorded)
 {
-	char why[sizeof(((struct report *)NULL)->text)];
 	const struct kms_trace *t = kms_trace_last();
-	struct dm_volume_status s;
-	bool recorded;
 
-	snprintf(why, sizeof(why), "%s", log_last_error());
-	recorded = dm_volume_status_get(order->name, &s) < 0 ||
-		   !volume_holds_audit(&s);
-	if (keyring_drop_dek(order->volume_id) < 0)
-		return;
 	event_to_journal(&(struct event){
 		.name = EVENT_LOCK, .cause = why, .device = order->name,
 		.volume_id = order->volume_id, .key_id = t->key,
@@ -149,6 +142,33 @@ static void lock_late(const struct order *order)
 			.volume_id = order->volume_id, .key_id = t->key,
 			.request_id = t->request_id, .why = why,
 		}, AUDIT_AFTERWARDS);
+}
+
+/*
+ * The lock comes first: its record may have to go onto that very volume. What
+ * was detached or locked meanwhile is not locked by this denial.
+ */
+static void lock_late(const struct order *order)
+{
+	char why[sizeof(((struct report *)NULL)->text)];
+	struct dm_volume_status s, after;
+	bool recorded;
+	int r;
+
+	snprintf(why, sizeof(why), "%s", log_last_error());
+	r = dm_volume_status_get(order->name, &s);
+	if (r == 0 && strcmp(s.volume.volume_id, order->volume_id) != 0)
+		return;
+	if (r < 0) {
+		/* Detached, or under another name: without its key it locks. */
+		keyring_drop_dek(order->volume_id);
+		return;
+	}
+	if (s.state != DM_STATE_ACTIVE)
+		return;
+	recorded = !volume_holds_audit(&s);
+	if (volume_end_key(&s, &after) == 0 && after.state != DM_STATE_ACTIVE)
+		tell_lock(order, why, recorded);
 }
 
 /* Without one the parent has ended its attempt, or was killed. */

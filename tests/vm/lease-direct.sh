@@ -178,6 +178,15 @@ nobody_asks()
 	! grep -qsx envelope /proc/[0-9]*/comm
 }
 
+# told: what the journal has of late locks, key and volume with them.
+told()
+{
+	grep -A 9 '^MESSAGE=lockVolume' "$WORK/journal"
+}
+
+journal > "$WORK/journal" 2>&1 &
+wait_until 60 test -S /run/systemd/journal/socket
+
 t "format under a program's key" envelope format --force \
 	--kms-key program:slow/x /dev/vda
 t "a second slot" envelope slot add --kms-key "$KEY" /dev/vda
@@ -190,6 +199,8 @@ t "security-19-a-denial-that-comes-later-locks" \
 t "who locked it has gone" wait_until 120 nobody_asks
 t "the audit has the lock, its key and why" eval "envelope audit show --json |
 	tr -d '\n' | grep -q '\"lock\"[^{]*program:slow/x[^{]*AccessDenied'"
+t "the event, too" eval "told | grep -q '^MESSAGE=lockVolume of $ID succeeded: .*AccessDenied' &&
+	told | grep -q '^ENVELOPE_KEY_ID=program:slow/x'"
 rm /run/deny
 t "the second slot unlocks it" opened_by_the_second unlock --direct x
 rm /run/slow
@@ -202,6 +213,39 @@ rm /run/slow
 t "a denial that comes later locks what was unlocked" \
 	wait_until 300 is_locked revoked
 t "detach what is locked" envelope detach x
+
+# What is not attached any more is not locked, and nobody says that it was.
+LOCKS=$(recorded "$ID" | grep -c '^lock done')
+TOLD=$(told | grep -c ^MESSAGE)
+t "the second slot opens what goes at once" \
+	opened_by_the_second attach --direct /dev/vda x
+t "detached before the denial" envelope detach x
+rm /run/slow
+t "who asked has gone" wait_until 120 nobody_asks
+t "no record of a lock" eval "[ \$(recorded $ID | grep -c '^lock done') = $LOCKS ]"
+t "no event of a lock" eval "[ \$(told | grep -c ^MESSAGE) = $TOLD ]"
+
+# A record on the volume itself would wait for its unlock.
+t "the second slot opens what has the audit" \
+	opened_by_the_second attach --direct /dev/vda x
+mkfs.ext4 -qF -E lazy_itable_init=0,lazy_journal_init=0 /dev/mapper/x
+cp -a /var/lib/envelope "$WORK/lib"
+mount -o noatime /dev/mapper/x /var/lib/envelope
+cp -a "$WORK"/lib/. /var/lib/envelope
+sync -f /var/lib/envelope
+rm /run/slow
+t "a late denial locks the audit, too" wait_until 300 is_locked revoked
+t "who locked it does not wait for its own record" wait_until 120 nobody_asks
+rm /run/deny
+t "the second slot unlocks the audit" opened_by_the_second unlock --direct x
+rm /run/slow
+t "nobody asks any more" wait_until 120 nobody_asks
+t "the audit has no record of that lock" eval \
+	"[ \$(recorded $ID | grep -c '^lock done') = $LOCKS ]"
+t "but the event was told" eval "[ \$(told | grep -c ^MESSAGE) = $((TOLD + 1)) ]"
+umount /var/lib/envelope
+t "detach what had the audit" envelope detach x
+touch /run/deny
 host kms-stop
 refused 3 "a denial in time" "AccessDeniedException" \
 	envelope attach --direct /dev/vda x
