@@ -63,6 +63,11 @@ t_says 0 "a user attaches" "^/dev/mapper/mine: volume $ID, 7.0 MiB" \
 t "the key is in the keyring" eval "keys_left | grep ' envelope  *$ID'"
 t "it takes data" dd if=/dev/urandom of=/dev/mapper/mine bs=64K count=1 \
 	oflag=direct
+t_says 0 "the metrics have it" "^envelope_volume_state.*name=\"mine\".*1$" \
+	eval "envelope metrics | grep 'state=\"active\"'"
+t_says 0 "with what was written" "name=\"mine\".* 65536$" \
+	eval "envelope metrics | grep '^envelope_volume_written_bytes_total{'"
+t_says 0 "its lineage" "$ID +remembered +attached as mine" envelope lineage
 t_says 0 "his status" "attached by: user 65534" his envelope status mine
 t_says 0 "by volume id" "/dev/mapper/mine is active" his envelope status "$ID"
 t_says 0 "by path" "/dev/mapper/mine is active" \
