@@ -105,6 +105,16 @@ ln -s /dev/vdb /dev/links/his-disk
 t_says 0 "a link of root's" "^/dev/mapper/$OTHER: volume $OTHER" \
 	his envelope attach /dev/links/his-disk
 t "its owner detaches it" his envelope detach "$OTHER"
+# He cannot open it: that it is his, the agent alone can say.
+dmsetup create below --table "0 $(cat /sys/block/vdb/size) linear /dev/vdb 0"
+ln -s /dev/mapper/below /dev/links/his-linear
+t "a link to a device of device mapper's" his envelope attach /dev/links/his-linear
+t_says 0 "found by the device below it" "^ +0 .*$(key_of /dev/vdb)" \
+	his envelope slot list /dev/mapper/below
+t_says 0 "found by the link" "^ +0 .*$(key_of /dev/vdb)" \
+	his envelope slot list /dev/links/his-linear
+t "detached from device mapper's" his envelope detach "$OTHER"
+dmsetup remove below
 ln -s /dev/vdb /dev/links/theirs
 t_says 3 "a link that the policy does not name" "attach '/dev/links/theirs'" \
 	his envelope attach /dev/links/theirs
