@@ -55,6 +55,7 @@ AGENT_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard agent/*.c)))
 DAEMON_OBJS := $(patsubst %.c,$(O)/obj/%.o,\
 	$(sort $(wildcard agent/daemon/*.c)))
 LEAF_OBJS := $(LEAF:%=$(O)/obj/agent/%.o)
+CLI_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard tools/cli/*.c)))
 ENVELOPE_OBJS := $(patsubst %.c,$(O)/obj/%.o,\
 	$(sort $(wildcard tools/envelope/*.c)))
 KMS_OBJS := $(patsubst %.c,$(O)/obj/%.o,\
@@ -113,10 +114,11 @@ $(O)/obj/agent/daemon/%.o: agent/daemon/%.c $(O)/flags
 # The interfaces are part of it.
 $(O)/obj/agent/daemon/service.o: $(wildcard agent/daemon/*.varlink)
 
-$(O)/obj/tools/envelope/%.o: tools/envelope/%.c $(O)/flags
+$(CLI_OBJS) $(ENVELOPE_OBJS): $(O)/obj/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(ALL_CFLAGS) $(call need,--cflags,$(AGENT_PKGS)) -c $< -o $@
+	$(Q)$(CC) $(ALL_CFLAGS) -Itools/cli \
+		$(call need,--cflags,$(AGENT_PKGS)) -c $< -o $@
 
 $(O)/obj/tools/envelope-kms/%.o: tools/envelope-kms/%.c $(O)/flags
 	@mkdir -p $(@D)
@@ -133,7 +135,8 @@ $(O)/libenvelope.a: $(AGENT_OBJS)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(O)/bin/envelope: $(ENVELOPE_OBJS) $(POLICY_OBJS) $(O)/libenvelope.a
+$(O)/bin/envelope: $(ENVELOPE_OBJS) $(CLI_OBJS) $(POLICY_OBJS) \
+		$(O)/libenvelope.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(AGENT_LIBS) -o $@
@@ -352,6 +355,6 @@ clean:
 FORCE:
 
 -include $(AGENT_OBJS:.o=.d) $(ENVELOPE_OBJS:.o=.d) $(KMS_OBJS:.o=.d) \
-	$(DAEMON_OBJS:.o=.d)
+	$(DAEMON_OBJS:.o=.d) $(CLI_OBJS:.o=.d)
 -include $(wildcard $(O)/unit/*.d) $(wildcard $(O)/vm/*.d)
 -include $(FUZZ_AGENT_OBJS:.o=.d)

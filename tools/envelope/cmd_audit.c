@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "audit.h"
-#include "cli.h"
+#include "cmd.h"
 #include "header.h"
 #include "json.h"
 #include "log.h"

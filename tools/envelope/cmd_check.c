@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "audit.h"
-#include "cli.h"
+#include "cmd.h"
 #include "log.h"
 #include "status.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* envelope detach: remove the plaintext device, and its key. */
 #include "by_agent.h"
-#include "cli.h"
+#include "cmd.h"
 #include "status.h"
 
 static const char about[] =

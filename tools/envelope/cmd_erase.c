@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "audit.h"
-#include "cli.h"
+#include "cmd.h"
 #include "known.h"
 #include "log.h"
 #include "status.h"

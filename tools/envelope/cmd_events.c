@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "by_agent.h"
-#include "cli.h"
+#include "cmd.h"
 #include "json.h"
 #include "log.h"
 #include "status.h"

@@ -10,7 +10,7 @@
 
 #include "audit.h"
 #include "cipher.h"
-#include "cli.h"
+#include "cmd.h"
 #include "log.h"
 #include "status.h"
 

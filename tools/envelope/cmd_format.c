@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "audit.h"
-#include "cli.h"
+#include "cmd.h"
 #include "status.h"
 
 static const char about[] =

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "cmd.h"
 #include "log.h"
 #include "status.h"
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "by_agent.h"
-#include "cli.h"
+#include "cmd.h"
 #include "json.h"
 #include "log.h"
 #include "status.h"

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "audit.h"
-#include "cli.h"
+#include "cmd.h"
 #include "log.h"
 #include "recovery.h"
 #include "status.h"

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "cli.h"
+#include "cmd.h"
 #include "status.h"
 
 static const char about[] =

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "audit.h"
-#include "cli.h"
+#include "cmd.h"
 #include "json.h"
 #include "log.h"
 #include "slots_by_agent.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "audit.h"
-#include "cli.h"
+#include "cmd.h"
 #include "json.h"
 #include "slots_by_agent.h"
 #include "status.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "by_agent.h"
-#include "cli.h"
+#include "cmd.h"
 #include "conf.h"
 #include "json.h"
 #include "volume_json.h"

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "by_agent.h"
-#include "cli.h"
+#include "cmd.h"
 #include "json.h"
 #include "status.h"
 

@@ -1,15 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* envelope: the table of verbs. */
-#include <errno.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "cli.h"
-#include "log.h"
-#include "process.h"
-#include "status.h"
-#include "volume.h"
+#include "cmd.h"
 
 static const struct command commands[] = {
 	{ "format", NULL, "make a volume under a KMS key", cmd_format },
@@ -45,79 +36,10 @@ static const struct command commands[] = {
 	{ "lineage", NULL, "which volumes share a data key", cmd_lineage },
 	{ "metrics", NULL, "what the agent counts, for Prometheus",
 	  cmd_metrics },
+	{ 0 }
 };
-
-#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
-
-static void print_verbs(FILE *to)
-{
-	size_t i;
-
-	fputs("usage: envelope VERB [OPTION...] [ARGUMENT...]\n\n", to);
-	for (i = 0; i < COMMANDS; i++)
-		fprintf(to, "  %-15s %s%s%s%s\n", commands[i].name,
-			commands[i].help, commands[i].alias ? " (alias " : "",
-			commands[i].alias ? commands[i].alias : "",
-			commands[i].alias ? ")" : "");
-	fputs("\n'envelope VERB --help' tells more; so does envelope(8).\n",
-	      to);
-}
-
-static const struct command *find_command(const char *verb)
-{
-	size_t i;
-
-	for (i = 0; i < COMMANDS; i++)
-		if (strcmp(verb, commands[i].name) == 0 ||
-		    (commands[i].alias && strcmp(verb, commands[i].alias) == 0))
-			return &commands[i];
-	return NULL;
-}
-
-static int run(int argc, char **argv)
-{
-	const struct command *command;
-
-	if (argc < 2) {
-		print_verbs(stderr);
-		return STATUS_USAGE;
-	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
-		print_verbs(stdout);
-		return STATUS_DONE;
-	}
-	if (strcmp(argv[1], "--version") == 0) {
-		puts("envelope " ENVELOPE_VERSION);
-		return STATUS_DONE;
-	}
-	if (strcmp(argv[1], VOLUME_REHEARSE_VERB) == 0)
-		return status_from_errno(volume_rehearse());
-	command = find_command(argv[1]);
-	if (!command) {
-		log_error("no verb '%s': see 'envelope --help'", argv[1]);
-		return STATUS_USAGE;
-	}
-	return command->run(argc - 1, argv + 1);
-}
 
 int main(int argc, char **argv)
 {
-	int status;
-	int r;
-
-	log_init("envelope");
-	r = process_harden();
-	if (r < 0) {
-		log_error("cannot harden the process: %s", strerror(-r));
-		return STATUS_FAILED;
-	}
-	/* A closed pipe is an error of write(2), so that undo steps run. */
-	signal(SIGPIPE, SIG_IGN);
-	status = run(argc, argv);
-	if ((fflush(stdout) != 0 || ferror(stdout)) && status == STATUS_DONE) {
-		log_error("cannot write to standard output: %s",
-			  strerror(errno));
-		return STATUS_FAILED;
-	}
-	return status;
+	return cli_main("envelope", commands, argc, argv);
 }

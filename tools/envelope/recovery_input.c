@@ -7,7 +7,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "cmd.h"
 #include "daemon/policy.h"
 #include "log.h"
 #include "recovery.h"

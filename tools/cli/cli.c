@@ -20,6 +20,13 @@
 /* Values of getopt_long() for our rows start above any character. */
 #define FIRST_OPTION 1000
 
+static const char *program = "envelope";
+
+void cli_set_program(const char *name)
+{
+	program = name;
+}
+
 int cli_usage_error(const char *verb, const char *fmt, ...)
 {
 	char text[512];
@@ -28,7 +35,7 @@ int cli_usage_error(const char *verb, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	log_error("%s: %s; see 'envelope %s --help'", verb, text, verb);
+	log_error("%s: %s; see '%s %s --help'", verb, text, program, verb);
 	return STATUS_USAGE;
 }
 
@@ -45,7 +52,7 @@ static void print_help(const struct cli_usage *usage)
 {
 	const struct cli_option *o;
 
-	printf("usage: envelope %s [OPTION...] %s\n\n%s\n", usage->verb,
+	printf("usage: %s %s [OPTION...] %s\n\n%s\n", program, usage->verb,
 	       usage->arguments, usage->about);
 	for (o = usage->options; o && o->name; o++)
 		print_option(o);
@@ -121,7 +128,7 @@ int cli_parse(const struct cli_usage *usage, int argc, char **argv,
 			return STATUS_DONE;
 		}
 		if (c == 'V') {
-			puts("envelope " ENVELOPE_VERSION);
+			printf("%s " ENVELOPE_VERSION "\n", program);
 			return STATUS_DONE;
 		}
 		if (c < FIRST_OPTION)
@@ -300,11 +307,12 @@ int cli_run_verb(const char *verb, const struct command *verbs, int argc,
 	const struct command *c;
 
 	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-		printf("usage: envelope %s VERB [OPTION...] [ARGUMENT...]\n\n",
-		       verb);
+		printf("usage: %s %s VERB [OPTION...] [ARGUMENT...]\n\n",
+		       program, verb);
 		for (c = verbs; c->name; c++)
 			printf("  %-15s %s\n", c->name, c->help);
-		printf("\n'envelope %s VERB --help' tells more.\n", verb);
+		printf("\n'%s %s VERB --help' tells more.\n", program,
+		       verb);
 		return STATUS_DONE;
 	}
 	for (c = verbs; argc > 1 && c->name; c++)
@@ -373,10 +381,11 @@ void cli_progress(const char *what, uint64_t done_bytes, uint64_t total_bytes)
 /* A signal handler may do no more than write(2). */
 static void say_waiting(int signal)
 {
-	static const char text[] = "envelope: waiting for the KMS\n";
+	static const char text[] = ": waiting for the KMS\n";
 	ssize_t n;
 
 	(void)signal;
+	n = write(STDERR_FILENO, program, strlen(program));
 	n = write(STDERR_FILENO, text, sizeof(text) - 1);
 	(void)n;
 }
