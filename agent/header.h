@@ -409,6 +409,9 @@ void header_set_io(const struct header_io *io);
 
 bool header_volume_id_valid(const char *text);
 
+/* "YYYY-MM-DDThh:mm:ssZ", of digits? */
+bool header_time_valid(const char *text);
+
 /* "01234567-89ab-..." of @uuid. */
 void header_uuid_print(const uint8_t uuid[HEADER_UUID_BYTES],
 		       char ret[HEADER_UUID_CHARS]);

@@ -8,31 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "json.h"
-
-uint32_t header_le32(const uint8_t *p)
-{
-	return p[0] | p[1] << 8 | p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static uint64_t le64(const uint8_t *p)
-{
-	return header_le32(p) | (uint64_t)header_le32(p + 4) << 32;
-}
-
-static void put_le32(uint8_t *p, uint32_t v)
-{
-	int i;
-
-	for (i = 0; i < 4; i++)
-		p[i] = v >> 8 * i;
-}
-
-static void put_le64(uint8_t *p, uint64_t v)
-{
-	put_le32(p, v);
-	put_le32(p + 4, v >> 32);
-}
 
 /* SHA-256 of a copy with the digest's own place taken as zero. */
 static void copy_digest(const uint8_t *copy, uint8_t ret[HEADER_DIGEST_BYTES])
@@ -55,7 +32,7 @@ struct header_copy_info header_copy_probe(const uint8_t *copy,
 	info.state = HEADER_COPY_DAMAGED;
 	copy_digest(copy, digest);
 	if (memcmp(digest, copy + AT_SHA256, sizeof(digest)) != 0 ||
-	    header_le32(copy + AT_COPY_INDEX) != index)
+	    le32(copy + AT_COPY_INDEX) != index)
 		return info;
 	info.state = HEADER_COPY_GOOD;
 	info.sequence = le64(copy + AT_SEQUENCE);
@@ -75,17 +52,17 @@ static int check_superblock(const uint8_t *copy,
 			    char why[static HEADER_WHY_BYTES])
 {
 	const uint32_t room = HEADER_COPY_BYTES - AT_CORE;
-	uint32_t core_bytes = header_le32(copy + AT_CORE_BYTES);
-	uint32_t slots_bytes = header_le32(copy + AT_SLOTS_BYTES);
+	uint32_t core_bytes = le32(copy + AT_CORE_BYTES);
+	uint32_t slots_bytes = le32(copy + AT_SLOTS_BYTES);
 
-	if (header_le32(copy + AT_VERSION) != HEADER_VERSION) {
+	if (le32(copy + AT_VERSION) != HEADER_VERSION) {
 		snprintf(why, HEADER_WHY_BYTES,
 			 "header version %u, this program knows version %u: use a newer dm-envelope",
-			 header_le32(copy + AT_VERSION), HEADER_VERSION);
+			 le32(copy + AT_VERSION), HEADER_VERSION);
 		return -EOPNOTSUPP;
 	}
-	if (header_le32(copy + AT_SUPERBLOCK_BYTES) != HEADER_SUPERBLOCK_BYTES ||
-	    header_le32(copy + AT_COPY_BYTES) != HEADER_COPY_BYTES ||
+	if (le32(copy + AT_SUPERBLOCK_BYTES) != HEADER_SUPERBLOCK_BYTES ||
+	    le32(copy + AT_COPY_BYTES) != HEADER_COPY_BYTES ||
 	    core_bytes > room || slots_bytes > room - core_bytes) {
 		snprintf(why, HEADER_WHY_BYTES, "impossible sizes");
 		return -EBADMSG;
@@ -139,7 +116,7 @@ int header_unpack(const uint8_t *copy, struct header **ret,
 	r = check_superblock(copy, why);
 	if (r < 0)
 		goto out;
-	h->core_bytes = header_le32(copy + AT_CORE_BYTES);
+	h->core_bytes = le32(copy + AT_CORE_BYTES);
 	h->sequence = le64(copy + AT_SEQUENCE);
 	memcpy(h->hmac, copy + AT_HMAC, sizeof(h->hmac));
 	r = parse_object(copy + AT_CORE, h->core_bytes, "core", &h->core_json,
@@ -157,7 +134,7 @@ int header_unpack(const uint8_t *copy, struct header **ret,
 	}
 	memcpy(h->core_text, copy + AT_CORE, h->core_bytes);
 	r = parse_object(copy + AT_CORE + h->core_bytes,
-			 header_le32(copy + AT_SLOTS_BYTES), "slots",
+			 le32(copy + AT_SLOTS_BYTES), "slots",
 			 &h->slots_json, why);
 	if (r < 0)
 		goto out;

@@ -72,8 +72,6 @@ int header_pack(const struct header *h, unsigned int index, uint64_t sequence,
 void header_pack_superblock(const struct header *h,
 			    uint8_t block[HEADER_SUPERBLOCK_BYTES]);
 
-uint32_t header_le32(const uint8_t *p);
-
 /* header_core.c: core as JSON */
 
 /* Writes the sentence into @why, cut to fit. Always -EBADMSG. */
@@ -118,7 +116,6 @@ int header_flush(int fd, const char *name);
 
 /* header_names.c */
 bool header_hex_valid(const char *text, size_t digits);
-bool header_time_valid(const char *text);
 bool header_provider_valid(const char *text);
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "derive.h"
 #include "log.h"
 
@@ -153,7 +154,7 @@ static int verify_copy(struct header *h, unsigned int index,
 	int r;
 
 	r = header_hmac(dek, copy, (const char *)copy + AT_CORE,
-			header_le32(copy + AT_CORE_BYTES), h->core.volume_id,
+			le32(copy + AT_CORE_BYTES), h->core.volume_id,
 			hmac);
 	if (r < 0)
 		return r;

@@ -3,6 +3,7 @@
 #include "snapshot_private.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@ uint64_t snapshot_chunks_of(uint64_t bytes)
 	       (bytes % SNAPSHOT_CHUNK_BYTES ? 1 : 0);
 }
 
-static int new_id(char ret[HEADER_SNAPSHOT_ID_CHARS])
+int snapshot_new_id(char ret[HEADER_SNAPSHOT_ID_CHARS])
 {
 	uint8_t digits[9];
 	char text[2 * sizeof(digits) + 1];
@@ -38,25 +39,74 @@ static int new_id(char ret[HEADER_SNAPSHOT_ID_CHARS])
 	return 0;
 }
 
-int snapshot_new(const struct header *h, struct snapshot **ret)
+/* The region of the first key that is in one. */
+static void set_region(struct snapshot *s)
+{
+	struct arn arn;
+	size_t i;
+
+	s->region[0] = '\0';
+	for (i = 0; i < header_slot_count(s->header) && !s->region[0]; i++)
+		if (arn_parse(header_slot_get(s->header, i).key_id, &arn) == 0)
+			snprintf(s->region, sizeof(s->region), "%s",
+				 arn.region);
+}
+
+/* @id NULL: a new one. */
+static int make(const char *id, const struct header *h, struct snapshot **ret)
 {
 	struct snapshot *s = calloc(1, sizeof(*s));
-	int r;
+	int r = 0;
 
 	if (!s)
 		return -ENOMEM;
-	r = new_id(s->id);
+	if (id)
+		snprintf(s->id, sizeof(s->id), "%s", id);
+	else
+		r = snapshot_new_id(s->id);
 	if (r == 0)
-		r = header_from_parts(header_core(h)->volume_id,
-				      header_core_json(h), header_slots_json(h),
+		r = header_from_parts(s->id, header_core_json(h),
+				      header_slots_json(h),
 				      header_core(h)->uuid, &s->header);
 	if (r < 0) {
 		snapshot_free(s);
 		return r;
 	}
-	header_time_now(s->created);
+	set_region(s);
+	strcpy(s->original, s->id);
+	header_time_now(s->begun);
+	strcpy(s->created, s->begun);
 	*ret = s;
 	return 0;
+}
+
+int snapshot_new(const struct header *h, struct snapshot **ret)
+{
+	return make(NULL, h, ret);
+}
+
+int snapshot_new_copy(const char *id, const struct header *h,
+		      const struct snapshot_source *source,
+		      struct snapshot **ret)
+{
+	int r = make(id, h, ret);
+
+	if (r == 0) {
+		(*ret)->binding = SNAPSHOT_COPY;
+		(*ret)->source = *source;
+	}
+	return r;
+}
+
+int snapshot_become_copy(struct snapshot *s)
+{
+	int r = snapshot_new_id(s->id);
+
+	if (r == 0) {
+		s->binding = SNAPSHOT_COPY;
+		header_time_now(s->created);
+	}
+	return r;
 }
 
 void snapshot_free(struct snapshot *s)
@@ -141,6 +191,66 @@ const char *snapshot_created(const struct snapshot *s)
 	return s->created;
 }
 
+enum snapshot_binding snapshot_binding(const struct snapshot *s)
+{
+	return s->binding;
+}
+
+const char *snapshot_region(const struct snapshot *s)
+{
+	return s->region;
+}
+
+const char *snapshot_original(const struct snapshot *s)
+{
+	return s->original;
+}
+
+const char *snapshot_body(const struct snapshot *s)
+{
+	return s->body;
+}
+
+const char *snapshot_parent(const struct snapshot *s)
+{
+	return s->parent;
+}
+
+void snapshot_set_parent(struct snapshot *s, const char *id)
+{
+	snprintf(s->parent, sizeof(s->parent), "%s", id);
+}
+
+const struct snapshot_source *snapshot_source(const struct snapshot *s)
+{
+	return s->source.snapshot_id[0] ? &s->source : NULL;
+}
+
+int snapshot_copy_context(const char *id, const char *body,
+			  const json_t *extra, json_t **ret)
+{
+	json_t *context = json_pack("{ss ss*}", "envelope:snapshot-id", id,
+				    "envelope:snapshot-body", body);
+
+	if (!context ||
+	    (extra && json_object_update_missing(context, (json_t *)extra) <
+	     0)) {
+		json_decref(context);
+		return -ENOMEM;
+	}
+	*ret = context;
+	return 0;
+}
+
+int snapshot_context(const struct snapshot *s, size_t index, json_t **ret)
+{
+	if (s->binding == SNAPSHOT_OF_VOLUME)
+		return header_context(s->header, index, ret);
+	return snapshot_copy_context(s->id, s->body[0] ? s->body : NULL,
+				     header_slot_get(s->header, index).context,
+				     ret);
+}
+
 struct header *snapshot_header(const struct snapshot *s)
 {
 	return s->header;
@@ -192,6 +302,24 @@ void snapshot_hex(const uint8_t digest[SNAPSHOT_DIGEST_BYTES],
 
 	for (i = 0; i < SNAPSHOT_DIGEST_BYTES; i++)
 		snprintf(ret + 2 * i, 3, "%02x", digest[i]);
+}
+
+bool snapshot_digest_valid(const char *text)
+{
+	return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
+}
+
+int snapshot_body_digest(const uint8_t *body, size_t bytes,
+			 char ret[SNAPSHOT_DIGEST_CHARS])
+{
+	uint8_t digest[SNAPSHOT_DIGEST_BYTES];
+
+	if (!EVP_Digest(body, bytes, digest, NULL, EVP_sha256(), NULL)) {
+		log_error("OpenSSL refused to compute a SHA-256");
+		return -EIO;
+	}
+	snapshot_hex(digest, ret);
+	return 0;
 }
 
 int snapshot_check_critical(const char *name, const json_t *o,

@@ -21,8 +21,8 @@
  *	bodies/LINEAGE/DIGEST		a body. DIGEST is the SHA-256 of it all
  *	snapshots/ID			a wrapper; ID is its snapshot's id. Its
  *					presence is what makes a snapshot exist
- *	pending/ID			a snapshot being written: a wrapper
- *					without body and slots
+ *	pending/ID			what a writer says of a snapshot that
+ *					it has begun; see snapshot_store.h
  *
  * LINEAGE is core.lineage of header.h; this and digests are 64 lower case
  * hexadecimal digits, ids "snap-" and 17 of them. Equal chunks of one lineage
@@ -59,11 +59,19 @@
  *
  * META, under the HMAC. Texts follow the rules of those in a header.
  *
- *	snapshot_id	"snap-" and 17 lower case hexadecimal digits
- *	created		time at which the copying began
+ *	snapshot_id	"snap-" and 17 lower case hexadecimal digits: the
+ *			snapshot that this body was made for
+ *	created		time at which that was begun
  *	critical	array of names that a reader must understand: members
  *			of meta. One it does not know makes it refuse
- *	core		core of the header, as header.h says it
+ *	core		core of the header, as header.h says it; of a copy
+ *			under another data key that of its source, but for
+ *			lineage
+ *	parent		optional, a snapshot id: chunks that are the same there
+ *			were not written again
+ *	source		optional, of a copy under another data key:
+ *			{"snapshot_id": its source, "lineage": that of it,
+ *			"body": SHA-256 of its body}
  *
  * A member that a reader does not know is ignored.
  *
@@ -81,9 +89,12 @@
  *
  *	format		"envelope snapshot"
  *	version		1
- *	snapshot_id	its name, and meta's snapshot_id
+ *	snapshot_id	its name
+ *	binding		"volume": a snapshot of a volume, whose snapshot_id and
+ *			created are meta's; or "snapshot": a copy
+ *	region		where its keys are, as in their ARNs; "" if in none
  *	lineage		core's
- *	created		meta's
+ *	created		when this snapshot was begun
  *	size		core's
  *	volume_id	core's
  *	body		DIGEST of the body
@@ -91,15 +102,21 @@
  *			refuse
  *	slots		array, as in the header
  *
- * so a listing need not read bodies; what it shows is unverified. The context
- * of a slot is the volume's, from core and the slot's own pairs.
+ * so a listing need not read bodies; what it shows is unverified. A copy within
+ * one lineage has the body of its source, whose snapshot_id stays.
+ *
+ * The encryption context of a slot is, with the binding "volume", the volume's:
+ * from core and the slot's own pairs. With "snapshot" it is
+ * {"envelope:snapshot-id": the wrapper's snapshot_id, "envelope:snapshot-body":
+ * DIGEST of the body} and the slot's own pairs, so that the KMS refuses the key
+ * to a wrapper that names another body, or another id.
  *
  * A READER
  *
  *  1. refuses a wrapper whose snapshot_id is not the one asked for;
  *  2. refuses a body whose SHA-256 is not the wrapper's, that breaks a rule of
- *     this page, or whose snapshot_id, created, lineage, size or volume_id is
- *     not the wrapper's;
+ *     this page, or whose lineage, size or volume_id or, with the binding
+ *     "volume", snapshot_id or created is not the wrapper's;
  *  3. unwraps the DEK by a slot of the wrapper; refuses unless its lineage is
  *     core's and the HMAC holds, all before anything is written;
  *  4. refuses a chunk whose length is not that of its place or whose SHA-256 is
@@ -116,6 +133,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arn.h"
 #include "header.h"
 #include "secret.h"
 
@@ -127,6 +145,19 @@
 #define SNAPSHOT_MAX_WRAPPER_BYTES 131072u
 
 struct snapshot;
+
+/* What the context of the slots names. */
+enum snapshot_binding {
+	SNAPSHOT_OF_VOLUME,
+	SNAPSHOT_COPY,
+};
+
+/* The source of a copy under another data key; empty texts: there is none. */
+struct snapshot_source {
+	char snapshot_id[HEADER_SNAPSHOT_ID_CHARS];
+	char lineage[HEADER_LINEAGE_CHARS];
+	char body[SNAPSHOT_DIGEST_CHARS];
+};
 
 /*
  * snapshot.c
@@ -144,6 +175,32 @@ bool snapshot_id_valid(const char *text);
  */
 int snapshot_new(const struct header *h, struct snapshot **ret);
 
+/* An id that nobody has. -EIO: no random numbers, with a message. */
+int snapshot_new_id(char ret[HEADER_SNAPSHOT_ID_CHARS]);
+
+/*
+ * The same for a copy of @source under another data key, which is to be called
+ * @id: @h has the core of the source but for its lineage, and slots that
+ * snapshot_copy_context() was the context of.
+ */
+int snapshot_new_copy(const char *id, const struct header *h,
+		      const struct snapshot_source *source,
+		      struct snapshot **ret);
+
+/*
+ * The encryption context of a slot, with the pairs @extra (NULL: none), of the
+ * copy @id with @body, or with NULL before it has one. The caller frees *@ret.
+ * -ENOMEM.
+ */
+int snapshot_copy_context(const char *id, const char *body,
+			  const json_t *extra, json_t **ret);
+
+/*
+ * Make @s, with a body, a copy of itself within its lineage: another id, this
+ * time, the same body. Its slots are still those of the source.
+ */
+int snapshot_become_copy(struct snapshot *s);
+
 /* NULL is accepted. */
 void snapshot_free(struct snapshot *s);
 
@@ -155,6 +212,29 @@ int snapshot_add_chunk(struct snapshot *s, const uint8_t *digest);
 
 const char *snapshot_id(const struct snapshot *s);
 const char *snapshot_created(const struct snapshot *s);
+enum snapshot_binding snapshot_binding(const struct snapshot *s);
+
+/* Of the key of the first slot; "" in none. */
+const char *snapshot_region(const struct snapshot *s);
+
+/* The id that the body names. */
+const char *snapshot_original(const struct snapshot *s);
+
+/* SHA-256 of the body, in hexadecimal; "" before it is encoded. */
+const char *snapshot_body(const struct snapshot *s);
+
+/* "" without one. Set before the body is encoded. */
+const char *snapshot_parent(const struct snapshot *s);
+void snapshot_set_parent(struct snapshot *s, const char *id);
+
+/* NULL: it is no copy under another data key. */
+const struct snapshot_source *snapshot_source(const struct snapshot *s);
+
+/*
+ * The encryption context of slot @index, as said above; the caller frees
+ * *@ret. Of a copy whose body is not encoded yet it names the id alone.
+ */
+int snapshot_context(const struct snapshot *s, size_t index, json_t **ret);
 
 /* Core and slots, as of a header whose copies are absent. Borrowed. */
 struct header *snapshot_header(const struct snapshot *s);
@@ -177,11 +257,17 @@ void snapshot_hex(const uint8_t digest[SNAPSHOT_DIGEST_BYTES],
  */
 
 /*
- * The body of @s, which has all its chunks, under the HMAC of @dek. The caller
- * frees *@ret. -EINVAL: chunks are missing, or core is of another lineage.
- * -EIO: OpenSSL, with a message.
+ * What bodies are authenticated by, made of @dek; the caller frees *@ret. -EIO,
+ * -ENOMEM with a message.
  */
-int snapshot_body_encode(const struct snapshot *s, const struct secret *dek,
+int snapshot_seal(const struct secret *dek, struct secret **ret);
+
+/*
+ * The body of @s, which has all its chunks, under the HMAC of @seal, which is
+ * of its lineage. The caller frees *@ret. -EINVAL: chunks are missing. -EIO:
+ * OpenSSL, with a message.
+ */
+int snapshot_body_encode(struct snapshot *s, const struct secret *seal,
 			 uint8_t **ret, size_t *bytes_ret);
 
 /*
@@ -199,6 +285,11 @@ int snapshot_body_verify(const char *name, const struct snapshot *s,
 			 const uint8_t *body, size_t bytes,
 			 const struct secret *dek);
 
+/* The HMAC alone, by the seal of its lineage. */
+int snapshot_body_check(const char *name, const struct snapshot *s,
+			const uint8_t *body, size_t bytes,
+			const struct secret *seal);
+
 /*
  * snapshot_wrapper.c
  */
@@ -206,6 +297,8 @@ int snapshot_body_verify(const char *name, const struct snapshot *s,
 /* What a wrapper says, which nobody has verified. */
 struct snapshot_wrapper {
 	char snapshot_id[HEADER_SNAPSHOT_ID_CHARS];
+	enum snapshot_binding binding;
+	char region[ARN_WORD_BYTES];
 	char lineage[HEADER_LINEAGE_CHARS];
 	char created[HEADER_TIME_CHARS];
 	char volume_id[HEADER_VOLUME_ID_CHARS];
@@ -215,11 +308,10 @@ struct snapshot_wrapper {
 };
 
 /*
- * The wrapper of @s with the body at @body. The caller frees *@ret, a text.
+ * The wrapper of @s, whose body is encoded. The caller frees *@ret, a text.
  * -EINVAL: no slot, or too big.
  */
-int snapshot_wrapper_encode(const struct snapshot *s, const uint8_t *body,
-			    size_t bytes, char **ret);
+int snapshot_wrapper_encode(const struct snapshot *s, char **ret);
 
 /*
  * The wrapper at @text, which must be of snapshot @id. -EBADMSG, -EOPNOTSUPP

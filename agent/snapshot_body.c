@@ -2,7 +2,6 @@
 /* A snapshot's body: its bytes, as snapshot.h says them, and its HMAC. */
 #include "snapshot_private.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -11,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "derive.h"
 #include "json.h"
 #include "log.h"
@@ -37,67 +37,36 @@ enum {
 };
 
 static const char *const known_names[] = {
-	"snapshot_id", "created", "core", NULL,
+	"snapshot_id", "created", "core", "parent", "source", NULL,
 };
 
-static void put_le32(uint8_t *p, uint32_t v)
+int snapshot_seal(const struct secret *dek, struct secret **ret)
 {
-	v = htole32(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static void put_le64(uint8_t *p, uint64_t v)
-{
-	v = htole64(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static uint32_t le32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le32toh(v);
-}
-
-static uint64_t le64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le64toh(v);
-}
-
-/* The key of the HMAC, by way of the seal key. The caller owns *@ret. */
-static int mac_key(const struct secret *dek, const char *id,
-		   struct secret **ret)
-{
-	char info[sizeof(LABEL_SNAPSHOT) + HEADER_SNAPSHOT_ID_CHARS];
 	struct secret *seal = secret_new(DERIVE_BYTES);
-	struct secret *key = secret_new(DERIVE_BYTES);
-	int r = seal && key ? 0 : -ENOMEM;
+	int r = seal ? derive(dek, NULL, 0, LABEL_SEAL, secret_bytes(seal)) :
+		       -ENOMEM;
 
-	snprintf(info, sizeof(info), LABEL_SNAPSHOT "%s", id);
-	if (r == 0)
-		r = derive(dek, NULL, 0, LABEL_SEAL, secret_bytes(seal));
-	if (r == 0)
-		r = derive(seal, NULL, 0, info, secret_bytes(key));
-	secret_free(seal);
 	if (r == 0) {
-		*ret = key;
+		*ret = seal;
 		return 0;
 	}
-	secret_free(key);
+	log_error("no key to authenticate a snapshot by: %s", strerror(-r));
+	secret_free(seal);
 	return r;
 }
 
+/* HMAC with a key of this snapshot's alone. */
 static int body_mac(const struct snapshot *s, const uint8_t *body, size_t bytes,
-		    const struct secret *dek, uint8_t ret[MAC_BYTES])
+		    const struct secret *seal, uint8_t ret[MAC_BYTES])
 {
-	struct secret *key = NULL;
+	char info[sizeof(LABEL_SNAPSHOT) + HEADER_SNAPSHOT_ID_CHARS];
+	struct secret *key = secret_new(DERIVE_BYTES);
 	unsigned int n = 0;
-	int r = mac_key(dek, s->id, &key);
+	int r = -ENOMEM;
 
+	snprintf(info, sizeof(info), LABEL_SNAPSHOT "%s", s->original);
+	if (key)
+		r = derive(seal, NULL, 0, info, secret_bytes(key));
 	if (r == 0 && (!HMAC(EVP_sha256(), secret_cbytes(key), DERIVE_BYTES,
 			     body, bytes, ret, &n) || n != MAC_BYTES))
 		r = -EIO;
@@ -123,11 +92,21 @@ static int check_lineage(const char *name, const struct snapshot *s,
 	return -EBADMSG;
 }
 
+static json_t *source_json(const struct snapshot *s)
+{
+	if (!s->source.snapshot_id[0])
+		return NULL;
+	return json_pack("{ss ss ss}", "snapshot_id", s->source.snapshot_id,
+			 "lineage", s->source.lineage, "body", s->source.body);
+}
+
 static char *meta_text(const struct snapshot *s)
 {
-	json_t *meta = json_pack("{ss ss s[] sO}", "snapshot_id", s->id,
-				 "created", s->created, "critical", "core",
-				 header_core_json(s->header));
+	json_t *meta = json_pack("{ss ss s[] sO ss* so*}", "snapshot_id",
+				 s->original, "created", s->begun, "critical",
+				 "core", header_core_json(s->header), "parent",
+				 s->parent[0] ? s->parent : NULL, "source",
+				 source_json(s));
 	char *text = meta ? json_dumps(meta, JSON_COMPACT) : NULL;
 
 	json_decref(meta);
@@ -154,7 +133,7 @@ static uint8_t *put_runs(const struct snapshot *s, uint8_t *p)
 	return p;
 }
 
-int snapshot_body_encode(const struct snapshot *s, const struct secret *dek,
+int snapshot_body_encode(struct snapshot *s, const struct secret *seal,
 			 uint8_t **ret, size_t *bytes_ret)
 {
 	size_t table = s->run_count * RUN_BYTES +
@@ -170,8 +149,7 @@ int snapshot_body_encode(const struct snapshot *s, const struct secret *dek,
 		goto out;
 	}
 	if (s->chunks != snapshot_chunks(s) ||
-	    meta_bytes > SNAPSHOT_MAX_META_BYTES ||
-	    check_lineage(s->id, s, dek) < 0)
+	    meta_bytes > SNAPSHOT_MAX_META_BYTES)
 		goto out;
 	memcpy(body + AT_MAGIC, MAGIC, 8);
 	put_le32(body + AT_VERSION, SNAPSHOT_VERSION);
@@ -185,7 +163,9 @@ int snapshot_body_encode(const struct snapshot *s, const struct secret *dek,
 	       HEADER_UUID_BYTES);
 	memcpy(body + AT_META, meta, meta_bytes);
 	put_runs(s, body + AT_META + meta_bytes);
-	r = body_mac(s, body, bytes, dek, body + bytes);
+	r = body_mac(s, body, bytes, seal, body + bytes);
+	if (r == 0)
+		r = snapshot_body_digest(body, bytes + MAC_BYTES, s->body);
 	if (r < 0)
 		goto out;
 	*ret = body;
@@ -241,6 +221,35 @@ static int take_text(const char *name, const json_t *meta, const char *member,
 	return 0;
 }
 
+/* What need not be there, and is well formed if it is. */
+static int take_optional(const char *name, const json_t *meta,
+			 struct snapshot *s)
+{
+	const json_t *source = json_object_get(meta, "source");
+	int r = 0;
+
+	if (json_object_get(meta, "parent"))
+		r = take_text(name, meta, "parent", s->parent,
+			      sizeof(s->parent));
+	if (r == 0 && s->parent[0] && !snapshot_id_valid(s->parent))
+		r = refuse(name, "its parent is none");
+	if (r < 0 || !source)
+		return r;
+	r = take_text(name, source, "snapshot_id", s->source.snapshot_id,
+		      sizeof(s->source.snapshot_id));
+	if (r == 0)
+		r = take_text(name, source, "lineage", s->source.lineage,
+			      sizeof(s->source.lineage));
+	if (r == 0)
+		r = take_text(name, source, "body", s->source.body,
+			      sizeof(s->source.body));
+	if (r == 0 && (!snapshot_id_valid(s->source.snapshot_id) ||
+		       !snapshot_digest_valid(s->source.lineage) ||
+		       !snapshot_digest_valid(s->source.body)))
+		r = refuse(name, "its source is none");
+	return r;
+}
+
 static int parse_meta(const char *name, const uint8_t *body,
 		      const json_t *slots, struct snapshot *s)
 {
@@ -249,8 +258,9 @@ static int parse_meta(const char *name, const uint8_t *body,
 	json_t *core;
 	int r;
 
+	/* Core is as deep in here as it may be, and one level further down. */
 	r = json_parse_strict((const char *)body + AT_META,
-			      le32(body + AT_META_BYTES), HEADER_MAX_DEPTH,
+			      le32(body + AT_META_BYTES), HEADER_MAX_DEPTH + 1,
 			      &meta, why);
 	if (r == -EBADMSG)
 		return refuse(name, why);
@@ -261,12 +271,17 @@ static int parse_meta(const char *name, const uint8_t *body,
 	if (r == 0)
 		r = snapshot_check_critical(name, meta, known_names);
 	if (r == 0)
-		r = take_text(name, meta, "snapshot_id", s->id, sizeof(s->id));
+		r = take_text(name, meta, "snapshot_id", s->original,
+			      sizeof(s->original));
 	if (r == 0)
-		r = take_text(name, meta, "created", s->created,
-			      sizeof(s->created));
-	if (r == 0 && !snapshot_id_valid(s->id))
+		r = take_text(name, meta, "created", s->begun,
+			      sizeof(s->begun));
+	if (r == 0 && !snapshot_id_valid(s->original))
 		r = refuse(name, "its snapshot_id is none");
+	if (r == 0 && !header_time_valid(s->begun))
+		r = refuse(name, "its time is none");
+	if (r == 0)
+		r = take_optional(name, meta, s);
 	if (r == 0 && json_get_object(meta, "core", &core) < 0)
 		r = refuse(name, "it has no core");
 	if (r == 0)
@@ -346,25 +361,29 @@ int snapshot_body_parse(const char *name, const uint8_t *body, size_t bytes,
 		r = refuse(name, "its core names no lineage");
 	if (r == 0)
 		r = parse_table(name, body, s);
-	if (r < 0)
+	if (r == 0)
+		r = snapshot_body_digest(body, bytes, s->body);
+	if (r < 0) {
 		snapshot_free(s);
-	else
-		*ret = s;
-	return r;
+		return r;
+	}
+	/* Until a wrapper says something else. */
+	strcpy(s->id, s->original);
+	strcpy(s->created, s->begun);
+	*ret = s;
+	return 0;
 }
 
-int snapshot_body_verify(const char *name, const struct snapshot *s,
-			 const uint8_t *body, size_t bytes,
-			 const struct secret *dek)
+int snapshot_body_check(const char *name, const struct snapshot *s,
+			const uint8_t *body, size_t bytes,
+			const struct secret *seal)
 {
 	uint8_t mac[MAC_BYTES];
 	int r;
 
 	if (bytes < MAC_BYTES)
 		return refuse(name, "it is cut short");
-	r = check_lineage(name, s, dek);
-	if (r == 0)
-		r = body_mac(s, body, bytes - MAC_BYTES, dek, mac);
+	r = body_mac(s, body, bytes - MAC_BYTES, seal, mac);
 	if (r < 0)
 		return r;
 	if (CRYPTO_memcmp(mac, body + bytes - MAC_BYTES, MAC_BYTES) == 0)
@@ -372,4 +391,19 @@ int snapshot_body_verify(const char *name, const struct snapshot *s,
 	log_error("'%s': the snapshot was tampered with: its HMAC is wrong; take another copy of the store",
 		  name);
 	return -EBADMSG;
+}
+
+int snapshot_body_verify(const char *name, const struct snapshot *s,
+			 const uint8_t *body, size_t bytes,
+			 const struct secret *dek)
+{
+	struct secret *seal = NULL;
+	int r = check_lineage(name, s, dek);
+
+	if (r == 0)
+		r = snapshot_seal(dek, &seal);
+	if (r == 0)
+		r = snapshot_body_check(name, s, body, bytes, seal);
+	secret_free(seal);
+	return r;
 }

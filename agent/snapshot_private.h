@@ -16,6 +16,14 @@ struct snapshot_run {
 struct snapshot {
 	char id[HEADER_SNAPSHOT_ID_CHARS];
 	char created[HEADER_TIME_CHARS];
+	enum snapshot_binding binding;
+	char region[ARN_WORD_BYTES];
+	/* What the body says, or will. */
+	char original[HEADER_SNAPSHOT_ID_CHARS];
+	char begun[HEADER_TIME_CHARS];
+	char parent[HEADER_SNAPSHOT_ID_CHARS];
+	struct snapshot_source source;
+	char body[SNAPSHOT_DIGEST_CHARS];
 	struct header *header;
 	uint64_t chunks;	/* told so far */
 	uint64_t stored;
@@ -34,6 +42,13 @@ int snapshot_add_run(struct snapshot *s, bool stored, uint64_t chunks);
 
 /* Room for @more digests; *@ret is where the first of them goes. */
 int snapshot_digest_room(struct snapshot *s, uint64_t more, uint8_t **ret);
+
+/* SHA-256 of a body, in hexadecimal. -EIO with a message. */
+int snapshot_body_digest(const uint8_t *body, size_t bytes,
+			 char ret[SNAPSHOT_DIGEST_CHARS]);
+
+/* 64 lower case hexadecimal digits? */
+bool snapshot_digest_valid(const char *text);
 
 /* Do all names in "critical" of @o stand in @known (NULL at its end)? */
 int snapshot_check_critical(const char *name, const json_t *o,

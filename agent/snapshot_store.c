@@ -322,8 +322,8 @@ out:
 	return r;
 }
 
-int snapshot_store_publish(struct snapshot_store *st, const struct snapshot *s,
-			   const struct secret *dek)
+int snapshot_store_publish(struct snapshot_store *st, struct snapshot *s,
+			   const struct secret *seal)
 {
 	struct snapshot_wrapper w = { 0 };
 	char name[NAME_CHARS];
@@ -332,9 +332,9 @@ int snapshot_store_publish(struct snapshot_store *st, const struct snapshot *s,
 	size_t n;
 	int r;
 
-	r = snapshot_body_encode(s, dek, &body, &n);
+	r = snapshot_body_encode(s, seal, &body, &n);
 	if (r == 0)
-		r = snapshot_wrapper_encode(s, body, n, &text);
+		r = snapshot_wrapper_encode(s, &text);
 	if (r == 0)
 		r = snapshot_wrapper_parse(snapshot_id(s), text, strlen(text),
 					   &w);

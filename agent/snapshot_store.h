@@ -48,12 +48,12 @@ int snapshot_store_get_block(struct snapshot_store *st,
 			     uint8_t *chunk);
 
 /*
- * Publish @s, whose blocks are stored, under the HMAC of @dek: its body, then
- * its wrapper. -EEXIST: there is a snapshot of that id. Else as
+ * Publish @s, whose blocks are stored, under the HMAC of @seal
+ * (snapshot_seal()): its body, then its wrapper. -EEXIST: there is a snapshot of that id. Else as
  * snapshot_body_encode().
  */
-int snapshot_store_publish(struct snapshot_store *st, const struct snapshot *s,
-			   const struct secret *dek);
+int snapshot_store_publish(struct snapshot_store *st, struct snapshot *s,
+			   const struct secret *seal);
 
 /*
  * Snapshot @id, up to step 2 of a reader. The caller owns *@ret, and frees

@@ -3,7 +3,6 @@
 #include "snapshot_private.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +13,7 @@
 #define FORMAT "envelope snapshot"
 
 static const char *const known_names[] = {
-	"format", "version", "snapshot_id", "lineage", "created", "size",
+	"format", "version", "snapshot_id", "binding", "region", "lineage", "created", "size",
 	"volume_id", "body", "slots", NULL,
 };
 
@@ -25,40 +24,27 @@ static int refuse(const char *id, const char *what)
 	return -EBADMSG;
 }
 
-static int body_digest(const uint8_t *body, size_t bytes,
-		       char ret[SNAPSHOT_DIGEST_CHARS])
-{
-	uint8_t digest[SNAPSHOT_DIGEST_BYTES];
+static const char *const binding_names[] = {
+	[SNAPSHOT_OF_VOLUME] = "volume",
+	[SNAPSHOT_COPY] = "snapshot",
+};
 
-	if (!EVP_Digest(body, bytes, digest, NULL, EVP_sha256(), NULL)) {
-		log_error("OpenSSL refused to compute a SHA-256");
-		return -EIO;
-	}
-	snapshot_hex(digest, ret);
-	return 0;
-}
-
-int snapshot_wrapper_encode(const struct snapshot *s, const uint8_t *body,
-			    size_t bytes, char **ret)
+int snapshot_wrapper_encode(const struct snapshot *s, char **ret)
 {
 	const struct header_core *core = header_core(s->header);
 	const json_t *slots = json_object_get(header_slots_json(s->header),
 					      "slots");
-	char digest[SNAPSHOT_DIGEST_CHARS];
 	char *text;
 	json_t *w;
-	int r;
 
-	r = body_digest(body, bytes, digest);
-	if (r < 0)
-		return r;
-	if (header_slot_count(s->header) == 0)
+	if (header_slot_count(s->header) == 0 || !s->body[0])
 		return -EINVAL;
-	w = json_pack("{ss si ss ss ss sI ss ss s[] sO}", "format", FORMAT,
-		      "version", SNAPSHOT_VERSION, "snapshot_id", s->id,
-		      "lineage", core->lineage, "created", s->created, "size",
+	w = json_pack("{ss si ss ss ss ss ss sI ss ss s[] sO}", "format",
+		      FORMAT, "version", SNAPSHOT_VERSION, "snapshot_id",
+		      s->id, "binding", binding_names[s->binding], "region",
+		      s->region, "lineage", core->lineage, "created", s->created, "size",
 		      (json_int_t)core->size_bytes, "volume_id",
-		      core->volume_id, "body", digest, "critical", "slots",
+		      core->volume_id, "body", s->body, "critical", "slots",
 		      slots);
 	text = w ? json_dumps(w, JSON_COMPACT) : NULL;
 	json_decref(w);
@@ -84,11 +70,6 @@ static int take(const char *id, const json_t *o, const char *member, char *ret,
 	return 0;
 }
 
-static bool digest_valid(const char *text)
-{
-	return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
-}
-
 static int check_format(const char *id, const json_t *o)
 {
 	uint64_t version;
@@ -101,6 +82,27 @@ static int check_format(const char *id, const json_t *o)
 	log_error("'%s': format version %llu; this program knows %d: use a newer one",
 		  id, (unsigned long long)version, SNAPSHOT_VERSION);
 	return -EOPNOTSUPP;
+}
+
+/* As in an ARN. */
+static bool region_valid(const char *text)
+{
+	return strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") ==
+	       strlen(text);
+}
+
+static int take_binding(const char *id, const json_t *o,
+			struct snapshot_wrapper *w)
+{
+	const char *text = json_text(o, "binding");
+
+	if (strcmp(text, binding_names[SNAPSHOT_OF_VOLUME]) == 0)
+		w->binding = SNAPSHOT_OF_VOLUME;
+	else if (strcmp(text, binding_names[SNAPSHOT_COPY]) == 0)
+		w->binding = SNAPSHOT_COPY;
+	else
+		return refuse(id, "its wrapper breaks a rule");
+	return 0;
 }
 
 static int take_members(const char *id, const json_t *o,
@@ -118,13 +120,19 @@ static int take_members(const char *id, const json_t *o,
 			 sizeof(w->volume_id));
 	if (r == 0)
 		r = take(id, o, "body", w->body, sizeof(w->body));
+	if (r == 0)
+		r = take(id, o, "region", w->region, sizeof(w->region));
+	if (r == 0)
+		r = take_binding(id, o, w);
 	if (r < 0)
 		return r;
 	if (strcmp(w->snapshot_id, id) != 0)
 		return refuse(id, "it is the wrapper of another snapshot");
 	/* These become names of files. */
-	if (!digest_valid(w->lineage) || !digest_valid(w->body) ||
+	if (!snapshot_digest_valid(w->lineage) ||
+	    !snapshot_digest_valid(w->body) ||
 	    !header_volume_id_valid(w->volume_id) ||
+	    !header_time_valid(w->created) || !region_valid(w->region) ||
 	    json_get_u64(o, "size", 1, 1ull << 62, &w->size_bytes) < 0)
 		return refuse(id, "its wrapper breaks a rule");
 	return 0;
@@ -168,15 +176,28 @@ void snapshot_wrapper_free(struct snapshot_wrapper *w)
 	*w = (struct snapshot_wrapper){ 0 };
 }
 
+/* Is @s the snapshot that @w speaks of? */
+static bool belongs(const struct snapshot_wrapper *w, const struct snapshot *s)
+{
+	const struct header_core *core = header_core(s->header);
+
+	if (w->binding == SNAPSHOT_OF_VOLUME &&
+	    (strcmp(s->original, w->snapshot_id) != 0 ||
+	     strcmp(s->begun, w->created) != 0))
+		return false;
+	return strcmp(core->lineage, w->lineage) == 0 &&
+	       strcmp(core->volume_id, w->volume_id) == 0 &&
+	       core->size_bytes == w->size_bytes;
+}
+
 int snapshot_open(const struct snapshot_wrapper *w, const uint8_t *body,
 		  size_t bytes, struct snapshot **ret)
 {
-	const struct header_core *core;
 	char digest[SNAPSHOT_DIGEST_CHARS];
 	struct snapshot *s = NULL;
 	int r;
 
-	r = body_digest(body, bytes, digest);
+	r = snapshot_body_digest(body, bytes, digest);
 	if (r == 0 && strcmp(digest, w->body) != 0)
 		r = refuse(w->snapshot_id, "its body has another SHA-256");
 	if (r == 0)
@@ -184,15 +205,14 @@ int snapshot_open(const struct snapshot_wrapper *w, const uint8_t *body,
 					&s);
 	if (r < 0)
 		return r;
-	core = header_core(s->header);
-	if (strcmp(s->id, w->snapshot_id) != 0 ||
-	    strcmp(s->created, w->created) != 0 ||
-	    strcmp(core->lineage, w->lineage) != 0 ||
-	    strcmp(core->volume_id, w->volume_id) != 0 ||
-	    core->size_bytes != w->size_bytes) {
+	if (!belongs(w, s)) {
 		snapshot_free(s);
 		return refuse(w->snapshot_id, "its body is another snapshot's");
 	}
+	strcpy(s->id, w->snapshot_id);
+	strcpy(s->created, w->created);
+	strcpy(s->region, w->region);
+	s->binding = w->binding;
 	*ret = s;
 	return 0;
 }

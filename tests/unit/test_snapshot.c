@@ -100,7 +100,7 @@ static void golden_snapshots_open(void **state)
 		snapshot_wrapper_free(&w);
 		free(body);
 	}
-	assert_int_equal(i, 4);
+	assert_int_equal(i, 6);
 	secret_free(dek);
 }
 
@@ -129,13 +129,25 @@ static struct snapshot *made(const struct secret *dek)
 	return s;
 }
 
+static int encode(struct snapshot *s, const struct secret *dek,
+		  uint8_t **ret, size_t *n_ret)
+{
+	struct secret *seal = NULL;
+	int r;
+
+	assert_int_equal(snapshot_seal(dek, &seal), 0);
+	r = snapshot_body_encode(s, seal, ret, n_ret);
+	secret_free(seal);
+	return r;
+}
+
 static uint8_t *made_body(const struct secret *dek, struct snapshot **s_ret,
 			  size_t *n_ret)
 {
 	uint8_t *body = NULL;
 
 	*s_ret = made(dek);
-	assert_int_equal(snapshot_body_encode(*s_ret, dek, &body, n_ret), 0);
+	assert_int_equal(encode(*s_ret, dek, &body, n_ret), 0);
 	return body;
 }
 
@@ -150,7 +162,7 @@ static void what_is_encoded_is_parsed(void **state)
 
 	(void)state;
 	body = made_body(dek, &s, &n);
-	assert_int_equal(snapshot_wrapper_encode(s, body, n, &text), 0);
+	assert_int_equal(snapshot_wrapper_encode(s, &text), 0);
 	assert_int_equal(snapshot_wrapper_parse(snapshot_id(s), text,
 						strlen(text), &w), 0);
 	assert_int_equal(snapshot_open(&w, body, n, &again), 0);
@@ -165,7 +177,7 @@ static void what_is_encoded_is_parsed(void **state)
 		else
 			assert_int_equal(snapshot_digest(again, i)[31], i);
 	}
-	assert_int_equal(snapshot_body_encode(again, dek, &second, &n2), 0);
+	assert_int_equal(encode(again, dek, &second, &n2), 0);
 	assert_int_equal(n, n2);
 	assert_memory_equal(body, second, n);
 	free(text);
@@ -188,7 +200,7 @@ static void chunks_must_be_complete(void **state)
 	(void)state;
 	assert_int_equal(snapshot_new(h, &s), 0);
 	assert_int_equal(snapshot_add_chunk(s, NULL), 0);
-	assert_int_equal(snapshot_body_encode(s, dek, &body, &n), -EINVAL);
+	assert_int_equal(encode(s, dek, &body, &n), -EINVAL);
 	snapshot_free(s);
 	header_free(h);
 	secret_free(dek);
@@ -229,8 +241,9 @@ static void security_22_every_byte_is_authenticated(void **state)
 static void security_22_another_key_is_refused(void **state)
 {
 	struct secret *dek = fixture_dek(1), *other = fixture_dek(2);
-	uint8_t *body, *none = NULL;
+	struct secret *seal = NULL;
 	struct snapshot *s;
+	uint8_t *body;
 	size_t n;
 
 	(void)state;
@@ -238,8 +251,13 @@ static void security_22_another_key_is_refused(void **state)
 	fixture_listen();
 	assert_int_equal(snapshot_body_verify("other", s, body, n, other),
 			 -EBADMSG);
-	assert_int_equal(snapshot_body_encode(s, other, &none, &n), -EINVAL);
 	assert_heard("not this snapshot's");
+	assert_int_equal(snapshot_seal(other, &seal), 0);
+	fixture_listen();
+	assert_int_equal(snapshot_body_check("other", s, body, n, seal),
+			 -EBADMSG);
+	assert_heard("HMAC is wrong");
+	secret_free(seal);
 	free(body);
 	snapshot_free(s);
 	secret_free(dek);
@@ -380,6 +398,11 @@ static void hostile_wrappers_are_refused(void **state)
 				       "\"slots\": 1, \"s\": ["), -EBADMSG);
 	assert_int_equal(parse_changed(text, "vol-", "vol/"), -EBADMSG);
 	assert_int_equal(parse_changed(text, "}", ""), -EBADMSG);
+	assert_int_equal(parse_changed(text, "\"volume\"", "\"disk\""),
+			 -EBADMSG);
+	assert_int_equal(parse_changed(text, "us-east-1\",", "../1\","),
+			 -EBADMSG);
+	assert_int_equal(parse_changed(text, "2026-02", "20260-2"), -EBADMSG);
 	snprintf(up, sizeof(up), "../%s", lineage + 3);
 	assert_int_equal(parse_changed(text, lineage, up), -EBADMSG);
 }
@@ -421,6 +444,85 @@ static void security_26_the_id_must_be_the_one_asked_for(void **state)
 	free(body);
 }
 
+/* Who can write the store cannot hand a key to another id or another body. */
+static void security_22_a_copy_is_bound_to_its_id_and_body(void **state)
+{
+	struct secret *dek = fixture_dek(1);
+	struct snapshot *s, *again = NULL;
+	struct snapshot_wrapper w = { 0 };
+	char id[HEADER_SNAPSHOT_ID_CHARS];
+	json_t *context = NULL, *pairs;
+	char *text = NULL;
+	uint8_t *body;
+	size_t n;
+
+	(void)state;
+	body = made_body(dek, &s, &n);
+	strcpy(id, snapshot_id(s));
+	assert_int_equal(snapshot_context(s, 0, &context), 0);
+	assert_non_null(json_object_get(context, "envelope:volume-id"));
+	assert_null(json_object_get(context, "envelope:snapshot-id"));
+	json_decref(context);
+	assert_int_equal(snapshot_become_copy(s), 0);
+	assert_string_not_equal(snapshot_id(s), id);
+	assert_int_equal(snapshot_wrapper_encode(s, &text), 0);
+	assert_int_equal(snapshot_wrapper_parse(snapshot_id(s), text,
+						strlen(text), &w), 0);
+	assert_int_equal(snapshot_open(&w, body, n, &again), 0);
+	assert_string_equal(snapshot_original(again), id);
+	assert_int_equal(snapshot_body_verify("copy", again, body, n, dek), 0);
+	assert_int_equal(snapshot_context(again, 0, &context), 0);
+	assert_string_equal(json_text(context, "envelope:snapshot-id"),
+			    snapshot_id(s));
+	assert_string_equal(json_text(context, "envelope:snapshot-body"),
+			    w.body);
+	assert_null(json_object_get(context, "envelope:volume-id"));
+	json_decref(context);
+	snapshot_free(again);
+	pairs = json_pack("{ss}", "team", "storage");
+	assert_int_equal(snapshot_copy_context(id, NULL, pairs, &context), 0);
+	assert_string_equal(json_text(context, "team"), "storage");
+	assert_int_equal(json_object_size(context), 2);
+	json_decref(context);
+	json_decref(pairs);
+	/* A snapshot of a volume has the id of its body. */
+	w.binding = SNAPSHOT_OF_VOLUME;
+	fixture_listen();
+	assert_int_equal(snapshot_open(&w, body, n, &again), -EBADMSG);
+	assert_heard("another snapshot's");
+	snapshot_wrapper_free(&w);
+	free(text);
+	free(body);
+	snapshot_free(s);
+	secret_free(dek);
+}
+
+static void a_body_names_its_parent_and_source(void **state)
+{
+	const json_t *all = json_object_get(golden, "snapshots"), *g;
+	struct snapshot *s = NULL;
+	struct snapshot_wrapper w;
+	const char *text;
+	uint8_t *body;
+	size_t n;
+
+	(void)state;
+	g = json_array_get(all, 5);
+	text = json_text(g, "wrapper");
+	body = from_hex(json_text(g, "body"), &n);
+	assert_int_equal(snapshot_wrapper_parse(json_text(g, "snapshot_id"),
+						text, strlen(text), &w), 0);
+	assert_int_equal(snapshot_open(&w, body, n, &s), 0);
+	assert_string_equal(snapshot_parent(s), "snap-00000000000000001");
+	assert_string_equal(snapshot_source(s)->snapshot_id,
+			    "snap-00000000000000002");
+	assert_int_equal(strlen(snapshot_source(s)->body), 64);
+	assert_string_equal(snapshot_region(s), "eu-west-1");
+	snapshot_free(s);
+	snapshot_wrapper_free(&w);
+	free(body);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +534,8 @@ int main(void)
 		cmocka_unit_test(hostile_bodies_are_refused),
 		cmocka_unit_test(newer_cores_are_refused),
 		cmocka_unit_test(hostile_wrappers_are_refused),
+		cmocka_unit_test(security_22_a_copy_is_bound_to_its_id_and_body),
+		cmocka_unit_test(a_body_names_its_parent_and_source),
 		cmocka_unit_test(security_26_the_id_must_be_the_one_asked_for),
 	};
 

@@ -52,6 +52,18 @@ static const uint8_t *chunk_of(size_t index)
 	return index % 4 ? chunk : NULL;
 }
 
+static int publish(struct snapshot_store *st, struct snapshot *s,
+		   const struct secret *dek)
+{
+	struct secret *seal = NULL;
+	int r;
+
+	assert_int_equal(snapshot_seal(dek, &seal), 0);
+	r = snapshot_store_publish(st, s, seal);
+	secret_free(seal);
+	return r;
+}
+
 /* A snapshot of the chunks above, stored and published. */
 static int make_snapshot(struct snapshot_store *st, const struct secret *dek,
 			 char id_ret[HEADER_SNAPSHOT_ID_CHARS])
@@ -80,7 +92,7 @@ static int make_snapshot(struct snapshot_store *st, const struct secret *dek,
 			r = snapshot_add_chunk(s, chunk ? digest : NULL);
 	}
 	if (r == 0)
-		r = snapshot_store_publish(st, s, dek);
+		r = publish(st, s, dek);
 	strcpy(id_ret, snapshot_id(s));
 	snapshot_free(s);
 	header_free(h);

@@ -74,12 +74,17 @@ def encode(meta, uuid, digests, dek):
     return before + mac(dek, meta["snapshot_id"], before)
 
 
-def wrap(meta, body, slots):
+def wrap(meta, body, slots, copy=None):
+    """A wrapper; `copy` is the id of a copy."""
     core = meta["core"]
     return json.dumps({
         "format": "envelope snapshot", "version": 1,
-        "snapshot_id": meta["snapshot_id"], "lineage": core["lineage"],
-        "created": meta["created"], "size": core["size"],
+        "snapshot_id": copy or meta["snapshot_id"],
+        "binding": "snapshot" if copy else "volume",
+        "region": slots[0]["key_id"].split(":")[3],
+        "lineage": core["lineage"],
+        "created": "2026-03-04T05:06:07Z" if copy else meta["created"],
+        "size": core["size"],
         "volume_id": core["volume_id"],
         "body": hashlib.sha256(body).hexdigest(), "critical": [],
         "slots": slots})
@@ -114,8 +119,8 @@ def decode(body, dek):
     need(128 + meta_bytes + table_bytes + 32 == len(body), "sizes")
     meta = json.loads(body[128:128 + meta_bytes])
     need(SNAPSHOT.fullmatch(meta["snapshot_id"]), "id")
-    need(not set(meta["critical"]) - {"snapshot_id", "created", "core"},
-         "critical")
+    need(not set(meta["critical"]) - {"snapshot_id", "created", "core",
+                                      "parent", "source"}, "critical")
     core = meta["core"]
     need(chunks == -(-core["size"] // CHUNK), "number of chunks")
     digests = runs(body[128 + meta_bytes:-32], chunks)
@@ -139,11 +144,24 @@ def load(store, snapshot_id, dek):
     need(hashlib.sha256(body).hexdigest() == wrapper["body"], "SHA-256")
     meta, digests = decode(body, dek)
     core = meta["core"]
-    for member, of in (("snapshot_id", meta), ("created", meta),
-                       ("lineage", core), ("size", core),
-                       ("volume_id", core)):
-        need(wrapper[member] == of[member], member)
+    of_meta = {"volume": ("snapshot_id", "created"), "snapshot": ()}
+    for member in of_meta[wrapper["binding"]]:
+        need(wrapper[member] == meta[member], member)
+    for member in ("lineage", "size", "volume_id"):
+        need(wrapper[member] == core[member], member)
     return wrapper, meta, digests
+
+
+def context(wrapper, meta, slot):
+    """The encryption context of a slot."""
+    core = meta["core"]
+    if wrapper["binding"] == "volume":
+        own = {"envelope:volume-id": core["volume_id"],
+               "envelope:generation": str(core["generation"])}
+    else:
+        own = {"envelope:snapshot-id": wrapper["snapshot_id"],
+               "envelope:snapshot-body": wrapper["body"]}
+    return {**slot["context"], **own}
 
 
 def data(store, snapshot_id, dek):
@@ -177,7 +195,9 @@ def golden():
             ("empty", 3 * CHUNK, [None, None, None]),
             ("full", 2 * CHUNK, [a, b]),
             ("mixed", 5 * CHUNK + 4096, [a, None, None, a, b, b]),
-            ("short", 4096, [b]))):
+            ("short", 4096, [b]),
+            ("copy", CHUNK, [a]),
+            ("another key", CHUNK, [b]))):
         meta = {
             "snapshot_id": f"snap-0123456789abcdef{number}",
             "created": "2026-02-03T04:05:06Z", "critical": ["core"],
@@ -188,12 +208,22 @@ def golden():
                 "data_offset": 1048576, "sector_size": 4096,
                 "cipher": "aes-xts-plain64", "flags": ["holes"],
                 "created": "2026-01-02T03:04:05Z", "lineage": lineage(dek)}}
+        copy = None
+        if name == "copy":
+            copy = "snap-fffffffffffffffff"
+        if name == "another key":
+            copy = meta["snapshot_id"]
+            slots[0]["key_id"] = slots[0]["key_id"].replace("us-east",
+                                                            "eu-west")
+            meta["parent"] = "snap-00000000000000001"
+            meta["source"] = {"snapshot_id": "snap-00000000000000002",
+                              "lineage": "12" * 32, "body": "ab" * 32}
         body = encode(meta, bytes(range(16)), digests, dek)
         decode(body, dek)
         out.append({
-            "name": name, "snapshot_id": meta["snapshot_id"], "size": size,
-            "chunks": [d.hex() if d else None for d in digests],
-            "body": body.hex(), "wrapper": wrap(meta, body, slots)})
+            "name": name, "snapshot_id": copy or meta["snapshot_id"],
+            "size": size, "chunks": [d.hex() if d else None for d in digests],
+            "body": body.hex(), "wrapper": wrap(meta, body, slots, copy)})
     text = json.dumps({"dek": dek.hex(), "lineage": lineage(dek),
                        "snapshots": out}, indent=1)
     (HERE / "golden.json").write_text(text + "\n")
