@@ -151,6 +151,7 @@
 #define HEADER_MAX_DEPTH 8
 #define HEADER_MAX_WRAPPED_BYTES 6144
 #define HEADER_DEK_BYTES 64
+#define HEADER_HMAC_KEY_BYTES 32
 #define HEADER_UUID_BYTES 16
 #define HEADER_VOLUME_ID_CHARS 22   /* with the final NUL, as all of these */
 #define HEADER_SNAPSHOT_ID_CHARS 23
@@ -355,6 +356,14 @@ int header_seal(struct header *h, const struct secret *dek);
 int header_verify(struct header *h, const char *name, const struct secret *dek);
 
 /*
+ * The key of the HMAC: all that step 5 needs of the DEK, but for the lineage.
+ * The caller ends *@ret. -EIO, -ENOMEM.
+ */
+int header_hmac_key(const struct secret *dek,
+		    const uint8_t uuid[HEADER_UUID_BYTES],
+		    const char *volume_id, struct secret **ret);
+
+/*
  * header_write.c
  */
 
@@ -415,6 +424,9 @@ bool header_time_valid(const char *text);
 /* "01234567-89ab-..." of @uuid. */
 void header_uuid_print(const uint8_t uuid[HEADER_UUID_BYTES],
 		       char ret[HEADER_UUID_CHARS]);
+
+/* The reverse. -EINVAL: @text is not such a text. */
+int header_uuid_parse(const char *text, uint8_t ret[HEADER_UUID_BYTES]);
 
 /* The present time, as stored. */
 void header_time_now(char ret[HEADER_TIME_CHARS]);

@@ -2,6 +2,8 @@
 /* Names that come from outside: ids and times; and text for a terminal. */
 #include "header_private.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +65,29 @@ void header_uuid_print(const uint8_t uuid[HEADER_UUID_BYTES],
 			ret[at++] = '-';
 		at += snprintf(ret + at, 3, "%02x", uuid[i]);
 	}
+}
+
+int header_uuid_parse(const char *text, uint8_t ret[HEADER_UUID_BYTES])
+{
+	char again[HEADER_UUID_CHARS];
+	uint8_t uuid[HEADER_UUID_BYTES];
+	const char *p = text;
+	size_t i;
+
+	for (i = 0; i < sizeof(uuid); i++) {
+		p += *p == '-';
+		if (!isxdigit((unsigned char)p[0]) ||
+		    !isxdigit((unsigned char)p[1]) ||
+		    sscanf(p, "%2hhx", &uuid[i]) != 1)
+			return -EINVAL;
+		p += 2;
+	}
+	/* What printing makes of it is the only spelling. */
+	header_uuid_print(uuid, again);
+	if (strcmp(again, text) != 0)
+		return -EINVAL;
+	memcpy(ret, uuid, sizeof(uuid));
+	return 0;
 }
 
 char *header_escape(const char *text)

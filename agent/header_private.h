@@ -88,10 +88,11 @@ int header_core_store(struct header *h);
 int header_slots_parse(struct header *h, char why[static HEADER_WHY_BYTES]);
 void header_slots_free(struct header *h);
 
-/* header_seal.c */
-int header_hmac(const struct secret *dek, const uint8_t *superblock,
-		const char *core_text, size_t core_bytes,
-		const char *volume_id, uint8_t ret[HEADER_DIGEST_BYTES]);
+/* header_seal.c: header_verify() without the DEK */
+
+/* @lineage must be core's if core has one; @key is the HMAC's. */
+int header_verify_with(struct header *h, const char *name,
+		       const char *lineage, const struct secret *key);
 
 /* header_read.c */
 

@@ -73,12 +73,12 @@ static int mac_parts(const struct secret *key, const uint8_t *superblock,
 	return r;
 }
 
-int header_hmac(const struct secret *dek, const uint8_t *superblock,
-		const char *core_text, size_t core_bytes,
-		const char *volume_id, uint8_t ret[HEADER_DIGEST_BYTES])
+int header_hmac_key(const struct secret *dek,
+		    const uint8_t uuid[HEADER_UUID_BYTES],
+		    const char *volume_id, struct secret **ret)
 {
 	char info[sizeof(LABEL_HMAC) + HEADER_VOLUME_ID_CHARS];
-	struct secret *key = secret_new(HEADER_DIGEST_BYTES);
+	struct secret *key = secret_new(HEADER_HMAC_KEY_BYTES);
 	int r;
 
 	if (!key) {
@@ -86,25 +86,30 @@ int header_hmac(const struct secret *dek, const uint8_t *superblock,
 		return -ENOMEM;
 	}
 	snprintf(info, sizeof(info), LABEL_HMAC "%s", volume_id);
-	r = derive(dek, superblock + AT_UUID, HEADER_UUID_BYTES, info,
-		   secret_bytes(key));
-	if (r == 0)
-		r = mac_parts(key, superblock, core_text, core_bytes, ret);
+	r = derive(dek, uuid, HEADER_UUID_BYTES, info, secret_bytes(key));
+	if (r < 0) {
+		log_error("OpenSSL refused to derive the key of the header's HMAC");
+		secret_free(key);
+		return r;
+	}
+	*ret = key;
+	return 0;
+}
+
+static int hmac(const struct secret *key, const uint8_t *superblock,
+		const char *core_text, size_t core_bytes, uint8_t *ret)
+{
+	int r = mac_parts(key, superblock, core_text, core_bytes, ret);
+
 	if (r < 0)
 		log_error("OpenSSL refused to compute the header's HMAC");
-	secret_free(key);
 	return r;
 }
 
-/* The lineage of @dek, which must be core's if core has one. */
+/* @lineage must be core's if core has one. */
 static int check_lineage(const struct header *h, const char *name,
-			 const struct secret *dek,
-			 char lineage[HEADER_LINEAGE_CHARS])
+			 const char *lineage)
 {
-	int r = header_lineage(dek, lineage);
-
-	if (r < 0)
-		return r;
 	if (h->core.lineage[0] && strcmp(h->core.lineage, lineage) != 0) {
 		log_error("'%s': the unwrapped key is not this volume's: the header was tampered with",
 			  name);
@@ -117,12 +122,15 @@ int header_seal(struct header *h, const struct secret *dek)
 {
 	uint8_t superblock[HEADER_SUPERBLOCK_BYTES];
 	char lineage[HEADER_LINEAGE_CHARS];
+	struct secret *key = NULL;
 	char *text;
 	int r;
 
 	r = check_dek(h->core.volume_id, dek);
 	if (r == 0)
-		r = check_lineage(h, h->core.volume_id, dek, lineage);
+		r = header_lineage(dek, lineage);
+	if (r == 0)
+		r = check_lineage(h, h->core.volume_id, lineage);
 	if (r < 0)
 		return r;
 	memcpy(h->core.lineage, lineage, sizeof(lineage));
@@ -141,24 +149,27 @@ int header_seal(struct header *h, const struct secret *dek)
 		return -EINVAL;
 	}
 	header_pack_superblock(h, superblock);
-	return header_hmac(dek, superblock, h->core_text, h->core_bytes,
-			   h->core.volume_id, h->hmac);
+	r = header_hmac_key(dek, h->core.uuid, h->core.volume_id, &key);
+	if (r == 0)
+		r = hmac(key, superblock, h->core_text, h->core_bytes,
+			 h->hmac);
+	secret_free(key);
+	return r;
 }
 
 /* The HMAC of stored copy @index. */
 static int verify_copy(struct header *h, unsigned int index,
-		       const struct secret *dek)
+		       const struct secret *key)
 {
 	const uint8_t *copy = h->stored + index * HEADER_COPY_BYTES;
-	uint8_t hmac[HEADER_DIGEST_BYTES];
+	uint8_t digest[HEADER_DIGEST_BYTES];
 	int r;
 
-	r = header_hmac(dek, copy, (const char *)copy + AT_CORE,
-			le32(copy + AT_CORE_BYTES), h->core.volume_id,
-			hmac);
+	r = hmac(key, copy, (const char *)copy + AT_CORE,
+		 le32(copy + AT_CORE_BYTES), digest);
 	if (r < 0)
 		return r;
-	if (CRYPTO_memcmp(hmac, copy + AT_HMAC, sizeof(hmac)) != 0) {
+	if (CRYPTO_memcmp(digest, copy + AT_HMAC, sizeof(digest)) != 0) {
 		h->copies[index].state = HEADER_COPY_TAMPERED;
 		return -EBADMSG;
 	}
@@ -166,21 +177,18 @@ static int verify_copy(struct header *h, unsigned int index,
 	return 0;
 }
 
-int header_verify(struct header *h, const char *name, const struct secret *dek)
+int header_verify_with(struct header *h, const char *name,
+		       const char *lineage, const struct secret *key)
 {
-	char lineage[HEADER_LINEAGE_CHARS];
 	unsigned int i;
 	int r, worst;
 
-	r = check_dek(name, dek);
-	if (r < 0)
-		return r;
 	/* The copy that serves may be the forged one, so look at both. */
-	worst = check_lineage(h, name, dek, lineage);
+	worst = check_lineage(h, name, lineage);
 	for (i = 0; i < HEADER_COPIES; i++) {
 		if (h->copies[i].state < HEADER_COPY_GOOD)
 			continue;
-		r = verify_copy(h, i, dek);
+		r = verify_copy(h, i, key);
 		if (r == -EBADMSG)
 			log_error("'%s': copy %c of the header was tampered with: its HMAC is wrong; 'envelope check --copy %c --repair' replaces it if the other copy is good, else restore a header backup",
 				  name, 'A' + i, 'B' - i);
@@ -188,4 +196,22 @@ int header_verify(struct header *h, const char *name, const struct secret *dek)
 			worst = r;
 	}
 	return worst;
+}
+
+int header_verify(struct header *h, const char *name, const struct secret *dek)
+{
+	char lineage[HEADER_LINEAGE_CHARS];
+	struct secret *key = NULL;
+	int r;
+
+	r = check_dek(name, dek);
+	if (r == 0)
+		r = header_lineage(dek, lineage);
+	if (r == 0)
+		r = header_hmac_key(dek, h->core.uuid, h->core.volume_id,
+				    &key);
+	if (r == 0)
+		r = header_verify_with(h, name, lineage, key);
+	secret_free(key);
+	return r;
 }

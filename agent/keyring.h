@@ -6,6 +6,9 @@
  * The keys live in a keyring named "envelope" below root's user keyring @u,
  * one key of type "envelope" a volume, named by the volume id. Possessor and
  * user may view, search, link and set attributes; nobody can read a payload.
+ *
+ * Beside it is the volume's seal (seal.h) in a key of type "user", which root
+ * can read: no data can be decrypted with it. It goes when the DEK goes.
  */
 #ifndef ENVELOPE_KEYRING_H
 #define ENVELOPE_KEYRING_H
@@ -18,6 +21,7 @@
 #define KEYRING_TYPE "envelope"
 /* dm-crypt knows keys of type logon, whose names need a prefix and a colon. */
 #define KEYRING_LOGON_PREFIX "envelope:"
+#define KEYRING_SEAL_PREFIX "envelope-seal:"
 
 /*
  * Put @dek (64 bytes) under @volume_id into the keyring "envelope", which is
@@ -46,16 +50,34 @@ int keyring_add_logon(const char *volume_id, const struct secret *dek,
 void keyring_drop_logon(int32_t serial);
 
 /*
- * Revoke the DEK of @volume_id, which locks every target that uses it, and
- * unlink it and all dead keys. 0 also when there is none. -EPERM, -EIO; prints
- * its own error.
+ * Put @seal beside the DEK of @volume_id, which is there and has no timeout
+ * yet; one that was left is replaced. Errors as keyring_add_dek(), without
+ * -EEXIST and -ENOPKG.
+ */
+int keyring_add_seal(const char *volume_id, const struct secret *seal);
+
+/*
+ * What keyring_add_seal() put there, which the caller ends. -ENOKEY: there is
+ * none, or it is dead; silent. -EBADMSG: it has not @bytes. -EPERM, -EIO,
+ * -ENOMEM; prints its own error.
+ */
+int keyring_read_seal(const char *volume_id, size_t bytes,
+		      struct secret **ret);
+
+/* 0 also when there is none. -EPERM, -EIO; prints its own error. */
+int keyring_drop_seal(const char *volume_id);
+
+/*
+ * Revoke the DEK of @volume_id, which locks every target that uses it, and its
+ * seal; unlink them and all dead keys. 0 also when there is none. -EPERM, -EIO;
+ * prints its own error.
  */
 int keyring_drop_dek(const char *volume_id);
 
 /*
- * Have the kernel end the DEK of @volume_id after @timeout_ms from now, rounded
- * down to a whole second, of which there is one at least; what was set before
- * does not count any more. -EKEYREVOKED: there is no live key. -EPERM, -EIO;
+ * Have the kernel end the DEK of @volume_id and its seal after @timeout_ms from
+ * now, rounded down to a whole second, of which there is one at least; what was
+ * set before does not count any more. -EKEYREVOKED: there is no live key. -EPERM, -EIO;
  * prints its own error.
  */
 int keyring_set_timeout(const char *volume_id, uint64_t timeout_ms);

@@ -110,12 +110,15 @@ static int map_envelope(const struct dm_volume *table,
 	int r;
 
 	r = keyring_add_dek(table->volume_id, dek, &serial);
+	/* The key that is there already is another's. */
+	if (r < 0)
+		return r;
+	r = volume_keep_seal(table, dek);
 	if (r == 0)
 		r = lease_start(table->volume_id, &plan->lease,
 				plan->asked_ms);
-	if (r < 0)
-		return r;
-	r = dm_volume_create(table);
+	if (r == 0)
+		r = dm_volume_create(table);
 	if (r == 0 && plan->lease.lease_ms)
 		r = check_leased(table, force);
 	if (r < 0)

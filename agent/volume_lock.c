@@ -10,6 +10,7 @@
 #include "event.h"
 #include "keyring.h"
 #include "log.h"
+#include "seal.h"
 #include "volume_private.h"
 
 #define DROP_CACHES "/proc/sys/vm/drop_caches"
@@ -113,6 +114,24 @@ static int drop_expired(const struct dm_volume *live)
 	return r;
 }
 
+int volume_keep_seal(const struct dm_volume *v, const struct secret *dek)
+{
+	uint8_t uuid[HEADER_UUID_BYTES];
+	struct seal *seal = NULL;
+	int r;
+
+	r = header_uuid_parse(v->uuid, uuid);
+	if (r < 0) {
+		log_error("'%s': its dm uuid names no volume", v->name);
+		return r;
+	}
+	r = seal_from_id(dek, v->volume_id, uuid, &seal);
+	if (r == 0)
+		r = seal_keep(seal, v->volume_id);
+	seal_free(seal);
+	return r;
+}
+
 int volume_give_key(const struct dm_volume *live, const struct secret *dek,
 		    const struct lease_terms *terms, uint64_t asked_ms)
 {
@@ -123,13 +142,16 @@ int volume_give_key(const struct dm_volume *live, const struct secret *dek,
 	r = drop_expired(live);
 	if (r == 0)
 		r = keyring_add_dek(live->volume_id, dek, &serial);
-	if (r == 0)
-		r = lease_start(live->volume_id, terms, asked_ms);
+	/* The key that is there already is another's. */
 	if (r < 0)
 		return r;
+	r = volume_keep_seal(live, dek);
+	if (r == 0)
+		r = lease_start(live->volume_id, terms, asked_ms);
 	snprintf(message, sizeof(message), "key set :%d:%s:%s", HEADER_DEK_BYTES,
 		 KEYRING_TYPE, live->volume_id);
-	r = dm_volume_message(live->name, message);
+	if (r == 0)
+		r = dm_volume_message(live->name, message);
 	if (r < 0)
 		keyring_drop_dek(live->volume_id);
 	return r;

@@ -72,6 +72,13 @@ int volume_open_below(const struct dm_volume *live, const char *header_path,
 		      struct volume *ret);
 
 /*
+ * volume_lock.c
+ *
+ * Leave the seal of @v beside its DEK, which has no timeout yet. As seal_keep().
+ */
+int volume_keep_seal(const struct dm_volume *v, const struct secret *dek);
+
+/*
  * volume_lease.c
  *
  * What applies to @core under @wish, to be attached by @target. -EINVAL with a

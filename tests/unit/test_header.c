@@ -333,6 +333,11 @@ static void header_new_identity_is_random(void **state)
 	header_uuid_print(a.uuid, uuid);
 	assert_int_equal(strlen(uuid), 36);
 	assert_int_equal(uuid[14], '4');
+	assert_int_equal(header_uuid_parse(uuid, b.uuid), 0);
+	assert_memory_equal(a.uuid, b.uuid, HEADER_UUID_BYTES);
+	uuid[0] = 'A';
+	assert_int_equal(header_uuid_parse(uuid, b.uuid), -EINVAL);
+	assert_int_equal(header_uuid_parse("0-1-2-3", b.uuid), -EINVAL);
 	assert_int_equal(strlen(a.created), 20);
 }
 

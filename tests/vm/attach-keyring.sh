@@ -17,6 +17,12 @@ serial()
 	keyctl search "$(keyctl search @u keyring envelope)" envelope "$ID"
 }
 
+seal()
+{
+	keyctl search "$(keyctl search @u keyring envelope)" user \
+		"envelope-seal:$ID"
+}
+
 # key_line: permissions and owner, of /proc/keys.
 key_line()
 {
@@ -44,6 +50,12 @@ t "nobody can update it" eval "! head -c 64 /dev/urandom |
 	keyctl pupdate $(serial)"
 t "another user cannot see it" eval \
 	"! setpriv --reuid 65534 --clear-groups keyctl describe $(serial)"
+t "the seal is beside it, and has its permissions" eval \
+	"grep -E ' 292b0000 +0 +0 user +envelope-seal:$ID' /proc/keys"
+t "root can read the seal" eval "keyctl pipe $(seal) | grep -aq '^ENVSEAL1'"
+t "nobody can update the seal" eval "! echo forged | keyctl pupdate $(seal)"
+t "another user cannot see the seal" eval \
+	"! setpriv --reuid 65534 --clear-groups keyctl describe $(seal)"
 t "reload in a private session keyring" private bash -c \
 	"dmsetup reload x --table \"\$(dmsetup table x)\" && dmsetup resume x"
 t "detach in a private session keyring" private envelope detach x
@@ -62,6 +74,7 @@ t "detach while locked" envelope detach x
 t "nothing left after revoke" nothing_left
 
 t "attach to expire" envelope attach --direct /dev/vda x
+t "it has a seal, too" seal
 t "set a timeout" keyctl timeout "$(serial)" 1
 t "locked: expired" wait_until 100 is_locked expired
 t "detach after expiry" envelope detach x

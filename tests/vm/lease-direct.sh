@@ -28,6 +28,17 @@ timeout_of()
 	awk -v id="$ID" '$8 == "envelope" && $9 ~ id { print $4 }' /proc/keys
 }
 
+seal_timeout()
+{
+	awk -v id="envelope-seal:$ID" '$8 == "user" && $9 ~ id { print $4 }' \
+		/proc/keys
+}
+
+no_seal()
+{
+	[ -z "$(seal_timeout)" ]
+}
+
 t "format with a lease" envelope format --lease 10m --grace 20m /dev/vda
 ID=$(id_of /dev/vda)
 KEY=$(key_of /dev/vda)
@@ -35,9 +46,11 @@ t_says 0 "attach says what comes" \
 	"it locks in 30m unless 'envelope renew --direct x' comes before" \
 	envelope attach --direct /dev/vda x
 t "the kernel has the time" eval "timeout_of | grep -E '^(30|29)m$'"
+t "the seal has the same time" eval "seal_timeout | grep -E '^(30|29)m$'"
 t_says 0 "renew" "/dev/mapper/x: renewed; locks in 2h unless" \
 	envelope renew --direct --lease 1h --grace 1h x
 t "the kernel has more time" eval "timeout_of | grep -E '^[12]h$'"
+t "the seal has more time" eval "seal_timeout | grep -E '^[12]h$'"
 t "renew, json" eval "envelope renew --direct --json x |
 	grep -q '\"lease\": 600'"
 t "back to what core says" eval "timeout_of | grep -E '^(30|29)m$'"
@@ -54,11 +67,13 @@ t_says 3 "renew with a disabled key" \
 	"'x' is locked: the KMS denies its key, asked twice" \
 	envelope renew --direct x
 t "locked: revoked" is_locked revoked
+t "a locked volume has no seal" wait_until 100 no_seal
 t_says 10 "renew of a locked volume" "'x' is locked \(revoked\): unlock it first" \
 	envelope renew --direct x
 aws enable-key
 t "unlock" envelope unlock --direct x
 t "unlock gives the time anew" eval "timeout_of | grep -E '^(30|29)m$'"
+t "unlock gives the seal its time" eval "seal_timeout | grep -E '^(30|29)m$'"
 t "detach" envelope detach x
 t "each renewal, the unlock and the detach are recorded" eval \
 	"[ \"\$(recorded $ID | cut -d' ' -f1,2 | paste -sd,)\" = \

@@ -16,10 +16,10 @@ dm_devices()
 	dmsetup info -c --noheadings -o uuid 2> /dev/null | grep '^ENVELOPE-'
 }
 
-# keys_left: keys of volumes, of either type, in any keyring of any process.
+# keys_left: keys of volumes, and their seals, in any keyring of any process.
 keys_left()
 {
-	grep -E ' (envelope|logon) +(envelope:)?vol-' /proc/keys |
+	grep -E ' (envelope|logon|user) +(envelope:|envelope-seal:)?vol-' /proc/keys |
 		grep -vF -f "$LEFT"
 }
 
