@@ -282,16 +282,32 @@ static void judge_head(struct walk *w, int r)
 		find(w, true, "the head is damaged");
 }
 
+/* An image that can never be written may not know how to flush: EINVAL. */
+static int flush_file(int fd)
+{
+	return fd < 0 || fsync(fd) == 0 || errno == EINVAL ? 0 : -errno;
+}
+
 /*
  * A record that was not flushed is read as if it were: who notes it as the head
- * must find it after a power cut, too. The files before it were flushed.
+ * must find it after a power cut, too. The files before it were flushed. What
+ * has become read-only by a fault of its disk cannot be flushed, but read.
  */
-static int flush(int dir, const struct part *newest)
+static int flush(struct walk *w, int dir, const struct part *newest)
 {
-	if (fsync(dir) == 0 && (newest->fd < 0 || fsync(newest->fd) == 0))
+	int r = flush_file(dir);
+
+	if (r == 0)
+		r = flush_file(newest->fd);
+	if (r == -EROFS) {
+		find(w, false, "%s: its disk has become read-only: a power cut may take away the newest records",
+		     newest->name);
+		return 0;
+	}
+	if (r == 0)
 		return 0;
 	log_error("'%s': cannot flush it to the disk: %s: no head is told that a power cut may take away",
-		  newest->name, strerror(errno));
+		  newest->name, strerror(-r));
 	return -EIO;
 }
 
@@ -319,7 +335,7 @@ static int read_folder(struct walk *w)
 	head = audit_head_read(dir, &w->marks[0]);
 	r = open_parts(dir, &parts, &count);
 	flock(dir, LOCK_UN);
-	if (r == 0 && (r = flush(dir, &parts[count - 1])) < 0)
+	if (r == 0 && (r = flush(w, dir, &parts[count - 1])) < 0)
 		close_parts(parts, count);
 	close(dir);
 	if (r < 0)

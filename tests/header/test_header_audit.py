@@ -6,6 +6,7 @@ import pathlib
 import resource
 import shutil
 import signal
+import subprocess
 
 import header_case
 from header_case import COPY
@@ -203,6 +204,15 @@ class Audit(header_case.HeaderCase):
                              done.stdout_text)
             self.kms.disable_key(KeyId=key)
         self.assertIn("disabled", self.last()["why"])
+
+    def test_read_only(self):
+        """audit: one on a read-only image is verified"""
+        self.volume()
+        subprocess.run(["mount", "--bind", AUDIT, AUDIT], check=True)
+        self.addCleanup(subprocess.run, ["umount", AUDIT], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", AUDIT], check=True)
+        done = self.envelope("audit", "verify", says="1 records, as they were")
+        self.assertEqual(done.stderr_text, "")
 
     def test_refused(self):
         """audit: what cannot be recorded is not given out"""

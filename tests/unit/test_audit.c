@@ -41,6 +41,7 @@ int __wrap_fsync(int fd)
 static int setup(void **state)
 {
 	(void)state;
+	flush_error = 0;
 	strcpy(dir, "/tmp/envelope-audit-XXXXXX");
 	if (!mkdtemp(dir))
 		return -1;
@@ -478,6 +479,21 @@ static void test_head_unflushed(void **state)
 			       "'audit.log': cannot flush it to the disk: Input/output error: no head is told"));
 }
 
+/* An image on which nothing can be written. */
+static void test_read_only(void **state)
+{
+	(void)state;
+	put_many(1);
+	flush_error = EINVAL;
+	assert_int_equal(verify(NULL, NULL), 0);
+	assert_string_equal(noted, "");
+	flush_error = EROFS;
+	assert_int_equal(verify(NULL, NULL), 0);
+	flush_error = 0;
+	assert_string_equal(noted, "audit.log: its disk has become read-only: a power cut may take away the newest records\n");
+	assert_int_equal(last.seq, 1);
+}
+
 /* Killed between the record and the head. */
 static void test_head_behind(void **state)
 {
@@ -772,6 +788,7 @@ int main(void)
 		{ "audit: a record that was not flushed may be lost", test_lazy_lost, setup, teardown, NULL },
 		{ "audit: what was told as the head is there after a power cut", test_head_lasts, setup, teardown, NULL },
 		{ "audit: no head is told that cannot be flushed", test_head_unflushed, setup, teardown, NULL },
+		{ "audit: what is read-only is read, and a disk that became so is noted", test_read_only, setup, teardown, NULL },
 		{ "audit: a writer killed before the head is no fault", test_head_behind, setup, teardown, NULL },
 		{ "audit: a full file is followed by another", test_files, setup, teardown, NULL },
 		{ "audit: a full file that is missing is found", test_file_missing, setup, teardown, NULL },
