@@ -160,6 +160,9 @@ $(O)/unit/test_%: tests/unit/test_%.c $(O)/libenvelope.a
 		$(AGENT_LIBS) -lcmocka -o $@
 
 $(O)/unit/test_audit: ALL_LDFLAGS += -Wl,--wrap=fsync
+LATE_FAKES := dm_volume_status_get keyring_drop_dek volume_end_key \
+	volume_holds_audit event_to_journal audit_write
+$(O)/unit/test_volume_late: ALL_LDFLAGS += $(LATE_FAKES:%=-Wl,--wrap=%)
 
 $(O)/unit/kms_%: tests/unit/kms_%.c $(KMS_OBJS) $(LEAF_OBJS)
 	@mkdir -p $(@D)

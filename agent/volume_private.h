@@ -64,6 +64,23 @@ void volume_race_end(struct volume_race *race);
 int volume_race_leave(struct volume *v, const char *name);
 
 /*
+ * volume_late.c
+ *
+ * What is to be locked when its KMS denies it: attached, or unlocked.
+ */
+struct late_order {
+	char volume_id[HEADER_VOLUME_ID_CHARS];
+	char name[DM_VOLUME_NAME_CHARS];
+};
+
+/*
+ * The KMS that was asked last has denied the volume, as @why says: lock it,
+ * unless it was detached or locked meanwhile. The journal is told, and the
+ * audit, also where it cannot be locked at the second try, either.
+ */
+void volume_lock_late(const struct late_order *order, const char *why);
+
+/*
  * volume_find.c
  *
  * Open the header of the attached @live; -EBADMSG: another volume's.

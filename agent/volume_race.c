@@ -16,10 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "audit.h"
 #include "event.h"
 #include "key_name.h"
-#include "keyring.h"
 #include "kms_trace.h"
 #include "log.h"
 #include "secret_pass.h"
@@ -39,12 +37,6 @@ struct report {
 	enum log_level level;
 	struct kms_trace call;
 	char text[2048];
-};
-
-/* What to lock, if it is denied after all. */
-struct order {
-	char volume_id[HEADER_VOLUME_ID_CHARS];
-	char name[DM_VOLUME_NAME_CHARS];
 };
 
 struct attempt {
@@ -127,54 +119,10 @@ static int let_go(const struct attempt *mine, int line)
 	return 0;
 }
 
-static void tell_lock(const struct order *order, const char *why, bool recorded)
-{
-	const struct kms_trace *t = kms_trace_last();
-
-	event_to_journal(&(struct event){
-		.name = EVENT_LOCK, .cause = why, .device = order->name,
-		.volume_id = order->volume_id, .key_id = t->key,
-	});
-	if (recorded && geteuid() == 0)
-		audit_write(&(struct audit_record){
-			.event = "lock", .result = "done", .uid = getuid(),
-			.by = "envelope", .name = order->name,
-			.volume_id = order->volume_id, .key_id = t->key,
-			.request_id = t->request_id, .why = why,
-		}, AUDIT_AFTERWARDS);
-}
-
-/*
- * The lock comes first: its record may have to go onto that very volume. What
- * was detached or locked meanwhile is not locked by this denial.
- */
-static void lock_late(const struct order *order)
-{
-	char why[sizeof(((struct report *)NULL)->text)];
-	struct dm_volume_status s, after;
-	bool recorded;
-	int r;
-
-	snprintf(why, sizeof(why), "%s", log_last_error());
-	r = dm_volume_status_get(order->name, &s);
-	if (r == 0 && strcmp(s.volume.volume_id, order->volume_id) != 0)
-		return;
-	if (r < 0) {
-		/* Detached, or under another name: without its key it locks. */
-		keyring_drop_dek(order->volume_id);
-		return;
-	}
-	if (s.state != DM_STATE_ACTIVE)
-		return;
-	recorded = !volume_holds_audit(&s);
-	if (volume_end_key(&s, &after) == 0 && after.state != DM_STATE_ACTIVE)
-		tell_lock(order, why, recorded);
-}
-
 /* Without one the parent has ended its attempt, or was killed. */
 static void await_order(const struct report *end)
 {
-	struct order order;
+	struct late_order order;
 	ssize_t n;
 
 	/* ECONNRESET: it went without the result, but its order is there. */
@@ -182,7 +130,7 @@ static void await_order(const struct report *end)
 		n = recv(FD_LINE, &order, sizeof(order), 0);
 	while (n < 0 && (errno == ECONNRESET || errno == EINTR));
 	if (n == sizeof(order) && end->denied)
-		lock_late(&order);
+		volume_lock_late(&order, log_last_error());
 	else if (refusal.event.name)
 		event_to_journal(&refusal.event);
 }
@@ -469,7 +417,7 @@ bool volume_race_wanted(const struct volume *v)
 int volume_race_leave(struct volume *v, const char *name)
 {
 	struct volume_race *race = v->race;
-	struct order order = { .name = "" };
+	struct late_order order = { .name = "" };
 	size_t i;
 	int r = 1;
 
