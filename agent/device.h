@@ -70,6 +70,17 @@ void device_let_go(struct device *d);
 int device_loop(struct device *d, bool read_only);
 
 /*
+ * device_io.c
+ *
+ * All of the @bytes at @offset of @fd, which messages call @name. -EIO, and of a
+ * write -ENOSPC.
+ */
+int device_read_at(int fd, const char *name, void *p, size_t bytes,
+		   uint64_t offset);
+int device_write_at(int fd, const char *name, const void *p, size_t bytes,
+		    uint64_t offset);
+
+/*
  * device_probe.c
  */
 

@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* envelope export: decrypt a volume in user space, with no module at all. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "audit.h"
+#include "chunk.h"
 #include "cipher.h"
 #include "cmd.h"
 #include "log.h"
+#include "new_file.h"
 #include "status.h"
 
 #define CHUNK_BYTES (1u << 20)	/* a multiple of every sector size */
-#define SECTOR_BYTES 512
 
 /* Where the plaintext goes. */
 struct output {
@@ -23,65 +22,6 @@ struct output {
 	const char *name;
 	bool seekable;		/* a file: zeros are left out */
 };
-
-static int read_chunk(const struct volume *v, uint8_t *p, size_t bytes,
-		      uint64_t offset)
-{
-	while (bytes > 0) {
-		ssize_t n = pread(v->device.fd, p, bytes, offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			log_error("'%s': cannot read at byte %llu: %s",
-				  v->device.path, (unsigned long long)offset,
-				  n < 0 ? strerror(errno) : "the device ends");
-			return -EIO;
-		}
-		p += n;
-		bytes -= n;
-		offset += n;
-	}
-	return 0;
-}
-
-/* How many bytes from the start of @p are holes, or are not: whole blocks. */
-static size_t run_length(const uint8_t *p, size_t bytes, size_t block,
-			 bool *hole_ret)
-{
-	bool hole = cipher_all_zero(p, block);
-	size_t n = block;
-
-	while (n < bytes && cipher_all_zero(p + n, block) == hole)
-		n += block;
-	*hole_ret = hole;
-	return n;
-}
-
-/* Decrypt in place; with the holes flag, zero blocks are what they seem. */
-static int decrypt_chunk(const struct header_core *core,
-			 const struct secret *dek, uint64_t at, uint8_t *p,
-			 size_t bytes)
-{
-	size_t done, n;
-	int r = 0;
-
-	for (done = 0; done < bytes && r == 0; done += n) {
-		bool hole = false;
-
-		n = bytes - done;
-		if (core->holes)
-			n = run_length(p + done, n, core->sector_size, &hole);
-		if (!hole)
-			r = cipher_xts(false, dek, core->sector_size,
-				       core->iv_large_sectors,
-				       (at + done) / SECTOR_BYTES, p + done,
-				       p + done, n);
-	}
-	if (r < 0)
-		log_error("OpenSSL refused to decrypt: %s", strerror(-r));
-	return r;
-}
 
 static int write_chunk(const struct output *out, const uint8_t *p, size_t bytes,
 		       uint64_t at)
@@ -133,9 +73,10 @@ static int copy_all(const struct volume *v, const struct secret *dek,
 		n = CHUNK_BYTES;
 		if (core->size_bytes - at < n)
 			n = core->size_bytes - at;
-		r = read_chunk(v, buffer, n, core->data_offset_bytes + at);
+		r = device_read_at(v->device.fd, v->device.path, buffer, n,
+				   core->data_offset_bytes + at);
 		if (r == 0)
-			r = decrypt_chunk(core, dek, at, buffer, n);
+			r = chunk_decrypt(core, dek, at, buffer, buffer, n);
 		if (r == 0)
 			r = write_pieces(out, buffer, n, at);
 		if (r == 0)
@@ -172,61 +113,19 @@ static int decrypt_to(const struct volume *v, const struct secret *dek,
 	return r;
 }
 
-/* Before the KMS is asked, and hours of work are done in vain. */
-static int refuse_existing(const char *path)
-{
-	struct stat st;
-
-	if (lstat(path, &st) < 0)
-		return 0;
-	log_error("'%s' exists: name a new file", path);
-	return -EEXIST;
-}
-
-static int take_name(const char *part, const char *path)
-{
-	int code;
-
-	if (renameat2(AT_FDCWD, part, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
-		return 0;
-	/* NFS knows no such rename, but a link never replaces either. */
-	if (errno == EINVAL && link(part, path) == 0) {
-		unlink(part);
-		return 0;
-	}
-	code = errno;
-	log_error("'%s' is whole, but cannot become '%s': %s: move it yourself",
-		  part, path, strerror(code));
-	return code == EEXIST ? -EEXIST : -EIO;
-}
-
 /* Half a volume is easily taken for a whole one: the name comes last. */
 static int to_file(const struct volume *v, const struct secret *dek,
 		   const char *path)
 {
 	struct output out = { .seekable = true };
-	struct device file = DEVICE_CLOSED;
-	char *part = NULL;
-	int r;
+	struct new_file file;
+	int r = new_file_begin(path, &file);
 
-	if (asprintf(&part, "%s.part", path) < 0) {
-		log_error("out of memory");
-		return -ENOMEM;
-	}
-	r = device_open(part, DEVICE_WRITE | DEVICE_CREATE, &file);
 	if (r < 0)
-		goto out;
-	out.fd = file.fd;
-	out.name = part;
-	r = decrypt_to(v, dek, &out);
-	device_close(&file);
-	if (r < 0)
-		unlink(part);
-	else
-		r = take_name(part, path);
-out:
-	free(part);
-	return r;
+		return r;
+	out.fd = file.device.fd;
+	out.name = file.device.path;
+	return new_file_end(&file, decrypt_to(v, dek, &out));
 }
 
 static int export(const char *device, const char *header,
@@ -242,7 +141,7 @@ static int export(const char *device, const char *header,
 	const char *volume_id;
 	int r;
 
-	r = to_standard ? 0 : refuse_existing(path);
+	r = to_standard ? 0 : new_file_check(path);
 	if (r == 0)
 		r = volume_open(device, header, force ? VOLUME_FORCE : 0, &v);
 	if (r < 0)
