@@ -33,11 +33,11 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP \
 ifneq ($(SAN),1)
 ALL_CFLAGS += -D_FORTIFY_SOURCE=2
 endif
-ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,--as-needed $(SANFLAGS) $(LDFLAGS)
 
 # What each part links with; pkg-config names what is missing.
 AGENT_PKGS := devmapper blkid libcurl jansson libcrypto expat libsystemd \
-	p11-kit-1
+	p11-kit-1 libisal
 DAEMON_PKGS := libsystemd libseccomp
 KMS_PKGS := libmicrohttpd sqlite3 gnutls jansson libcrypto zlib libseccomp
 need = $(or $(shell $(PKGCONFIG) $(1) $(2) 2>/dev/null),\
@@ -58,11 +58,14 @@ LEAF_OBJS := $(LEAF:%=$(O)/obj/agent/%.o)
 CLI_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard tools/cli/*.c)))
 ENVELOPE_OBJS := $(patsubst %.c,$(O)/obj/%.o,\
 	$(sort $(wildcard tools/envelope/*.c)))
+SNAPSHOT_OBJS := $(patsubst %.c,$(O)/obj/%.o,\
+	$(sort $(wildcard tools/envelope-snapshot/*.c)))
 KMS_OBJS := $(patsubst %.c,$(O)/obj/%.o,\
 	$(sort $(wildcard tools/envelope-kms/*.c)))
 # The agent's policy, which others than the agent look at, too.
 POLICY_OBJS := $(O)/obj/agent/daemon/policy.o $(O)/obj/agent/daemon/policy_parse.o
-PROGRAMS := $(O)/bin/envelope $(O)/bin/envelope-agent $(O)/bin/envelope-kms
+PROGRAMS := $(O)/bin/envelope $(O)/bin/envelope-snapshot \
+	$(O)/bin/envelope-agent $(O)/bin/envelope-kms
 
 UNIT_AGENT := $(patsubst tests/unit/%.c,$(O)/unit/%,\
 	$(wildcard tests/unit/test_*.c))
@@ -114,7 +117,7 @@ $(O)/obj/agent/daemon/%.o: agent/daemon/%.c $(O)/flags
 # The interfaces are part of it.
 $(O)/obj/agent/daemon/service.o: $(wildcard agent/daemon/*.varlink)
 
-$(CLI_OBJS) $(ENVELOPE_OBJS): $(O)/obj/%.o: %.c $(O)/flags
+$(CLI_OBJS) $(ENVELOPE_OBJS) $(SNAPSHOT_OBJS): $(O)/obj/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itools/cli \
@@ -137,6 +140,11 @@ $(O)/libenvelope.a: $(AGENT_OBJS)
 
 $(O)/bin/envelope: $(ENVELOPE_OBJS) $(CLI_OBJS) $(POLICY_OBJS) \
 		$(O)/libenvelope.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(AGENT_LIBS) -o $@
+
+$(O)/bin/envelope-snapshot: $(SNAPSHOT_OBJS) $(CLI_OBJS) $(O)/libenvelope.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(AGENT_LIBS) -o $@
@@ -358,6 +366,6 @@ clean:
 FORCE:
 
 -include $(AGENT_OBJS:.o=.d) $(ENVELOPE_OBJS:.o=.d) $(KMS_OBJS:.o=.d) \
-	$(DAEMON_OBJS:.o=.d) $(CLI_OBJS:.o=.d)
+	$(DAEMON_OBJS:.o=.d) $(CLI_OBJS:.o=.d) $(SNAPSHOT_OBJS:.o=.d)
 -include $(wildcard $(O)/unit/*.d) $(wildcard $(O)/vm/*.d)
 -include $(FUZZ_AGENT_OBJS:.o=.d)

@@ -98,15 +98,11 @@ int snapshot_new_copy(const char *id, const struct header *h,
 	return r;
 }
 
-int snapshot_become_copy(struct snapshot *s)
+void snapshot_become_copy(struct snapshot *s, const char *id)
 {
-	int r = snapshot_new_id(s->id);
-
-	if (r == 0) {
-		s->binding = SNAPSHOT_COPY;
-		header_time_now(s->created);
-	}
-	return r;
+	snprintf(s->id, sizeof(s->id), "%s", id);
+	s->binding = SNAPSHOT_COPY;
+	header_time_now(s->created);
 }
 
 void snapshot_free(struct snapshot *s)
@@ -216,6 +212,11 @@ const char *snapshot_parent(const struct snapshot *s)
 	return s->parent;
 }
 
+void snapshot_slots_changed(struct snapshot *s)
+{
+	set_region(s);
+}
+
 void snapshot_set_parent(struct snapshot *s, const char *id)
 {
 	snprintf(s->parent, sizeof(s->parent), "%s", id);
@@ -274,7 +275,9 @@ uint32_t snapshot_chunk_bytes(const struct snapshot *s, uint64_t index)
 	return rest < SNAPSHOT_CHUNK_BYTES ? rest : SNAPSHOT_CHUNK_BYTES;
 }
 
-const uint8_t *snapshot_digest(const struct snapshot *s, uint64_t index)
+/* The run that chunk @index is in, and those behind it; NULL: none. */
+static const struct snapshot_run *find_run(const struct snapshot *s,
+					   uint64_t index)
 {
 	size_t low = 0, high = s->run_count;
 
@@ -286,13 +289,30 @@ const uint8_t *snapshot_digest(const struct snapshot *s, uint64_t index)
 			high = middle;
 		else if (index - run->first >= run->chunks)
 			low = middle + 1;
-		else if (!run->stored)
-			return NULL;
 		else
-			return s->digests + SNAPSHOT_DIGEST_BYTES *
-			       (run->first_digest + index - run->first);
+			return run;
 	}
 	return NULL;
+}
+
+const uint8_t *snapshot_digest(const struct snapshot *s, uint64_t index)
+{
+	const struct snapshot_run *run = find_run(s, index);
+
+	if (!run || !run->stored)
+		return NULL;
+	return s->digests + SNAPSHOT_DIGEST_BYTES *
+	       (run->first_digest + index - run->first);
+}
+
+uint64_t snapshot_next_stored(const struct snapshot *s, uint64_t index)
+{
+	const struct snapshot_run *run = find_run(s, index);
+
+	if (!run)
+		return snapshot_chunks(s);
+	/* Behind holes there is a stored run, or the end. */
+	return run->stored ? index : run->first + run->chunks;
 }
 
 void snapshot_hex(const uint8_t digest[SNAPSHOT_DIGEST_BYTES],
@@ -304,6 +324,29 @@ void snapshot_hex(const uint8_t digest[SNAPSHOT_DIGEST_BYTES],
 		snprintf(ret + 2 * i, 3, "%02x", digest[i]);
 }
 
+int snapshot_sha256(const uint8_t *p, size_t bytes,
+		    uint8_t ret[SNAPSHOT_DIGEST_BYTES])
+{
+	if (EVP_Digest(p, bytes, ret, NULL, EVP_sha256(), NULL))
+		return 0;
+	log_error("OpenSSL refused to compute a SHA-256");
+	return -EIO;
+}
+
+int snapshot_unhex(const char *hex, uint8_t ret[SNAPSHOT_DIGEST_BYTES])
+{
+	unsigned int byte;
+	size_t i;
+
+	if (!snapshot_digest_valid(hex))
+		return -EBADMSG;
+	for (i = 0; i < SNAPSHOT_DIGEST_BYTES; i++) {
+		sscanf(hex + 2 * i, "%2x", &byte);
+		ret[i] = byte;
+	}
+	return 0;
+}
+
 bool snapshot_digest_valid(const char *text)
 {
 	return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
@@ -313,13 +356,11 @@ int snapshot_body_digest(const uint8_t *body, size_t bytes,
 			 char ret[SNAPSHOT_DIGEST_CHARS])
 {
 	uint8_t digest[SNAPSHOT_DIGEST_BYTES];
+	int r = snapshot_sha256(body, bytes, digest);
 
-	if (!EVP_Digest(body, bytes, digest, NULL, EVP_sha256(), NULL)) {
-		log_error("OpenSSL refused to compute a SHA-256");
-		return -EIO;
-	}
-	snapshot_hex(digest, ret);
-	return 0;
+	if (r == 0)
+		snapshot_hex(digest, ret);
+	return r;
 }
 
 int snapshot_check_critical(const char *name, const json_t *o,

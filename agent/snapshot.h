@@ -196,10 +196,10 @@ int snapshot_copy_context(const char *id, const char *body,
 			  const json_t *extra, json_t **ret);
 
 /*
- * Make @s, with a body, a copy of itself within its lineage: another id, this
- * time, the same body. Its slots are still those of the source.
+ * Make @s, with a body, a copy of itself within its lineage, called @id, of this
+ * time, with the same body. Its slots are still those of the source.
  */
-int snapshot_become_copy(struct snapshot *s);
+void snapshot_become_copy(struct snapshot *s, const char *id);
 
 /* NULL is accepted. */
 void snapshot_free(struct snapshot *s);
@@ -222,6 +222,9 @@ const char *snapshot_original(const struct snapshot *s);
 
 /* SHA-256 of the body, in hexadecimal; "" before it is encoded. */
 const char *snapshot_body(const struct snapshot *s);
+
+/* Slots of its header were replaced: the region follows them. */
+void snapshot_slots_changed(struct snapshot *s);
 
 /* "" without one. Set before the body is encoded. */
 const char *snapshot_parent(const struct snapshot *s);
@@ -248,9 +251,19 @@ uint32_t snapshot_chunk_bytes(const struct snapshot *s, uint64_t index);
 /* The digest of chunk @index, borrowed; NULL: a hole. */
 const uint8_t *snapshot_digest(const struct snapshot *s, uint64_t index);
 
+/* The first chunk from @index on that is no hole; snapshot_chunks(): none. */
+uint64_t snapshot_next_stored(const struct snapshot *s, uint64_t index);
+
+/* SHA-256 of @bytes at @p. -EIO with a message. */
+int snapshot_sha256(const uint8_t *p, size_t bytes,
+		    uint8_t ret[SNAPSHOT_DIGEST_BYTES]);
+
 /* @digest in hexadecimal. */
 void snapshot_hex(const uint8_t digest[SNAPSHOT_DIGEST_BYTES],
 		  char ret[SNAPSHOT_DIGEST_CHARS]);
+
+/* The way back, of 64 digits. -EBADMSG, silent. */
+int snapshot_unhex(const char *hex, uint8_t ret[SNAPSHOT_DIGEST_BYTES]);
 
 /*
  * snapshot_body.c
