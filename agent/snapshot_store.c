@@ -5,12 +5,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -19,6 +19,7 @@
 #define MARK_TEXT "envelope snapshot store 1\n"
 #define MAX_BODY_BYTES (1ull << 33)
 #define NAME_CHARS 200
+#define REUSE_SECONDS (12 * 3600) /* of the day that gc waits */
 
 struct snapshot_store {
 	int fd;			/* the folder */
@@ -84,16 +85,15 @@ static int write_all(int fd, const uint8_t *p, size_t bytes)
 }
 
 static int rename_object(const struct snapshot_store *st, const char *part,
-			 const char *name)
+			 const char *name, unsigned int flags)
 {
-	if (renameat2(st->fd, part, st->fd, name, RENAME_NOREPLACE) == 0)
+	if (renameat2(st->fd, part, st->fd, name, flags) == 0)
 		return 0;
 	return errno == EEXIST ? -EEXIST : failed(st, name, "write");
 }
 
-/* -EEXIST, silent: @name is there already. */
-static int put(const struct snapshot_store *st, const char *name,
-	       const void *p, size_t bytes)
+static int put_object(const struct snapshot_store *st, const char *name,
+		      const void *p, size_t bytes, unsigned int flags)
 {
 	const char *slash = strrchr(name, '/');
 	int folder_chars = slash ? slash - name : 1;
@@ -107,7 +107,8 @@ static int put(const struct snapshot_store *st, const char *name,
 	snprintf(folder, sizeof(folder), "%.*s", folder_chars,
 		 slash ? name : ".");
 	/* Whoever made it may have been killed before this. */
-	if (faccessat(st->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+	if (flags == RENAME_NOREPLACE &&
+	    faccessat(st->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
 		r = flush_folder(st, folder);
 		return r < 0 ? r : -EEXIST;
 	}
@@ -122,7 +123,7 @@ static int put(const struct snapshot_store *st, const char *name,
 	r = write_all(fd, p, bytes) < 0 ? failed(st, name, "write") : 0;
 	close(fd);
 	if (r == 0)
-		r = rename_object(st, part, name);
+		r = rename_object(st, part, name, flags);
 	if (r < 0)
 		unlinkat(st->fd, part, 0);
 	if (r == 0 || r == -EEXIST) {
@@ -133,7 +134,21 @@ static int put(const struct snapshot_store *st, const char *name,
 	return r;
 }
 
-/* -ENOENT, silent. The caller frees *@ret. */
+/* -EEXIST, silent: @name is there already. */
+static int put(const struct snapshot_store *st, const char *name,
+	       const void *p, size_t bytes)
+{
+	return put_object(st, name, p, bytes, RENAME_NOREPLACE);
+}
+
+/* Also in the place of another. */
+static int replace(const struct snapshot_store *st, const char *name,
+		   const void *p, size_t bytes)
+{
+	return put_object(st, name, p, bytes, 0);
+}
+
+/* -ENOENT, silent. The caller frees *@ret, which has room for one more byte. */
 static int get(const struct snapshot_store *st, const char *name,
 	       uint64_t max_bytes, uint8_t **ret, size_t *bytes_ret)
 {
@@ -218,11 +233,29 @@ static int check_mark(const struct snapshot_store *st, bool create)
 	return r;
 }
 
-int snapshot_store_open(const char *path, bool create,
+/* The path of a store in a folder; NULL with a sentence: it is none. */
+static const char *folder_of(const char *url)
+{
+	size_t scheme = strspn(url, "abcdefghijklmnopqrstuvwxyz0123456789");
+
+	if (strncmp(url, "dir:", 4) == 0)
+		return url + 4;
+	if (url[scheme] != ':')
+		return url;
+	log_error("'%s': no such kind of store: dir:PATH", url);
+	return NULL;
+}
+
+int snapshot_store_open(const char *url, bool create,
 			struct snapshot_store **ret)
 {
-	struct snapshot_store *st = calloc(1, sizeof(*st));
+	const char *path = folder_of(url);
+	struct snapshot_store *st;
 	int r = 0;
+
+	if (!path)
+		return -EINVAL;
+	st = calloc(1, sizeof(*st));
 
 	if (!st)
 		return -ENOMEM;
@@ -258,6 +291,18 @@ void snapshot_store_close(struct snapshot_store *st)
 	free(st);
 }
 
+bool snapshot_store_exists(const char *url)
+{
+	const char *path = strncmp(url, "dir:", 4) == 0 ? url + 4 : url;
+
+	return access(path, F_OK) == 0;
+}
+
+const char *snapshot_store_url(const struct snapshot_store *st)
+{
+	return st->path;
+}
+
 static void block_name(const char *lineage, const uint8_t *digest,
 		       char ret[NAME_CHARS])
 {
@@ -267,12 +312,20 @@ static void block_name(const char *lineage, const uint8_t *digest,
 	snprintf(ret, NAME_CHARS, "blocks/%s/%.2s/%s", lineage, hex, hex);
 }
 
-static int sha256(const uint8_t *p, size_t bytes, uint8_t *ret)
+/*
+ * A block that is there already: of another length it is what a disk has left of
+ * it, and is written again. One that gc might take soon becomes young again.
+ */
+static int reuse(struct snapshot_store *st, const char *name, const void *p,
+		 size_t bytes)
 {
-	if (EVP_Digest(p, bytes, ret, NULL, EVP_sha256(), NULL))
+	struct stat info;
+
+	if (fstatat(st->fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISREG(info.st_mode) && (uint64_t)info.st_size == bytes &&
+	    time(NULL) - info.st_mtime < REUSE_SECONDS)
 		return 0;
-	log_error("OpenSSL refused to compute a SHA-256");
-	return -EIO;
+	return replace(st, name, p, bytes);
 }
 
 int snapshot_store_put_block(struct snapshot_store *st, const char *lineage,
@@ -280,13 +333,13 @@ int snapshot_store_put_block(struct snapshot_store *st, const char *lineage,
 			     uint8_t digest_ret[SNAPSHOT_DIGEST_BYTES])
 {
 	char name[NAME_CHARS];
-	int r = sha256(chunk, bytes, digest_ret);
+	int r = snapshot_sha256(chunk, bytes, digest_ret);
 
 	if (r < 0)
 		return r;
 	block_name(lineage, digest_ret, name);
 	r = put(st, name, chunk, bytes);
-	return r == -EEXIST ? 0 : r;
+	return r == -EEXIST ? reuse(st, name, chunk, bytes) : r;
 }
 
 int snapshot_store_get_block(struct snapshot_store *st,
@@ -304,7 +357,7 @@ int snapshot_store_get_block(struct snapshot_store *st,
 	block_name(header_core(snapshot_header(s))->lineage, want, name);
 	r = get(st, name, SNAPSHOT_CHUNK_BYTES, &bytes, &n);
 	if (r == 0)
-		r = sha256(bytes, n, found);
+		r = snapshot_sha256(bytes, n, found);
 	if (r < 0 && r != -ENOENT)
 		goto out;
 	same = r == 0 && n == snapshot_chunk_bytes(s, index) &&
@@ -322,25 +375,49 @@ out:
 	return r;
 }
 
-int snapshot_store_publish(struct snapshot_store *st, struct snapshot *s,
-			   const struct secret *seal)
+/* Is every block of @s there? Between its writing and now gc may have run. */
+static int check_blocks(struct snapshot_store *st, const struct snapshot *s)
+{
+	const char *lineage = header_core(snapshot_header(
+		(struct snapshot *)s))->lineage;
+	uint64_t chunks = snapshot_chunks(s), i;
+	char name[NAME_CHARS];
+
+	for (i = snapshot_next_stored(s, 0); i < chunks;
+	     i = snapshot_next_stored(s, i + 1)) {
+		block_name(lineage, snapshot_digest(s, i), name);
+		if (faccessat(st->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			continue;
+		log_error("'%s': chunk %llu of %s is not there any more: %s; nothing is published: try again",
+			  st->path, (unsigned long long)i, snapshot_id(s),
+			  name);
+		return -EIO;
+	}
+	return 0;
+}
+
+int snapshot_store_publish_body(struct snapshot_store *st,
+				const struct snapshot *s, const uint8_t *body,
+				size_t bytes)
 {
 	struct snapshot_wrapper w = { 0 };
+	struct snapshot *again = NULL;
 	char name[NAME_CHARS];
-	uint8_t *body = NULL;
 	char *text = NULL;
-	size_t n;
-	int r;
+	int r = snapshot_wrapper_encode(s, &text);
 
-	r = snapshot_body_encode(s, seal, &body, &n);
-	if (r == 0)
-		r = snapshot_wrapper_encode(s, &text);
+	/* What no reader would take is not written. */
 	if (r == 0)
 		r = snapshot_wrapper_parse(snapshot_id(s), text, strlen(text),
 					   &w);
+	if (r == 0)
+		r = snapshot_open(&w, body, bytes, &again);
+	snapshot_free(again);
+	if (r == 0)
+		r = check_blocks(st, s);
 	if (r == 0) {
 		snprintf(name, sizeof(name), "bodies/%s/%s", w.lineage, w.body);
-		r = put(st, name, body, n);
+		r = put(st, name, body, bytes);
 	}
 	if (r == 0 || r == -EEXIST) {
 		snprintf(name, sizeof(name), "snapshots/%s", snapshot_id(s));
@@ -351,16 +428,50 @@ int snapshot_store_publish(struct snapshot_store *st, struct snapshot *s,
 	}
 	snapshot_wrapper_free(&w);
 	free(text);
+	return r;
+}
+
+int snapshot_store_publish(struct snapshot_store *st, struct snapshot *s,
+			   const struct secret *seal)
+{
+	uint8_t *body = NULL;
+	size_t n = 0;
+	int r = snapshot_body_encode(s, seal, &body, &n);
+
+	if (r == 0)
+		r = snapshot_store_publish_body(st, s, body, n);
 	free(body);
 	return r;
 }
 
-int snapshot_store_load(struct snapshot_store *st, const char *id,
-			struct snapshot **ret, uint8_t **body_ret,
-			size_t *bytes_ret)
+int snapshot_store_replace(struct snapshot_store *st, const struct snapshot *s)
 {
-	struct snapshot_wrapper w = { 0 };
-	uint8_t *text = NULL, *body = NULL;
+	char name[NAME_CHARS];
+	char *text = NULL;
+	int r = snapshot_wrapper_encode(s, &text);
+
+	snprintf(name, sizeof(name), "snapshots/%s", snapshot_id(s));
+	if (r == 0 && faccessat(st->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		r = -ENOENT;
+	if (r == 0)
+		r = replace(st, name, text, strlen(text));
+	free(text);
+	return r;
+}
+
+bool snapshot_store_has(struct snapshot_store *st, const char *id)
+{
+	char name[NAME_CHARS];
+
+	snprintf(name, sizeof(name), "snapshots/%.22s", id);
+	return snapshot_id_valid(id) &&
+	       faccessat(st->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int snapshot_store_wrapper(struct snapshot_store *st, const char *id,
+			   struct snapshot_wrapper *ret)
+{
+	uint8_t *text = NULL;
 	char name[NAME_CHARS];
 	size_t n = 0;
 	int r = snapshot_id_valid(id) ? 0 : -ENOENT;
@@ -371,8 +482,34 @@ int snapshot_store_load(struct snapshot_store *st, const char *id,
 	if (r == -ENOENT)
 		log_error("'%s': no snapshot '%s'", st->path, id);
 	if (r == 0)
-		r = snapshot_wrapper_parse(id, (char *)text, n, &w);
+		r = snapshot_wrapper_parse(id, (char *)text, n, ret);
 	free(text);
+	return r;
+}
+
+int snapshot_store_copy_block(struct snapshot_store *to,
+			      struct snapshot_store *from, const char *lineage,
+			      const uint8_t digest[SNAPSHOT_DIGEST_BYTES],
+			      size_t bytes)
+{
+	(void)to;
+	(void)from;
+	(void)lineage;
+	(void)digest;
+	(void)bytes;
+	return -EOPNOTSUPP;
+}
+
+int snapshot_store_load(struct snapshot_store *st, const char *id,
+			struct snapshot **ret, uint8_t **body_ret,
+			size_t *bytes_ret)
+{
+	struct snapshot_wrapper w = { 0 };
+	uint8_t *body = NULL;
+	char name[NAME_CHARS];
+	size_t n = 0;
+	int r = snapshot_store_wrapper(st, id, &w);
+
 	if (r < 0)
 		return r;
 	snprintf(name, sizeof(name), "bodies/%s/%s", w.lineage, w.body);
@@ -399,16 +536,18 @@ static int is_id(const struct dirent *entry)
 	return snapshot_id_valid(entry->d_name);
 }
 
-int snapshot_store_list(struct snapshot_store *st, json_t **ret)
+/* The names in @folder that are ids. */
+static int list_ids(struct snapshot_store *st, const char *folder,
+		    json_t **ret)
 {
 	struct dirent **entries = NULL;
 	json_t *ids = json_array();
-	int n = scandirat(st->fd, "snapshots", &entries, is_id, alphasort);
+	int n = scandirat(st->fd, folder, &entries, is_id, alphasort);
 	int r = ids ? 0 : -ENOMEM, i;
 
 	/* A store without snapshots has no such folder. */
 	if (n < 0 && errno != ENOENT)
-		r = failed(st, "snapshots", "list");
+		r = failed(st, folder, "list");
 	for (i = 0; i < n; i++) {
 		if (r == 0 && json_array_append_new(
 				ids, json_string(entries[i]->d_name)) < 0)
@@ -421,4 +560,203 @@ int snapshot_store_list(struct snapshot_store *st, json_t **ret)
 	else
 		*ret = ids;
 	return r;
+}
+
+int snapshot_store_list(struct snapshot_store *st, json_t **ret)
+{
+	return list_ids(st, "snapshots", ret);
+}
+
+int snapshot_store_pending_list(struct snapshot_store *st, json_t **ret)
+{
+	return list_ids(st, "pending", ret);
+}
+
+int snapshot_store_pending_put(struct snapshot_store *st, const char *id,
+			       const char *text)
+{
+	char name[NAME_CHARS];
+
+	snprintf(name, sizeof(name), "pending/%.22s", id);
+	return replace(st, name, text, strlen(text));
+}
+
+int snapshot_store_pending_get(struct snapshot_store *st, const char *id,
+			       char **ret)
+{
+	uint8_t *text = NULL;
+	char name[NAME_CHARS];
+	size_t n = 0;
+	int r;
+
+	snprintf(name, sizeof(name), "pending/%.22s", id);
+	r = get(st, name, SNAPSHOT_MAX_WRAPPER_BYTES, &text, &n);
+	if (r < 0)
+		return r;
+	/* get() has room for one more. */
+	text[n] = '\0';
+	*ret = (char *)text;
+	return 0;
+}
+
+static int drop(struct snapshot_store *st, const char *name,
+		const char *folder)
+{
+	if (unlinkat(st->fd, name, 0) < 0)
+		return errno == ENOENT ? -ENOENT : failed(st, name, "remove");
+	return flush_folder(st, folder);
+}
+
+int snapshot_store_pending_remove(struct snapshot_store *st, const char *id)
+{
+	char name[NAME_CHARS];
+	int r;
+
+	snprintf(name, sizeof(name), "pending/%.22s", id);
+	r = drop(st, name, "pending");
+	return r == -ENOENT ? 0 : r;
+}
+
+int snapshot_store_begin(struct snapshot_store *st, const struct snapshot *s)
+{
+	json_t *o = json_pack("{ss ss ss}", "snapshot_id", snapshot_id(s),
+			      "lineage", header_core(snapshot_header(
+				(struct snapshot *)s))->lineage, "created",
+			      snapshot_created(s));
+	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	int r = text ? snapshot_store_pending_put(st, snapshot_id(s), text) :
+		       -ENOMEM;
+
+	json_decref(o);
+	free(text);
+	return r;
+}
+
+void snapshot_store_end(struct snapshot_store *st, const struct snapshot *s)
+{
+	(void)snapshot_store_pending_remove(st, snapshot_id(s));
+}
+
+/* Has another snapshot than @w the same body? What cannot be read might. */
+static bool body_is_shared(struct snapshot_store *st,
+			   const struct snapshot_wrapper *w)
+{
+	bool shared = false;
+	json_t *ids = NULL;
+	const json_t *id;
+	size_t i;
+
+	if (snapshot_store_list(st, &ids) < 0)
+		return true;
+	json_array_foreach(ids, i, id) {
+		struct snapshot_wrapper other = { 0 };
+
+		if (strcmp(json_string_value(id), w->snapshot_id) == 0)
+			continue;
+		if (snapshot_store_wrapper(st, json_string_value(id),
+					   &other) < 0) {
+			shared = true;
+			continue;
+		}
+		shared = shared || strcmp(other.body, w->body) == 0;
+		snapshot_wrapper_free(&other);
+	}
+	json_decref(ids);
+	return shared;
+}
+
+int snapshot_store_remove(struct snapshot_store *st, const char *id)
+{
+	char name[NAME_CHARS], folder[NAME_CHARS];
+	struct snapshot_wrapper w = { 0 };
+	bool has_body;
+	int r = snapshot_store_wrapper(st, id, &w);
+
+	if (r == -ENOENT)
+		return r;
+	has_body = r == 0 && !body_is_shared(st, &w);
+	snprintf(name, sizeof(name), "snapshots/%.22s", id);
+	r = drop(st, name, "snapshots");
+	if (r == 0 && has_body) {
+		snprintf(folder, sizeof(folder), "bodies/%s", w.lineage);
+		snprintf(name, sizeof(name), "bodies/%s/%s", w.lineage,
+			 w.body);
+		r = drop(st, name, folder);
+		r = r == -ENOENT ? 0 : r;
+	}
+	snapshot_wrapper_free(&w);
+	return r;
+}
+
+/* An entry of a folder of digests. False: it is no object of ours. */
+static bool to_object(const char *entry, const struct stat *info,
+		      struct snapshot_object *ret)
+{
+	time_t now = time(NULL);
+
+	ret->part = strncmp(entry, "tmp.", 4) == 0;
+	if (!S_ISREG(info->st_mode) ||
+	    (!ret->part && snapshot_unhex(entry, ret->digest) < 0))
+		return false;
+	ret->bytes = info->st_size;
+	ret->age_seconds = now > info->st_mtime ? now - info->st_mtime : 0;
+	return true;
+}
+
+/* The objects in @folder, and with @depth in the folders in it. */
+static int each_in(struct snapshot_store *st, const char *folder, int depth,
+		   struct snapshot_object *object,
+		   int (*each)(void *user,
+			       const struct snapshot_object *object),
+		   void *user)
+{
+	struct dirent **entries = NULL;
+	int n = scandirat(st->fd, folder, &entries, NULL, alphasort), i;
+	int r = 0;
+
+	if (n < 0)
+		return errno == ENOENT ? 0 : failed(st, folder, "list");
+	for (i = 0; i < n; i++) {
+		const char *entry = entries[i]->d_name;
+		char name[2 * NAME_CHARS];
+		struct stat info;
+
+		snprintf(name, sizeof(name), "%s/%s", folder, entry);
+		/* It may have been removed meanwhile. */
+		if (r == 0 && entry[0] != '.' && strlen(name) < NAME_CHARS &&
+		    fstatat(st->fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0) {
+			object->name = name;
+			if (depth > 0 && S_ISDIR(info.st_mode)) {
+				if (strlen(entry) == 64)
+					strcpy(object->lineage, entry);
+				r = each_in(st, name, depth - 1, object, each,
+					    user);
+			} else if (depth == 0 &&
+				   to_object(entry, &info, object)) {
+				r = each(user, object);
+			}
+		}
+		free(entries[i]);
+	}
+	free(entries);
+	return r;
+}
+
+int snapshot_store_each(struct snapshot_store *st, const char *kind,
+			int (*each)(void *user,
+				    const struct snapshot_object *object),
+			void *user)
+{
+	struct snapshot_object object = { 0 };
+
+	return each_in(st, kind, strcmp(kind, "blocks") == 0 ? 2 : 1, &object,
+		       each, user);
+}
+
+int snapshot_store_drop(struct snapshot_store *st,
+			const struct snapshot_object *object)
+{
+	if (unlinkat(st->fd, object->name, 0) == 0 || errno == ENOENT)
+		return 0;
+	return failed(st, object->name, "remove");
 }

@@ -20,12 +20,19 @@
 struct snapshot_store;
 
 /*
- * Open the store in the folder @path. With @create an empty or absent folder
- * becomes one. -ENOENT: no store there. -EEXIST: @create, and the folder has
- * something else in it. -EOPNOTSUPP: of a newer version.
+ * Open the store @url, "dir:PATH" or a path. With @create an empty or absent
+ * folder becomes one. -ENOENT: no store there. -EEXIST: @create, and the folder
+ * has something else in it. -EINVAL: no such kind of store. -EOPNOTSUPP: of a
+ * newer version.
  */
-int snapshot_store_open(const char *path, bool create,
+int snapshot_store_open(const char *url, bool create,
 			struct snapshot_store **ret);
+
+/* Is there anything at @url? Prints nothing. */
+bool snapshot_store_exists(const char *url);
+
+/* Its URL, for messages. Borrowed. */
+const char *snapshot_store_url(const struct snapshot_store *st);
 
 /* NULL is accepted. */
 void snapshot_store_close(struct snapshot_store *st);
@@ -63,6 +70,89 @@ int snapshot_store_publish(struct snapshot_store *st, struct snapshot *s,
 int snapshot_store_load(struct snapshot_store *st, const char *id,
 			struct snapshot **ret, uint8_t **body_ret,
 			size_t *bytes_ret);
+
+/*
+ * The same of a copy whose body is that of another snapshot, or is made already:
+ * @body with @bytes, then the wrapper of @s.
+ */
+int snapshot_store_publish_body(struct snapshot_store *st,
+				const struct snapshot *s, const uint8_t *body,
+				size_t bytes);
+
+/* The wrapper of @s, which is there, with other slots; atomically. -ENOENT. */
+int snapshot_store_replace(struct snapshot_store *st, const struct snapshot *s);
+
+/*
+ * The block @digest of @lineage, of @bytes, from another store, without reading
+ * it. -EOPNOTSUPP, silent: these two stores cannot do that.
+ */
+int snapshot_store_copy_block(struct snapshot_store *to,
+			      struct snapshot_store *from, const char *lineage,
+			      const uint8_t digest[SNAPSHOT_DIGEST_BYTES],
+			      size_t bytes);
+
+/* Is there a snapshot @id? */
+bool snapshot_store_has(struct snapshot_store *st, const char *id);
+
+/*
+ * What the wrapper of @id says: step 1 of a reader. -ENOENT: there is none.
+ * -EBADMSG, -EOPNOTSUPP. *@ret is ended with snapshot_wrapper_free().
+ */
+int snapshot_store_wrapper(struct snapshot_store *st, const char *id,
+			   struct snapshot_wrapper *ret);
+
+/*
+ * Remove snapshot @id: its wrapper, and its body if no other one has it. Blocks
+ * stay until snapshot_gc(). One that cannot be read is removed, too. -ENOENT:
+ * there is none.
+ */
+int snapshot_store_remove(struct snapshot_store *st, const char *id);
+
+/*
+ * What a writer says before its first block, so that snapshot_gc() leaves the
+ * blocks of its lineage alone: "pending/ID", one JSON object with snapshot_id,
+ * lineage and created at least. An old one of that id is replaced.
+ */
+int snapshot_store_pending_put(struct snapshot_store *st, const char *id,
+			       const char *text);
+
+/* The caller frees *@ret. -ENOENT, silent. */
+int snapshot_store_pending_get(struct snapshot_store *st, const char *id,
+			       char **ret);
+
+/* 0 also if there is none. */
+int snapshot_store_pending_remove(struct snapshot_store *st, const char *id);
+
+/* As snapshot_store_list(). */
+int snapshot_store_pending_list(struct snapshot_store *st, json_t **ret);
+
+/* One object of those that are called by their digests. */
+struct snapshot_object {
+	const char *name;		/* in the store */
+	char lineage[HEADER_LINEAGE_CHARS];
+	uint8_t digest[SNAPSHOT_DIGEST_BYTES];
+	bool part;			/* never became whole; no digest */
+	uint64_t bytes;
+	uint64_t age_seconds;		/* since it was written or put again */
+};
+
+/*
+ * @each of the objects below "blocks" or "bodies"; what is not called as one is
+ * passed over. It stops where that returns anything but 0, and returns that.
+ * -EIO.
+ */
+int snapshot_store_each(struct snapshot_store *st, const char *kind,
+			int (*each)(void *user,
+				    const struct snapshot_object *object),
+			void *user);
+
+/* Remove @object, which snapshot_store_each() has told. 0 also if it is gone. */
+int snapshot_store_drop(struct snapshot_store *st,
+			const struct snapshot_object *object);
+
+/* A record of @s without a key, and its end, of which nothing is said. */
+int snapshot_store_begin(struct snapshot_store *st, const struct snapshot *s);
+void snapshot_store_end(struct snapshot_store *st, const struct snapshot *s);
 
 /*
  * The ids of all snapshots, an array of texts that the caller frees, sorted.
