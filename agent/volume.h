@@ -257,6 +257,14 @@ struct volume_rule {
 	bool encryption_by_default; /* of the region */
 };
 
+/*
+ * The rule for what is made with the key @given (NULL: none), for people:
+ * whether the key may be used is the session's matter. -EINVAL with a sentence:
+ * no key is given, and there is no default key.
+ */
+int volume_find_rule(const char *given, const struct conf *conf,
+		     struct volume_rule *ret);
+
 struct volume_format_result {
 	struct header_core core;
 	char key_id[2049];	/* ARN */

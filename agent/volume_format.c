@@ -27,7 +27,7 @@ static const struct device *header_place(const struct format *f)
 }
 
 /* Neither somebody's data nor another volume, unless told so. */
-static int check_blank(const struct device *d, bool force)
+int volume_check_blank(const struct device *d, const char *doing, bool force)
 {
 	char signature[DEVICE_SIGNATURE_CHARS];
 	bool a;
@@ -40,16 +40,16 @@ static int check_blank(const struct device *d, bool force)
 	if (r < 0)
 		return r;
 	if (a || b) {
-		log_error("'%s' has an envelope header: formatting would destroy that volume; --force does it",
-			  d->path);
+		log_error("'%s' has an envelope header: %s would destroy that volume; --force does it",
+			  d->path, doing);
 		return -EEXIST;
 	}
 	r = device_signature(d, signature);
 	if (r < 0)
 		return r;
 	if (signature[0]) {
-		log_error("'%s' holds %s: formatting would destroy it; --force does it",
-			  d->path, signature);
+		log_error("'%s' holds %s: %s would destroy it; --force does it",
+			  d->path, signature, doing);
 		return -EEXIST;
 	}
 	return 0;
@@ -78,7 +78,7 @@ static int open_places(struct format *f)
 	r = device_open(f->o->device, DEVICE_WRITE | DEVICE_EXCLUSIVE,
 			&f->device);
 	if (r == 0)
-		r = check_blank(&f->device, f->o->force);
+		r = volume_check_blank(&f->device, "formatting", f->o->force);
 	return r;
 }
 
@@ -237,16 +237,15 @@ static int rehearse(struct format *f, const struct kms_wrapped *wrapped)
 	return r;
 }
 
-/* What the user is told; whether the key may be used is the session's matter. */
-static int find_rule(const struct format *f, const struct conf *conf,
+int volume_find_rule(const char *given, const struct conf *conf,
 		     struct volume_rule *ret)
 {
 	const struct conf_region *region = NULL;
-	const char *key = f->o->kms_key;
+	const char *key = given;
 	struct arn arn;
 	int r = 0;
 
-	ret->given = key;
+	ret->given = given;
 	ret->from = CONF_KEY_FILE;
 	if (!key)
 		r = conf_default_key(conf, &key);
@@ -282,7 +281,7 @@ static int fetch_wrapped(struct format *f, struct kms_wrapped *ret,
 		r = kms_generate_data_key_without_plaintext(k.kms,
 				f->o->kms_key, context, ret);
 	if (r == 0)
-		r = find_rule(f, k.conf, rule_ret);
+		r = volume_find_rule(f->o->kms_key, k.conf, rule_ret);
 	if (r == -EACCES)
 		event_refused(k.kms, EVENT_CREATE, f->core.volume_id,
 			      f->o->kms_key);

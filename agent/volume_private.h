@@ -41,6 +41,14 @@ struct rehearsal {
 int rehearsal_run(const struct rehearsal *request);
 
 /*
+ * volume_format.c
+ *
+ * -EEXIST with a sentence, unless @force: @d has somebody's data on it, or
+ * another volume, that @doing would destroy.
+ */
+int volume_check_blank(const struct device *d, const char *doing, bool force);
+
+/*
  * volume_race.c
  */
 /* Are there several slots to ask? */

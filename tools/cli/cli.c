@@ -247,6 +247,11 @@ static int set_length(const char *option, const char *value, uint64_t *ms)
 	return r;
 }
 
+int cli_set_time(void *target, const char *option, const char *value)
+{
+	return set_length(option, value, target);
+}
+
 int cli_set_lease(void *target, const char *option, const char *value)
 {
 	struct lease_wish *wish = target;

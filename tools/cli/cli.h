@@ -67,7 +67,11 @@ int cli_set_bytes(void *target, const char *option, const char *value);
 int cli_set_number(void *target, const char *option, const char *value);
 /* Seconds, 1 to 3600. */
 int cli_set_seconds(void *target, const char *option, const char *value);
-/* Lengths of time, as lease_parse_ms(); the target is a struct lease_wish *. */
+/*
+ * Lengths of time, as lease_parse_ms(); the target is a uint64_t of milliseconds,
+ * or for the next two a struct lease_wish *.
+ */
+int cli_set_time(void *target, const char *option, const char *value);
 int cli_set_lease(void *target, const char *option, const char *value);
 int cli_set_grace(void *target, const char *option, const char *value);
 int cli_set_volume(void *target, const char *option, const char *value);

@@ -5,6 +5,7 @@
 
 #include "audit.h"
 #include "cmd.h"
+#include "key_rule.h"
 #include "status.h"
 
 static const char about[] =
@@ -14,36 +15,6 @@ static const char about[] =
 	"kms:Decrypt. KEY may also be in a token (pkcs11:...), behind a program of yours\n"
 	"(program:NAME/KEY) or, experimental, in HashiCorp Vault or OpenBao\n"
 	"(vault:NAME/KEY): see envelope(8).\n";
-
-static json_t *rule_to_json(const struct volume_rule *rule)
-{
-	return json_pack("{s:s, s:s, s:s*, s:b}", "key", rule->key, "from",
-			 rule->given ? "option" : conf_key_from_name(rule->from),
-			 "region", rule->region[0] ? rule->region : NULL,
-			 "encryption_by_default",
-			 rule->encryption_by_default);
-}
-
-static void print_rule(const struct volume_rule *rule)
-{
-	const char *region = rule->region;
-
-	printf("key %s: ", rule->key);
-	if (rule->given)
-		printf("given by --kms-key");
-	else if (!region[0])
-		printf("default-key in %s", rule->conf);
-	else if (rule->from == CONF_KEY_KEPT)
-		printf("default key of region %s by 'envelope default'", region);
-	else if (rule->from == CONF_KEY_FILE)
-		printf("default-key of region %s in %s", region, rule->conf);
-	else
-		printf("region %s has no default key of its own", region);
-	if (region[0])
-		printf("; encryption by default is %s there",
-		       rule->encryption_by_default ? "on" : "off");
-	putchar('\n');
-}
 
 static json_t *to_json(const struct volume_format_result *r)
 {
@@ -58,7 +29,7 @@ static json_t *to_json(const struct volume_format_result *r)
 			 "sector_size", (int)r->core.sector_size,
 			 "iv_large_sectors", r->core.iv_large_sectors,
 			 "holes", r->core.holes, "detached", r->core.detached,
-			 "key_rule", rule_to_json(&r->rule));
+			 "key_rule", key_rule_json(&r->rule));
 }
 
 static int print_result(const struct volume_format_options *o,
@@ -72,7 +43,7 @@ static int print_result(const struct volume_format_options *o,
 	printf("%s: volume %s, %s, sectors of %" PRIu32 " bytes, under %s\n",
 	       o->device, r->core.volume_id, size, r->core.sector_size,
 	       r->key_id);
-	print_rule(&r->rule);
+	key_rule_print(&r->rule, stdout);
 	return STATUS_DONE;
 }
 

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* From the stored bytes of a volume to a snapshot. */
+#include "snapshot_ops.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+
+static bool is_of(const struct snapshot_wrapper *w, const char *volume_id,
+		  const char *lineage)
+{
+	return strcmp(w->volume_id, volume_id) == 0 &&
+	       (!lineage || strcmp(w->lineage, lineage) == 0);
+}
+
+int snapshot_find_newest(struct snapshot_store *st, const char *volume_id,
+			 const char *lineage,
+			 char id_ret[HEADER_SNAPSHOT_ID_CHARS])
+{
+	char created[HEADER_TIME_CHARS] = "";
+	json_t *ids = NULL;
+	const json_t *id;
+	size_t i;
+	int r = snapshot_store_list(st, &ids);
+
+	id_ret[0] = '\0';
+	json_array_foreach(ids, i, id) {
+		struct snapshot_wrapper w = { 0 };
+
+		if (snapshot_store_wrapper(st, json_string_value(id), &w) < 0)
+			continue;
+		if (w.binding == SNAPSHOT_OF_VOLUME &&
+		    is_of(&w, volume_id, lineage) &&
+		    strcmp(w.created, created) >= 0) {
+			strcpy(created, w.created);
+			strcpy(id_ret, w.snapshot_id);
+		}
+		snapshot_wrapper_free(&w);
+	}
+	json_decref(ids);
+	return r;
+}
+
+/*
+ * One that does not hold is no parent, and no reason to go without a new
+ * snapshot. *@ret stays NULL then.
+ */
+static int find_parent(struct snapshot_store *st, const struct header *h,
+		       const struct secret *seal, struct snapshot **ret)
+{
+	const struct header_core *core = header_core(h);
+	char id[HEADER_SNAPSHOT_ID_CHARS];
+	struct snapshot *s = NULL;
+	uint8_t *body = NULL;
+	size_t n = 0;
+	int r;
+
+	if (!st)
+		return 0;
+	r = snapshot_find_newest(st, core->volume_id, core->lineage, id);
+	if (r < 0 || !id[0])
+		return r;
+	if (snapshot_store_load(st, id, &s, &body, &n) < 0 ||
+	    snapshot_body_check(id, s, body, n, seal) < 0) {
+		log_warn("'%s' is no parent: the new snapshot has none", id);
+		snapshot_free(s);
+		s = NULL;
+	}
+	free(body);
+	*ret = s;
+	return 0;
+}
+
+/* How many chunks of @s its parent (NULL: none) has not. */
+static uint64_t count_changed(const struct snapshot *s,
+			      const struct snapshot *parent)
+{
+	uint64_t chunks = snapshot_chunks(s), changed = 0, i;
+
+	for (i = snapshot_next_stored(s, 0); i < chunks;
+	     i = snapshot_next_stored(s, i + 1)) {
+		const uint8_t *then = parent ? snapshot_digest(parent, i) :
+				      NULL;
+
+		changed += !then || memcmp(then, snapshot_digest(s, i),
+					   SNAPSHOT_DIGEST_BYTES) != 0;
+	}
+	return changed;
+}
+
+void snapshot_fill_made(struct snapshot *s, const struct snapshot *parent,
+			struct snapshot_made *ret)
+{
+	const struct header_core *core = header_core(snapshot_header(s));
+
+	strcpy(ret->id, snapshot_id(s));
+	strcpy(ret->created, snapshot_created(s));
+	strcpy(ret->volume_id, core->volume_id);
+	strcpy(ret->lineage, core->lineage);
+	strcpy(ret->parent, snapshot_parent(s));
+	ret->size_bytes = core->size_bytes;
+	ret->chunks = snapshot_chunks(s);
+	ret->stored = snapshot_stored_chunks(s);
+	ret->changed = count_changed(s, parent);
+}
+
+/* Blocks, table, and (unless @dry_run) body and wrapper. */
+static int fill(struct snapshot_store *st, struct snapshot *s,
+		const struct snapshot_bytes *in, const struct secret *seal,
+		const struct snapshot_work *w, bool dry_run)
+{
+	const struct header_core *core = header_core(snapshot_header(s));
+	struct snapshot_move m = {
+		.what = "create",
+		.core = core,
+		.in = *in,
+		.to = dry_run ? NULL : st,
+		.lineage = core->lineage,
+		.out.fd = -1,
+		.hash = dry_run,
+	};
+	int r = snapshot_move(&m, w);
+
+	if (r == 0)
+		r = snapshot_move_tell(&m, s);
+	if (r == 0 && !dry_run)
+		r = snapshot_store_publish(st, s, seal);
+	free(m.digests);
+	return r;
+}
+
+int snapshot_create(struct snapshot_store *st, const struct header *h,
+		    const struct snapshot_bytes *in, const struct secret *seal,
+		    const struct snapshot_work *w, bool dry_run,
+		    struct snapshot_made *ret)
+{
+	struct snapshot *s = NULL, *parent = NULL;
+	int r = snapshot_new(h, &s);
+
+	if (r == 0)
+		r = find_parent(st, h, seal, &parent);
+	if (r == 0 && parent)
+		snapshot_set_parent(s, snapshot_id(parent));
+	if (r == 0 && !dry_run)
+		r = snapshot_store_begin(st, s);
+	if (r == 0) {
+		r = fill(st, s, in, seal, w, dry_run);
+		if (!dry_run)
+			snapshot_store_end(st, s);
+	}
+	if (r == 0)
+		snapshot_fill_made(s, parent, ret);
+	if (r == 0 && dry_run)
+		ret->id[0] = '\0';
+	snapshot_free(parent);
+	snapshot_free(s);
+	return r;
+}
