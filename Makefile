@@ -213,6 +213,13 @@ $(O)/vm/%: tests/vm/helpers/%.c
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< -lkeyutils -lcrypto -o $@
 
+# With the agent's library.
+$(O)/vm/vmlive: tests/vm/helpers/vmlive.c $(O)/libenvelope.a
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(O)/libenvelope.a \
+		$(AGENT_LIBS) -o $@
+
 # To be preloaded.
 $(O)/vm/%.so: tests/vm/helpers/%.so.c
 	@mkdir -p $(@D)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* libdevmapper in our terms: its 1 and 0 become -errno with a reason. */
-#include "dm.h"
+#include "dm_private.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -41,8 +41,7 @@ static int no_device_mapper(void)
 	return -EOPNOTSUPP;
 }
 
-/* A task for the device @name, or for none if NULL. */
-static int new_task(int type, const char *name, struct dm_task **ret)
+int dm_new_task(int type, const char *name, struct dm_task **ret)
 {
 	struct dm_task *task;
 
@@ -61,8 +60,7 @@ static int new_task(int type, const char *name, struct dm_task **ret)
 	return 0;
 }
 
-/* -errno of the ioctl; the library reports some failures without one. */
-static int run_task(struct dm_task *task)
+int dm_run_task(struct dm_task *task)
 {
 	int code;
 
@@ -72,20 +70,16 @@ static int run_task(struct dm_task *task)
 	return code ? -code : -EIO;
 }
 
-/*
- * Run a task that makes uevents, and wait for udev, if there is one, to have
- * made the nodes and links; else the library makes them.
- */
-static int run_with_udev(struct dm_task *task)
+int dm_run_with_udev(struct dm_task *task, unsigned int flags)
 {
 	bool udev = dm_udev_get_sync_support();
 	uint32_t cookie = 0;
 	int r;
 
-	if (udev && !dm_task_set_cookie(task, &cookie,
+	if (udev && !dm_task_set_cookie(task, &cookie, flags |
 					DM_UDEV_DISABLE_LIBRARY_FALLBACK))
 		return -EIO;
-	r = run_task(task);
+	r = dm_run_task(task);
 	/* Also after a failure: the cookie is a semaphore to be freed. */
 	if (udev)
 		dm_udev_wait(cookie);
@@ -117,10 +111,10 @@ int dm_volume_target_known(enum dm_target target)
 	struct dm_task *task;
 	int r;
 
-	r = new_task(DM_DEVICE_LIST_VERSIONS, NULL, &task);
+	r = dm_new_task(DM_DEVICE_LIST_VERSIONS, NULL, &task);
 	if (r < 0)
 		return r;
-	r = run_task(task);
+	r = dm_run_task(task);
 	if (r == 0)
 		r = find_target(task, target_name(target));
 	else
@@ -136,10 +130,10 @@ int dm_name_taken(const char *name)
 	struct dm_task *task;
 	int r;
 
-	r = new_task(DM_DEVICE_INFO, name, &task);
+	r = dm_new_task(DM_DEVICE_INFO, name, &task);
 	if (r < 0)
 		return r;
-	r = run_task(task);
+	r = dm_run_task(task);
 	if (r == 0 && dm_task_get_info(task, &info))
 		r = info.exists;
 	else if (r == -ENXIO)
@@ -164,10 +158,10 @@ static int create_empty(const struct dm_volume *v)
 		log_error("'%s': the name is too long", v->name);
 		return -EINVAL;
 	}
-	r = new_task(DM_DEVICE_CREATE, v->name, &task);
+	r = dm_new_task(DM_DEVICE_CREATE, v->name, &task);
 	if (r < 0)
 		return r;
-	r = dm_task_set_uuid(task, uuid) ? run_task(task) : -ENOMEM;
+	r = dm_task_set_uuid(task, uuid) ? dm_run_task(task) : -ENOMEM;
 	dm_task_destroy(task);
 	if (r == -EBUSY || r == -EEXIST) {
 		log_error("'%s': a device of that name exists: choose another name",
@@ -208,7 +202,7 @@ static int explain_load(const struct dm_volume *v, int r)
 	}
 }
 
-static int load_table(const struct dm_volume *v)
+int dm_volume_load(const struct dm_volume *v)
 {
 	char params[DM_VOLUME_PARAMS_CHARS];
 	struct dm_task *task;
@@ -218,7 +212,7 @@ static int load_table(const struct dm_volume *v)
 		log_error("'%s': the table line cannot be written", v->name);
 		return -EINVAL;
 	}
-	r = new_task(DM_DEVICE_RELOAD, v->name, &task);
+	r = dm_new_task(DM_DEVICE_RELOAD, v->name, &task);
 	if (r < 0)
 		return r;
 	if (!dm_task_add_target(task, 0, v->size_sectors,
@@ -226,7 +220,7 @@ static int load_table(const struct dm_volume *v)
 	    (v->read_only && !dm_task_set_ro(task)))
 		r = -ENOMEM;
 	else
-		r = run_task(task);
+		r = dm_run_task(task);
 	dm_task_destroy(task);
 	return r < 0 ? explain_load(v, r) : 0;
 }
@@ -237,10 +231,10 @@ static int resume(const struct dm_volume *v)
 	struct dm_task *task;
 	int r;
 
-	r = new_task(DM_DEVICE_RESUME, v->name, &task);
+	r = dm_new_task(DM_DEVICE_RESUME, v->name, &task);
 	if (r < 0)
 		return r;
-	r = dm_task_skip_lockfs(task) ? run_with_udev(task) : -ENOMEM;
+	r = dm_task_skip_lockfs(task) ? dm_run_with_udev(task, 0) : -ENOMEM;
 	dm_task_destroy(task);
 	if (r < 0) {
 		log_error("'%s': cannot resume the device: %s", v->name,
@@ -255,11 +249,11 @@ static int remove_device(const char *name)
 	struct dm_task *task;
 	int r;
 
-	r = new_task(DM_DEVICE_REMOVE, name, &task);
+	r = dm_new_task(DM_DEVICE_REMOVE, name, &task);
 	if (r < 0)
 		return r;
 	/* udev's probing holds the device for moments: the library retries. */
-	r = dm_task_retry_remove(task) ? run_with_udev(task) : -ENOMEM;
+	r = dm_task_retry_remove(task) ? dm_run_with_udev(task, 0) : -ENOMEM;
 	dm_task_destroy(task);
 	return r;
 }
@@ -271,7 +265,7 @@ int dm_volume_create(const struct dm_volume *v)
 	r = create_empty(v);
 	if (r < 0)
 		return r;
-	r = load_table(v);
+	r = dm_volume_load(v);
 	if (r == 0)
 		r = resume(v);
 	if (r < 0 && remove_device(v->name) < 0)
@@ -280,19 +274,26 @@ int dm_volume_create(const struct dm_volume *v)
 	return r;
 }
 
-int dm_volume_reload(const struct dm_volume *v)
+void dm_volume_unload(const char *name)
 {
 	struct dm_task *task;
+
+	if (dm_new_task(DM_DEVICE_CLEAR, name, &task) < 0)
+		return;
+	dm_run_task(task);
+	dm_task_destroy(task);
+}
+
+int dm_volume_reload(const struct dm_volume *v)
+{
 	int r;
 
-	r = load_table(v);
+	r = dm_volume_load(v);
 	if (r == 0)
 		r = resume(v);
 	/* A table that stays loaded would come alive at the next resume. */
-	if (r < 0 && new_task(DM_DEVICE_CLEAR, v->name, &task) == 0) {
-		run_task(task);
-		dm_task_destroy(task);
-	}
+	if (r < 0)
+		dm_volume_unload(v->name);
 	return r;
 }
 
@@ -327,10 +328,10 @@ static int is_empty(const struct dm_volume *v)
 
 	if (dm_volume_uuid(v, wanted) < 0)
 		return 0;
-	r = new_task(DM_DEVICE_INFO, v->name, &task);
+	r = dm_new_task(DM_DEVICE_INFO, v->name, &task);
 	if (r < 0)
 		return r;
-	r = run_task(task);
+	r = dm_run_task(task);
 	if (r == 0 && dm_task_get_info(task, &info) && info.exists) {
 		uuid = dm_task_get_uuid(task);
 		r = !info.live_table && uuid && strcmp(uuid, wanted) == 0;
@@ -367,11 +368,11 @@ static int get_line(int type, const char *name, struct dm_info *info,
 	const char *uuid;
 	int r;
 
-	r = new_task(type, name, &task);
+	r = dm_new_task(type, name, &task);
 	if (r < 0)
 		return r;
 	/* Without the flag, status would flush, and hang while locked. */
-	r = dm_task_no_flush(task) ? run_task(task) : -ENOMEM;
+	r = dm_task_no_flush(task) ? dm_run_task(task) : -ENOMEM;
 	if (r < 0 || !dm_task_get_info(task, info) || !info->exists) {
 		r = r < 0 && r != -ENXIO ? r : -ENXIO;
 		goto out;
@@ -505,10 +506,10 @@ int dm_volume_list(struct dm_volume_status **ret, size_t *count_ret)
 		*count_ret = 0;
 		return 0;
 	}
-	r = new_task(DM_DEVICE_LIST, NULL, &task);
+	r = dm_new_task(DM_DEVICE_LIST, NULL, &task);
 	if (r < 0)
 		return r;
-	r = run_task(task);
+	r = dm_run_task(task);
 	if (r == 0)
 		r = collect(task, ret, count_ret);
 	if (r < 0)
@@ -523,13 +524,13 @@ int dm_volume_message(const char *name, const char *message)
 	struct dm_task *task;
 	int r;
 
-	r = new_task(DM_DEVICE_TARGET_MSG, name, &task);
+	r = dm_new_task(DM_DEVICE_TARGET_MSG, name, &task);
 	if (r < 0)
 		return r;
 	if (!dm_task_set_sector(task, 0) || !dm_task_set_message(task, message))
 		r = -ENOMEM;
 	else
-		r = run_task(task);
+		r = dm_run_task(task);
 	dm_task_destroy(task);
 	if (r < 0)
 		log_error("'%s' refuses the message '%s': %s", name, message,

@@ -144,6 +144,15 @@ int dm_volume_list(struct dm_volume_status **ret, size_t *count_ret);
  */
 int dm_volume_reload(const struct dm_volume *v);
 
+/*
+ * The first half of that: the table waits for the next resume, and has found
+ * its key. Errors as dm_volume_reload().
+ */
+int dm_volume_load(const struct dm_volume *v);
+
+/* Forget a table that waits; prints nothing. */
+void dm_volume_unload(const char *name);
+
 /* Send @message to the target of @name. -ENXIO, -EINVAL (refused), -ENOKEY. */
 int dm_volume_message(const char *name, const char *message);
 

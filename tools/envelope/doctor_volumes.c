@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "doctor.h"
+#include "live.h"
 
 static const char *state_text(enum header_copy_state state)
 {
@@ -207,10 +208,28 @@ static void scan(struct doctor *d)
 			   "no device here has an envelope header; name files and other devices to have them looked at");
 }
 
+static int say_left(const struct live_leftover *left, void *data)
+{
+	const char *advice = "'envelope-snapshot clean' removes it, while the volume goes on";
+
+	if (left->in_use)
+		doctor_say(data, DOCTOR_WARN, "snapshot", advice,
+			   "%s: what an interrupted snapshot of '%s' has left is still below it: no discards, no NOWAIT%s",
+			   left->volume_id, left->name,
+			   left->copying ? ", and writes are slower" : "");
+	else
+		doctor_say(data, DOCTOR_WARN, "snapshot", advice,
+			   "%s: an interrupted snapshot has left devices",
+			   left->volume_id);
+	return 0;
+}
+
 void doctor_volumes(struct doctor *d)
 {
 	char **device;
 
+	if (geteuid() == 0 && live_leftovers(say_left, d) < 0)
+		doctor_said(d, DOCTOR_FAIL, "snapshot");
 	if (d->header)
 		check_volume(d, d->devices[0], d->header);
 	for (device = d->devices; !d->header && *device; device++)
