@@ -71,6 +71,7 @@ int cmd_export(int argc, char **argv);
 int cmd_diff(int argc, char **argv);
 int cmd_delete(int argc, char **argv);
 int cmd_gc(int argc, char **argv);
+int cmd_clean(int argc, char **argv);
 int cmd_share(int argc, char **argv);
 
 #endif

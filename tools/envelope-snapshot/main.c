@@ -17,6 +17,7 @@ static const struct command commands[] = {
 	{ "share", NULL, "what another account needs to use it", cmd_share },
 	{ "delete", NULL, "remove a snapshot", cmd_delete },
 	{ "gc", NULL, "remove blocks that no snapshot needs", cmd_gc },
+	{ "clean", NULL, "remove what a killed create has left", cmd_clean },
 	{ 0 }
 };
 

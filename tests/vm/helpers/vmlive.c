@@ -8,7 +8,6 @@
  *		"check" on stdin, the bytes of the COW that are used, or "lost";
  *		ends at the end of stdin
  *	vmlive left	what killed ones have left, a line each
- *	vmlive clean [ID]
  *	vmlive seal ID DEV	is the header of DEV what the seal knows?
  *
  * Exits with the errno of what failed, or 0.
@@ -107,7 +106,6 @@ static int seal(const char *id, const char *device)
 int main(int argc, char **argv)
 {
 	const char *verb = argc > 1 ? argv[1] : "";
-	unsigned int count = 0;
 	int r = -EINVAL;
 
 	if (process_harden() < 0)
@@ -117,11 +115,7 @@ int main(int argc, char **argv)
 		r = hold(argc - 1, argv + 1);
 	else if (strcmp(verb, "left") == 0)
 		r = live_leftovers(print, NULL);
-	else if (strcmp(verb, "clean") == 0)
-		r = live_clean(argv[2], &count);
 	else if (strcmp(verb, "seal") == 0 && argc == 4)
 		r = seal(argv[2], argv[3]);
-	if (strcmp(verb, "clean") == 0)
-		printf("%u\n", count);
 	return -r;
 }
