@@ -194,7 +194,8 @@ $(O)/unit/agent_worker: ALL_LDFLAGS += -Wl,--wrap=volume_clock_ms
 $(O)/unit/agent_server: ALL_LDFLAGS += -Wl,--wrap=methods_run
 
 # And what the slots do.
-SLOT_FAKES := worker_start worker_free worker_prove worker_unwrap worker_trace \
+SLOT_FAKES := worker_start worker_free worker_prove worker_wrap worker_unwrap \
+	worker_trace \
 	worker_grant_token dm_volume_list dm_volume_status_get live_open \
 	call_reply call_refuse call_fail call_on_gone
 $(O)/unit/agent_slots: ALL_LDFLAGS += $(SLOT_FAKES:%=-Wl,--wrap=%)

@@ -24,6 +24,7 @@ static const struct {
 	{ AGENT_INTERFACE ".Unlock", method_unlock },
 	{ AGENT_INTERFACE ".Renew", method_renew },
 	{ AGENT_INTERFACE ".Slots", method_slots },
+	{ AGENT_INTERFACE ".WrapSlot", method_wrap_slot },
 	{ AGENT_INTERFACE ".SetSlot", method_set_slot },
 	{ AGENT_INTERFACE ".RemoveSlot", method_remove_slot },
 	{ AGENT_INTERFACE ".Subscribe", method_subscribe },

@@ -31,6 +31,7 @@ void method_subscribe(struct call *c);
 
 /* slots.c */
 void method_slots(struct call *c);
+void method_wrap_slot(struct call *c);
 void method_set_slot(struct call *c);
 void method_remove_slot(struct call *c);
 

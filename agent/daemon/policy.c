@@ -27,6 +27,7 @@ void policy_free(struct policy *p)
 		next = p->rules->next;
 		words_free(&p->rules->devices);
 		words_free(&p->rules->names);
+		words_free(&p->rules->keys);
 		free(p->rules->title);
 		free(p->rules);
 	}
@@ -108,6 +109,21 @@ bool policy_allows(const struct policy *p, const struct caller *who,
 	return false;
 }
 
+bool policy_allows_key(const struct policy *p, const struct caller *who,
+		       const char *key_id)
+{
+	const struct rule *r;
+	size_t i;
+
+	if (who->uid == 0)
+		return true;
+	for (r = p->rules; r; r = r->next)
+		for (i = 0; i < r->keys.count && fits(r, who); i++)
+			if (fnmatch(r->keys.at[i], key_id, 0) == 0)
+				return true;
+	return false;
+}
+
 unsigned int policy_workers(const struct policy *p)
 {
 	return p->workers;
@@ -145,7 +161,7 @@ const char *policy_idle_rule(const struct policy *p)
 
 	/* The last one of the file comes first. */
 	for (r = p->rules; r; r = r->next)
-		if (r->kind != RULE_AGENT &&
+		if (r->kind != RULE_AGENT && r->keys.count == 0 &&
 		    (r->devices.count == 0 || r->names.count == 0))
 			first = r->title;
 	return first;

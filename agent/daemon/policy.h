@@ -27,6 +27,9 @@
  *		absolute paths that root has made, for callers who cannot open
  *		the device themselves
  * names	patterns of device names
+ * keys		patterns of the key ids under which the agent may wrap the data key
+ *		of the caller's volumes anew: who has such a key has the volume.
+ *		absent: none, but for root
  * workers	attaches that are under way at once, and leases that are
  *		checked at once at one KMS, 1 to 64; absent: 8
  * timeout	seconds that an attach has for all that it asks the KMS, 1 to
@@ -73,6 +76,10 @@ void policy_free(struct policy *p);
 bool policy_allows(const struct policy *p, const struct caller *who,
 		   const char *link, const char *name);
 
+/* May @who have the agent wrap the data key of his volume under @key_id? */
+bool policy_allows_key(const struct policy *p, const struct caller *who,
+		       const char *key_id);
+
 /* Processes at once, in each of worker.h's lanes. */
 unsigned int policy_workers(const struct policy *p);
 
@@ -90,7 +97,7 @@ size_t policy_rules(const struct policy *p);
 
 /*
  * The title of the first such section that allows nothing, since it has no
- * devices or no names; NULL: none.
+ * keys, and no devices or no names; NULL: none.
  */
 const char *policy_idle_rule(const struct policy *p);
 

@@ -146,6 +146,15 @@ static int check_name(const struct place *place, const char *word)
 	return fault(place, "no device can have a name like", word);
 }
 
+/* Whether it is a key's that this host knows, allow-keys says. */
+static int check_key(const struct place *place, const char *word)
+{
+	if (strchr(word, ':'))
+		return 0;
+	return fault(place, "keys are patterns of ARNs and other key ids, not",
+		     word);
+}
+
 static int take_words(const struct place *place, char *value,
 		      int (*check)(const struct place *place,
 				   const char *word),
@@ -259,7 +268,10 @@ static int take_setting(const struct place *place, char *text,
 		return take_words(place, value, check_device, &rule->devices);
 	if (strcmp(text, "names") == 0)
 		return take_words(place, value, check_name, &rule->names);
-	return fault(place, "a section knows devices and names, not", text);
+	if (strcmp(text, "keys") == 0)
+		return take_words(place, value, check_key, &rule->keys);
+	return fault(place, "a section knows devices, names and keys, not",
+		     text);
 }
 
 static int take_line(const struct place *place, char *line, struct policy *p)

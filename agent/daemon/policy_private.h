@@ -22,6 +22,7 @@ struct rule {
 	char *title;		/* as written, without brackets */
 	struct words devices;
 	struct words names;
+	struct words keys;
 	struct rule *next;
 };
 

@@ -15,6 +15,7 @@ static const char *verb_of(const char *method)
 	static const char *const verbs[][2] = {
 		{ "Unlock", "unlock" },
 		{ "SetSlot", "rewrap" },
+		{ "WrapSlot", "slot add" },
 		{ "RemoveSlot", "slot remove" },
 	};
 	size_t i;

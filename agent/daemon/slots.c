@@ -15,6 +15,7 @@
 #include "look.h"
 #include "messages.h"
 #include "methods.h"
+#include "policy.h"
 #include "sign.h"
 #include "volume.h"
 #include "worker.h"
@@ -23,10 +24,11 @@
 
 /* What is wanted; texts are the call's. */
 struct wish {
-	enum { SHOW, SET, REMOVE } what;
+	enum { SHOW, SET, REMOVE, WRAP } what;
 	const char *name;
 	int header;			/* index of a descriptor; -1: none */
 	int slot;			/* or NEW_SLOT */
+	int from;			/* WRAP: the slot that opens it */
 	const char *key_id;
 	const char *ciphertext;		/* base64 */
 	json_t *context;		/* NULL: as before */
@@ -39,7 +41,7 @@ struct change {
 	struct wish wish;
 	struct live live;
 	char *old_key;			/* of a slot that is there; or NULL */
-	struct header *header;		/* as it is to be */
+	struct header *header;		/* as it is to be; WRAP: as it is */
 	struct worker *worker;
 	struct grant_hold *grant;	/* NULL: none is needed */
 };
@@ -57,6 +59,7 @@ static void change_free(struct change *g)
 static const char *event_of(const struct wish *w)
 {
 	return w->what == REMOVE ? "slot-remove" :
+	       w->what == WRAP ? "slot-wrap" :
 	       w->slot == NEW_SLOT ? "slot-add" : "rewrap";
 }
 
@@ -199,6 +202,32 @@ static int ask(struct change *g)
 			     &g->grant);
 }
 
+/*
+ * Who may use the new key has the volume from now on, so the caller must be
+ * one who may open it by the old one: he signs the grant for that.
+ */
+static int ask_to_wrap(struct change *g, struct header *h)
+{
+	const struct wish *w = &g->wish;
+	const char *name = g->live.volume.name;
+	json_t *context = w->context ? json_incref(w->context) : json_object();
+	int r = check_wish(w, name, h);
+
+	g->header = h;
+	if (r == 0 && (size_t)w->from >= header_slot_count(h)) {
+		log_error("'%s': no slot %d: 'envelope slot list' lists them",
+			  name, w->from);
+		r = -EINVAL;
+	}
+	if (r < 0) {
+		json_decref(context);
+		return r;
+	}
+	worker_wrap(g->worker, json_pack("{s:s, s:o}", "key_id", w->key_id,
+					 "context", context));
+	return sign_ask_slot(g->call, g->worker, h, w->from, name, &g->grant);
+}
+
 static void show(struct change *g, const struct header *h)
 {
 	json_t *slots = json_object_get(header_slots_json(h), "slots");
@@ -221,11 +250,15 @@ static void on_header(void *data, struct header *h)
 		header_free(h);
 		return;
 	}
-	if (r == 0)
-		r = change_header(g, h);
-	header_free(h);
-	if (r == 0)
-		r = ask(g);
+	if (r == 0 && g->wish.what == WRAP) {
+		r = ask_to_wrap(g, h);
+	} else {
+		if (r == 0)
+			r = change_header(g, h);
+		header_free(h);
+		if (r == 0)
+			r = ask(g);
+	}
 	if (r < 0)
 		fail(g, r);
 }
@@ -233,7 +266,8 @@ static void on_header(void *data, struct header *h)
 static void on_granted(void *data, const char *id)
 {
 	struct change *g = data;
-	int r = sign_made(g->grant, g->worker, 0, id);
+	int r = sign_made(g->grant, g->worker,
+			  g->wish.what == WRAP ? g->wish.from : 0, id);
 
 	if (r < 0)
 		fail(g, r);
@@ -340,6 +374,32 @@ static void on_unwrapped(void *data, size_t slot, struct secret *dek)
 		answer(g);
 }
 
+/* It goes to the caller, who has SetSlot prove and store it. */
+static void on_wrapped(void *data, const char *key_id, const char *ciphertext)
+{
+	struct change *g = data;
+	struct call *c = g->call;
+	json_t *o;
+	int r = grants_cover(g->agent, g->header, g->wish.from, g->grant,
+			     g->live.volume.name);
+
+	if (r == 0 && strcmp(key_id, g->wish.key_id) != 0) {
+		log_error("'%s': wrapped under %s in place of %s",
+			  g->live.volume.name, key_id, g->wish.key_id);
+		r = -EBADMSG;
+	}
+	if (r < 0) {
+		fail(g, r);
+		return;
+	}
+	o = json_pack("{s:s, s:s, s:s}", "volume_id",
+		      g->live.volume.volume_id, "key_id", key_id,
+		      "ciphertext", ciphertext);
+	record(g, 0);
+	change_free(g);
+	call_reply(c, o);
+}
+
 static void on_failed(void *data, int r)
 {
 	fail(data, r);
@@ -365,6 +425,7 @@ static int start(struct change *g, const struct dm_volume *v)
 		.header = on_header,
 		.granted = on_granted,
 		.unwrapped = on_unwrapped,
+		.wrapped = on_wrapped,
 		.failed = on_failed,
 	};
 	struct worker_request request = {
@@ -373,8 +434,8 @@ static int start(struct change *g, const struct dm_volume *v)
 	};
 	int r;
 
-	r = live_open(g->call, v, g->wish.header, g->wish.what != SHOW,
-		      &g->live);
+	r = live_open(g->call, v, g->wish.header,
+		      g->wish.what == SET || g->wish.what == REMOVE, &g->live);
 	if (r < 0)
 		return r;
 	request.device_fd = g->live.fd;
@@ -395,6 +456,20 @@ static void begin(struct call *c, const struct wish *wish)
 	if (!attachments_of(call_agent(c)->attachments, &s.volume)) {
 		call_refuse(c, -EINVAL, "'%s' was attached without the agent: name its device, with --direct",
 			    s.volume.name);
+		return;
+	}
+	if (wish->what == WRAP &&
+	    !key_fits_provider(key_provider(key_kind(wish->key_id)),
+			       wish->key_id)) {
+		call_refuse(c, -EINVAL, "key '%s': of another region or vendor it is named by its full id, and is no alias: %s",
+			    wish->key_id, key_grammar(key_kind(wish->key_id)));
+		return;
+	}
+	if (wish->what == WRAP &&
+	    !policy_allows_key(call_agent(c)->policy, call_caller(c),
+			       wish->key_id)) {
+		call_refuse(c, -EACCES, "key '%s': the agent's policy does not let user %u have slots made for it: `keys` there does",
+			    wish->key_id, (unsigned int)call_caller(c)->uid);
 		return;
 	}
 	g = calloc(1, sizeof(*g));
@@ -448,6 +523,23 @@ void method_remove_slot(struct call *c)
 	const struct param params[] = {
 		{ "name", PARAM_TEXT, true, &w.name },
 		{ "slot", PARAM_INT, true, &w.slot },
+		{ "header_fd", PARAM_INT, false, &w.header },
+		{ 0 }
+	};
+
+	if (call_params(c, params) == 0)
+		begin(c, &w);
+}
+
+void method_wrap_slot(struct call *c)
+{
+	struct wish w = { .what = WRAP, .header = -1, .slot = NEW_SLOT };
+	const struct param params[] = {
+		{ "name", PARAM_TEXT, true, &w.name },
+		{ "from", PARAM_INT, true, &w.from },
+		{ "slot", PARAM_INT, false, &w.slot },
+		{ "key_id", PARAM_TEXT, true, &w.key_id },
+		{ "context", PARAM_OBJECT, false, &w.context },
 		{ "header_fd", PARAM_INT, false, &w.header },
 		{ 0 }
 	};

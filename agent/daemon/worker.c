@@ -31,7 +31,8 @@
 
 /* What it may say beside what it logs, and that it failed: one thing. */
 enum answer {
-	NO_ANSWER, HEADER, GRANTED, UNWRAPPED, LISTED, RETIRED, CHECKED
+	NO_ANSWER, HEADER, GRANTED, UNWRAPPED, WRAPPED, LISTED, RETIRED,
+	CHECKED
 };
 
 struct worker {
@@ -51,6 +52,7 @@ struct worker {
 	bool freed;
 	size_t slots;			/* to be proven */
 	json_t *proven;			/* these slots, or NULL */
+	json_t *wish;			/* under which it wraps, or NULL */
 	size_t slot;			/* that it is to unwrap */
 	char *grant_token;		/* of the grant it has made, or NULL */
 	bool denied;
@@ -99,6 +101,7 @@ static void destroy(struct worker *w)
 	free(w->grant_token);
 	json_decref(w->request.check);
 	json_decref(w->proven);
+	json_decref(w->wish);
 	free(w);
 }
 
@@ -263,6 +266,20 @@ static void take_unwrapped(struct worker *w, const json_t *o)
 	w->events->unwrapped(w->data, slot, dek);
 }
 
+static bool take_wrapped(struct worker *w, const json_t *o)
+{
+	const char *key_id, *ciphertext;
+
+	if (json_get_string(o, "key_id", &key_id) < 0 ||
+	    json_get_string(o, "ciphertext", &ciphertext) < 0 ||
+	    !is_awaited(w, WRAPPED))
+		return false;
+	w->over = true;
+	replay_messages(w);
+	w->events->wrapped(w->data, key_id, ciphertext);
+	return true;
+}
+
 /* What a KMS thinks of a volume. */
 static bool take_judgement(struct worker *w, const json_t *message)
 {
@@ -270,6 +287,8 @@ static bool take_judgement(struct worker *w, const json_t *message)
 
 	if (json_get_object(message, "refused", &o) == 0)
 		return take_refusal(w, o);
+	if (json_get_object(message, "wrapped", &o) == 0)
+		return take_wrapped(w, o);
 	return json_get_object(message, "checked", &o) == 0 &&
 	       take_checked(w, o);
 }
@@ -676,6 +695,11 @@ void worker_unwrap(struct worker *w, size_t slot)
 {
 	w->asked_ms = volume_clock_ms();
 	w->slot = slot;
+	if (w->wish) {
+		tell(w, WRAPPED, json_pack("{s:{s:i, s:O}}", "unwrap", "slot",
+					   (int)slot, "wrap", w->wish));
+		return;
+	}
 	tell(w, UNWRAPPED, w->proven ?
 	     json_pack("{s:{s:O}}", "unwrap", "slots", w->proven) :
 	     json_pack("{s:{s:i}}", "unwrap", "slot", (int)slot));
@@ -686,6 +710,12 @@ void worker_prove(struct worker *w, json_t *slots)
 	json_decref(w->proven);
 	w->proven = slots;
 	w->slots = json_array_size(json_object_get(slots, "slots"));
+}
+
+void worker_wrap(struct worker *w, json_t *wish)
+{
+	json_decref(w->wish);
+	w->wish = wish;
 }
 
 bool worker_denied(const struct worker *w)

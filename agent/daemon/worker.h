@@ -21,6 +21,10 @@
  *		{"ungranted": {"sent": BOOL}}
  *	root	{"unwrap": {"slot": N}}, or {"unwrap": {"slots": {...}}}: any of
  *		those in place of the header's, if they are to be changed
+ *	root	{"unwrap": {"slot": N, "wrap": {"key_id": "...", "context": {...}}}}:
+ *		it wraps the DEK under that key, too, and keeps it for itself
+ *	worker	{"wrapped": {"key_id": "...", "ciphertext": "..."}} in place of
+ *		"unwrapped"
  *	worker	{"refused": {"cause": "...", "key_id": "..."}}, if a KMS denies
  *	worker	{"unwrapped": {"slot": N}}, and the DEK is in the shared page
  *	worker	{"failed": STATUS, "denied": BOOL}, at any time, and it is the
@@ -93,6 +97,8 @@ struct worker_events {
 	void (*retired)(void *data, const json_t *o);
 	/* The DEK, verified with the header; the callee's. */
 	void (*unwrapped)(void *data, size_t slot, struct secret *dek);
+	/* After worker_wrap(), in place of unwrapped(); @ciphertext is base64. */
+	void (*wrapped)(void *data, const char *key_id, const char *ciphertext);
 	/* Of a request with event: a KMS has denied; failed() follows. */
 	void (*refused)(void *data, const char *cause, const char *key_id);
 	/* Of a request with check; messages.h says why not. */
@@ -139,6 +145,12 @@ void worker_retire(struct worker *w, json_t *grants);
  * in place of the header's; both copies of that must be good.
  */
 void worker_prove(struct worker *w, json_t *slots);
+
+/*
+ * Have worker_unwrap() wrap the DEK under @wish, {"key_id": ..., "context": ...},
+ * whose reference it takes, and keep it from everybody.
+ */
+void worker_wrap(struct worker *w, json_t *wish);
 
 /* The KMS of slot number @slot, or of any to be proven, may be asked now. */
 void worker_unwrap(struct worker *w, size_t slot);

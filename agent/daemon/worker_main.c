@@ -185,10 +185,10 @@ static void say_denied(const struct volume *v)
  * The time that the KMS has begins then: the user may have taken his.
  */
 static int await_unwrap(const struct start *s, struct volume *v,
-			struct volume_kms *k, json_t **slots_ret,
-			uint64_t *slot_ret)
+			struct volume_kms *k, json_t **order_ret)
 {
 	json_t *message, *request, *answer, *order;
+	uint64_t slot;
 	bool go = false;
 	int r = 0;
 
@@ -197,11 +197,11 @@ static int await_unwrap(const struct start *s, struct volume *v,
 		r = receive_any(&message);
 		go = r == 0 && json_get_object(message, "unwrap", &order) == 0;
 		if (go)
-			*slots_ret = json_incref(json_object_get(order,
-								 "slots"));
-		if (go && !*slots_ret)
-			go = json_get_u64(order, "slot", 0,
-					  HEADER_MAX_SLOTS - 1, slot_ret) == 0;
+			go = json_object_get(order, "slots") ||
+			     json_get_u64(order, "slot", 0,
+					  HEADER_MAX_SLOTS - 1, &slot) == 0;
+		if (go)
+			*order_ret = json_incref(order);
 		if (r == 0 && !go &&
 		    json_get_object(message, "grant", &request) < 0)
 			r = -EBADMSG;
@@ -219,29 +219,42 @@ static int await_unwrap(const struct start *s, struct volume *v,
 	return r;
 }
 
+/* The DEK goes to root, or, wrapped under another key, nowhere. */
+static int follow(struct volume *v, struct volume_kms *k, const json_t *order,
+		  size_t *slot_ret, struct secret **dek_ret)
+{
+	json_t *slots = json_object_get(order, "slots");
+	json_t *wish = json_object_get(order, "wrap");
+	json_t *answer = NULL;
+	int r;
+
+	if (slots)
+		return worker_slots_unwrap(v, k, slots, slot_ret, dek_ret);
+	*slot_ret = json_integer_value(json_object_get(order, "slot"));
+	if (!wish)
+		return volume_unwrap_by(v, k, *slot_ret, dek_ret);
+	r = worker_slots_wrap(v, k, *slot_ret, wish, &answer);
+	return r == 0 ? send_message(answer) : r;
+}
+
 static int unwrap(const struct start *s, struct volume *v,
 		  struct volume_kms *k)
 {
 	struct secret *dek = NULL;
-	json_t *slots = NULL;
-	uint64_t number = 0;
+	json_t *order = NULL;
 	size_t slot = 0;
 	int r;
 
-	r = await_unwrap(s, v, k, &slots, &number);
-	if (r == 0 && slots) {
-		r = worker_slots_unwrap(v, k, slots, &slot, &dek);
-	} else if (r == 0) {
-		slot = number;
-		r = volume_unwrap_by(v, k, slot, &dek);
-	}
-	json_decref(slots);
+	r = await_unwrap(s, v, k, &order);
+	if (r == 0)
+		r = follow(v, k, order, &slot, &dek);
+	json_decref(order);
 	denied = r == -EACCES && v->denied;
 	if (denied && s->event)
 		say_denied(v);
-	if (r == 0)
+	if (r == 0 && dek)
 		r = secret_page_put(WORKER_FD_PAGE, dek);
-	if (r == 0)
+	if (r == 0 && dek)
 		r = send_message(json_pack("{s:{s:i}}", "unwrapped", "slot",
 					   (int)slot));
 	secret_free(dek);

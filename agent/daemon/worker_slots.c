@@ -3,8 +3,11 @@
 #include "worker_slots.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
+#include "json.h"
 #include "key_name.h"
+#include "kms_provider.h"
 #include "log.h"
 
 static int unwrap_one(const struct header *h, struct volume_kms *k,
@@ -77,5 +80,49 @@ int worker_slots_unwrap(const struct volume *v, struct volume_kms *k,
 	}
 	secret_free(dek);
 	header_free(h);
+	return r;
+}
+
+static json_t *describe(const struct kms_wrapped *wrapped)
+{
+	char *text = kms_base64_encode(wrapped->blob, wrapped->blob_bytes);
+	json_t *o = NULL;
+
+	if (text)
+		o = json_pack("{s:{s:s, s:s}}", "wrapped", "key_id",
+			      wrapped->key_arn, "ciphertext", text);
+	free(text);
+	return o;
+}
+
+int worker_slots_wrap(struct volume *v, struct volume_kms *k, size_t slot,
+		      const json_t *wish, json_t **ret)
+{
+	struct kms_wrapped wrapped = { 0 };
+	const struct conf_region *region;
+	struct secret *dek = NULL;
+	json_t *context = NULL;
+	const char *key_id;
+	int r;
+
+	r = json_get_string(wish, "key_id", &key_id);
+	if (r == 0)
+		r = header_context_of(header_core(v->header),
+				      json_object_get(wish, "context"),
+				      &context);
+	if (r == 0)
+		r = conf_allow_key(k->conf, key_id, &region);
+	if (r == 0)
+		r = volume_unwrap_by(v, k, slot, &dek);
+	/* That grant was for the other key. */
+	if (r == 0)
+		r = kms_use_grant_token(k->kms, NULL);
+	if (r == 0)
+		r = kms_encrypt(k->kms, key_id, context, dek, &wrapped);
+	if (r == 0)
+		*ret = describe(&wrapped);
+	secret_free(dek);
+	kms_wrapped_free(&wrapped);
+	json_decref(context);
 	return r;
 }

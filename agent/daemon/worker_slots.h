@@ -15,4 +15,13 @@ int worker_slots_unwrap(const struct volume *v, struct volume_kms *k,
 			const json_t *slots, size_t *slot_ret,
 			struct secret **dek_ret);
 
+/*
+ * Unwrap the DEK by slot @slot of @v, as volume_unwrap_by(), and wrap it under
+ * the key of @wish, as worker_wrap() has it, bound to the volume; the message
+ * for root goes to *@ret. Nobody is asked for a DEK whose new key this host may
+ * not use.
+ */
+int worker_slots_wrap(struct volume *v, struct volume_kms *k, size_t slot,
+		      const json_t *wish, json_t **ret);
+
 #endif

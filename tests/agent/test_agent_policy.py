@@ -49,6 +49,9 @@ MISTAKES = {
                                 NAME + f"'{'x' * 100}'"),
     "devices twice": (SECTION + "devices = passed\ndevices = /dev/x y", 3,
                       TWICE + "'/dev/x y'"),
+    "a key that is an alias": (SECTION + "keys = alias/x", 2, "keys are "
+                               "patterns of ARNs and other key ids, not "
+                               "'alias/x'"),
     "names twice": (SECTION + "names = a\nnames = b", 3, TWICE + "'b'"),
     "too many words": (SECTION + "names =" + " n" * 64 + " last", 2,
                        WORDS + "'last'"),
@@ -58,7 +61,7 @@ MISTAKES = {
     "a line before any section": ("names = a\n" + SECTION, 1,
                                   "no section stands before 'names'"),
     "an unknown line": (SECTION + "paths = /dev/x", 2,
-                        "a section knows devices and names, not 'paths'"),
+                        "a section knows devices, names and keys, not 'paths'"),
     "an unknown line of the agent's": (
         "[agent]\ndevices = passed", 2,
         r"\[agent\] knows workers, timeout, lease-cap, require-pin and "

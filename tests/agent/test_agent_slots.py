@@ -14,7 +14,8 @@ from kms_case import ENVELOPE, KmsCase  # noqa: E402
 INTERFACE = "io.envelope.Agent."
 SET = {"key_id": "arn:aws:kms:us-east-1:111122223333:key/x",
        "ciphertext": "eA=="}
-METHODS = {"Slots": {}, "SetSlot": SET, "RemoveSlot": {"slot": 0}}
+WRAP = {"key_id": SET["key_id"], "from": 0}
+METHODS = {"Slots": {}, "WrapSlot": WRAP, "SetSlot": SET, "RemoveSlot": {"slot": 0}}
 
 
 class Slots(KmsCase):

@@ -170,8 +170,8 @@ class Doctor(header_case.HeaderCase):
                    "attach anything: it has no devices or no names",
                    "give it both")
         self.put(file, "[uid 5]\npaths = /dev/x\n")
-        self.finds("policy", "fail", f"{POLICY}:2: a section knows devices "
-                   "and names, not 'paths'",
+        self.finds("policy", "fail", f"{POLICY}:2: a section knows devices, "
+                   "names and keys, not 'paths'",
                    "systemctl reload-or-restart envelope-agent")
         self.put(file)
         for owner, mode in (0, 0o660), (65534, 0o600):

@@ -7,11 +7,13 @@
 #include "grant_journal.h"
 #include "grants.h"
 #include "header_fixture.h"
+#include "json.h"
 #include "known.h"
 #include "leases.h"
 #include "live.h"
 #include "messages.h"
 #include "methods.h"
+#include "policy.h"
 #include "worker.h"
 
 #define OWNER 7
@@ -20,6 +22,8 @@
 #define CIPHERTEXT "bmV3IHNsb3Q="	/* "new slot" */
 #define SET "io.envelope.Agent.SetSlot"
 #define REMOVE "io.envelope.Agent.RemoveSlot"
+#define WRAP "io.envelope.Agent.WrapSlot"
+#define FAR "arn:aws:kms:eu-west-1:111122223333:key/"
 #define SLOTS "io.envelope.Agent.Slots"
 
 /* What the rest of the world has, and was told. */
@@ -32,7 +36,8 @@ static struct {
 	void *data;
 	bool live;			/* the worker */
 	bool asked;			/* it is to unwrap */
-	json_t *proven, *answer;
+	json_t *proven, *wish, *answer;
+	size_t from;
 	struct call *called;
 	void (*on_gone)(struct call *c, void *data);
 	void *on_gone_data;
@@ -108,9 +113,16 @@ void __wrap_worker_prove(struct worker *w, json_t *slots)
 
 void __wrap_worker_unwrap(struct worker *w, size_t slot)
 {
-	(void)slot;
 	(void)w;
+	world.from = slot;
 	world.asked = true;
+}
+
+void __wrap_worker_wrap(struct worker *w, json_t *wish)
+{
+	(void)w;
+	json_decref(world.wish);
+	world.wish = wish;
 }
 
 const struct kms_trace *__wrap_worker_trace(const struct worker *w)
@@ -221,6 +233,8 @@ static void end(void)
 
 	assert_false(world.live);
 	json_decref(world.proven);
+	json_decref(world.wish);
+	policy_free(world.agent.policy);
 	json_decref(world.answer);
 	attachments_free(world.agent.attachments);
 	sd_event_unref(world.agent.event);
@@ -239,6 +253,8 @@ static void call(uid_t uid, const char *method, json_t *parameters)
 			   .method = method, .parameters = parameters };
 	if (strcmp(method, SET) == 0)
 		method_set_slot(&c);
+	else if (strcmp(method, WRAP) == 0)
+		method_wrap_slot(&c);
 	else if (strcmp(method, REMOVE) == 0)
 		method_remove_slot(&c);
 	else
@@ -389,6 +405,101 @@ static void agent_slots_remove(void **state)
 	end();
 }
 
+static void allow_keys(const char *text)
+{
+	assert_int_equal(policy_parse("policy", text, strlen(text),
+				      &world.agent.policy), 0);
+}
+
+static void wrap(uid_t uid, size_t from, const char *key_id)
+{
+	call(uid, WRAP, json_pack("{s:s, s:i, s:s, s:{s:s}}", "name", "mine",
+				  "from", (int)from, "key_id", key_id,
+				  "context", "team", "red"));
+}
+
+/* By slot 1, which it may: what the worker makes is the answer. */
+static void agent_slots_wrap(void **state)
+{
+	(void)state;
+	begin(2);
+	allow_keys("[everyone]\nkeys = " FAR "a*\n");
+	wrap(OWNER, 1, FAR "abc");
+	reads();
+	assert_true(world.asked);
+	assert_int_equal(world.from, 1);
+	assert_null(world.proven);
+	assert_string_equal(json_text(world.wish, "key_id"), FAR "abc");
+	assert_string_equal(json_text(json_object_get(world.wish, "context"),
+				      "team"), "red");
+	world.events->wrapped(world.data, FAR "abc", CIPHERTEXT);
+	assert_string_equal(answered("ciphertext"), CIPHERTEXT);
+	assert_string_equal(answered("key_id"), FAR "abc");
+	assert_keys(ARN_1, ARN_3);
+	assert_true(file_has(world.audit, "\"event\":\"slot-wrap\""));
+	end();
+}
+
+static void agent_slots_wrap_policy(void **state)
+{
+	static const char *const policies[] = {
+		"", "[everyone]\ndevices = passed\nnames = *\n",
+		"[everyone]\nkeys = " FAR "b*\n", "[uid 8]\nkeys = *:*\n",
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		begin(1);
+		allow_keys(policies[i]);
+		wrap(OWNER, 0, FAR "abc");
+		assert_refused(-EACCES, "the agent's policy does not let user 7 have slots made for it");
+		assert_null(world.events);
+		end();
+	}
+	/* Root needs no leave. */
+	begin(1);
+	allow_keys("");
+	wrap(0, 0, FAR "abc");
+	reads();
+	assert_true(world.asked);
+	world.events->failed(world.data, -EHOSTUNREACH);
+	assert_refused(-EHOSTUNREACH, "");
+	end();
+}
+
+static void agent_slots_wrap_wrong(void **state)
+{
+	(void)state;
+	begin(1);
+	allow_keys("[everyone]\nkeys = *:*\n");
+	wrap(OWNER, 0, "arn:aws:kms:eu-west-1:111122223333:alias/x");
+	assert_refused(-EINVAL, "is no alias");
+	end();
+	begin(1);
+	allow_keys("[everyone]\nkeys = *:*\n");
+	wrap(OWNER, 1, FAR "abc");
+	reads();
+	assert_refused(-EINVAL, "no slot 1");
+	assert_false(world.asked);
+	end();
+	begin(1);
+	allow_keys("[everyone]\nkeys = *:*\n");
+	wrap(OWNER, 0, ARN_1);
+	reads();
+	assert_refused(-EEXIST, "has key " ARN_1);
+	assert_false(world.asked);
+	end();
+	/* A worker, or a KMS, that does not do as it was told. */
+	begin(1);
+	allow_keys("[everyone]\nkeys = " FAR "abc\n");
+	wrap(OWNER, 0, FAR "abc");
+	reads();
+	world.events->wrapped(world.data, FAR "xyz", CIPHERTEXT);
+	assert_refused(-EBADMSG, "wrapped under " FAR "xyz in place of");
+	end();
+}
+
 static void agent_slots_last(void **state)
 {
 	(void)state;
@@ -403,17 +514,20 @@ static void agent_slots_last(void **state)
 
 static void agent_slots_others(void **state)
 {
-	const char *const methods[] = { SLOTS, SET, REMOVE };
+	const char *const methods[] = { SLOTS, SET, REMOVE, WRAP };
 	json_t *parameters;
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 4; i++) {
 		begin(2);
 		parameters = json_pack("{s:s}", "name", "mine");
 		if (i > 0)
 			json_object_set_new(parameters, "slot",
 					    json_integer(0));
+		if (i == 3)
+			json_object_update_new(parameters, json_pack(
+				"{s:i, s:s}", "from", 0, "key_id", ARN_3));
 		if (i == 1)
 			json_object_update_new(parameters, json_pack(
 				"{s:s, s:s}", "key_id", ARN_3, "ciphertext",
@@ -668,6 +782,12 @@ int main(void)
 		      agent_slots_rewrap),
 		NAMED("agent-slots-one-more", agent_slots_add),
 		NAMED("agent-slots-one-less", agent_slots_remove),
+		NAMED("agent-slots-another-region-is-wrapped-by-the-host",
+		      agent_slots_wrap),
+		NAMED("agent-slots-another-region-wants-the-policys-leave",
+		      agent_slots_wrap_policy),
+		NAMED("agent-slots-another-region-and-what-cannot-be",
+		      agent_slots_wrap_wrong),
 		NAMED("agent-slots-the-last-one-stays", agent_slots_last),
 		NAMED("agent-slots-others-volumes-are-invisible",
 		      agent_slots_others),

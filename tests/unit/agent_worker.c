@@ -19,6 +19,7 @@
 #define UNWRAPPED "{\"unwrapped\": {\"slot\": 0}}"
 #define GRANTED "{\"granted\": {\"id\": \"id\", \"token\": \"t0k\"}}"
 #define UNGRANTED "{\"ungranted\": {\"sent\": false}}"
+#define WRAPPED "{\"wrapped\": {\"key_id\": \"k\", \"ciphertext\": \"eA==\"}}"
 #define REFUSED "{\"refused\": {\"cause\": \"because\", \"key_id\": \"key\"}}"
 #define FAILED "{\"failed\": 3}"
 #define NONSENSE "'lie': the worker answers nonsense"
@@ -45,6 +46,7 @@ static const struct lie {
 	{ "no slot", OPENS, { HEADER, LISTEN, KEY,
 			      "{\"unwrapped\": {\"slot\": 1}}" } },
 	{ "unasked", OPENS, { HEADER, UNWRAPPED, STAY } },
+	{ "wrapped unasked", OPENS, { HEADER, WRAPPED, STAY } },
 	{ "two headers", OPENS, { HEADER, HEADER, STAY } },
 	{ "unsigned", OPENS, { HEADER, GRANTED, STAY } },
 	{ "unsigned, refused", OPENS, { HEADER, UNGRANTED, STAY } },
@@ -394,7 +396,7 @@ static void agent_worker_unasked(void **state)
 		"unasked", "two headers", "unsigned", "unsigned, refused",
 		"no header", "a header", "granted", "unlisted", "two lists",
 		"no JSON", "unchecked", "no answer", "key of a check",
-		"refused unasked",
+		"refused unasked", "wrapped unasked",
 	};
 	size_t i;
 

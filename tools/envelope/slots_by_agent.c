@@ -7,6 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "json.h"
+#include "key_name.h"
+#include "kms_provider.h"
 #include "log.h"
 
 int slots_by_agent_list(struct by_agent *b, const struct by_agent_volume *where,
@@ -56,13 +59,16 @@ static bool in_region_of(const char *key_arn, const struct arn *key)
 }
 
 /* Which slot is wrapped anew: of a KMS that does it, best that of the key. */
-static int choose_source(const struct volume *v, const struct slots_wish *w,
+static bool choose_source(const struct volume *v, const struct slots_wish *w,
 			 size_t *ret)
 {
 	struct arn key;
-	bool is_arn = arn_parse(w->kms_key, &key) == 0;
+	bool is_arn = w->kms_key && arn_parse(w->kms_key, &key) == 0;
 	bool found = false;
 	size_t i;
+
+	if (w->kms_key && key_kind(w->kms_key) != KEY_AWS)
+		return false;
 
 	for (i = header_slot_count(v->header); i-- > 0;) {
 		struct header_slot s = header_slot_get(v->header, i);
@@ -70,29 +76,81 @@ static int choose_source(const struct volume *v, const struct slots_wish *w,
 		if ((w->slot != SLOTS_NEW && w->slot != i) ||
 		    strcmp(s.provider, HEADER_PROVIDER_AWS) != 0)
 			continue;
-		if (!found || !is_arn || in_region_of(s.key_id, &key))
-			*ret = i;
+		if (is_arn && !in_region_of(s.key_id, &key))
+			continue;
+		*ret = i;
 		found = true;
 	}
-	if (found)
-		return 0;
-	log_error("'%s': only AWS KMS and envelope-kms wrap a data key anew without showing it: --direct does it in this process",
-		  volume_header_name(v));
-	return -EINVAL;
+	return found;
 }
 
-/* The ciphertext of the new slot, which nobody has proven yet. */
-static int make_slot(const struct volume *v, const struct slots_wish *w,
+/* The agent has its host do it, which the user never sees. */
+static int wrap_from(struct by_agent *b, const struct by_agent_volume *where,
+		     struct volume *v, const struct slots_wish *w, size_t from,
 		     struct kms_wrapped *ret)
+{
+	json_t *parameters, *answer = NULL;
+	const json_t *context = w->context;
+	int r;
+
+	if (w->slot != SLOTS_NEW)
+		context = header_slot_get(v->header, w->slot).context;
+	parameters = json_pack("{s:s, s:i, s:s, s:O*}", "name", where->name,
+			       "from", (int)from, "key_id", w->kms_key,
+			       "context", context);
+	if (w->slot != SLOTS_NEW)
+		json_object_set_new(parameters, "slot", json_integer(w->slot));
+	r = by_agent_change(b, "WrapSlot", parameters, w->header_path, v,
+			    &answer);
+	if (r == 0) {
+		ret->key_arn = strdup(json_text(answer, "key_id"));
+		r = kms_base64_decode(json_text(answer, "ciphertext"),
+				      KMS_WRAPPED_MAX_BYTES, &ret->blob,
+				      &ret->blob_bytes);
+		if (r < 0)
+			log_error("'%s': the agent answers no slot",
+				  where->name);
+	}
+	if (r == 0 && !ret->key_arn)
+		r = -ENOMEM;
+	json_decref(answer);
+	return r;
+}
+
+/* By the first slot whose KMS answers. */
+static int wrap_by_agent(struct by_agent *b,
+			 const struct by_agent_volume *where, struct volume *v,
+			 const struct slots_wish *w, struct kms_wrapped *ret)
+{
+	enum key_kind kind;
+	int r = -ENOENT;
+	size_t i;
+
+	for (i = 0; i < header_slot_count(v->header); i++) {
+		if (key_provider_find(header_slot_get(v->header, i).provider,
+				      &kind) < 0)
+			continue;
+		r = wrap_from(b, where, v, w, i, ret);
+		if (r != -EHOSTUNREACH)
+			return r;
+	}
+	if (r == -ENOENT) {
+		log_error("'%s': no slot that a KMS opens", where->device);
+		r = -EINVAL;
+	}
+	return r;
+}
+
+/* The same by the KMS itself, with the caller's credentials. */
+static int reencrypt(const struct volume *v, const struct slots_wish *w,
+		     size_t source, struct kms_wrapped *ret)
 {
 	struct volume_access access = { .conf.signer = true };
 	struct volume_kms k = { 0 };
 	json_t *context = NULL;
-	size_t source = 0;
-	int r;
+	int r = 0;
 
-	r = choose_source(v, w, &source);
-	if (r == 0 && w->slot == SLOTS_NEW)
+	if (w->slot == SLOTS_NEW)
 		r = header_context_of(header_core(v->header), w->context,
 				      &context);
 	if (r == 0)
@@ -108,12 +166,23 @@ static int make_slot(const struct volume *v, const struct slots_wish *w,
 	return r;
 }
 
+/* The ciphertext of the new slot, which nobody has proven yet. */
+static int make_slot(struct by_agent *b, const struct by_agent_volume *where,
+		     struct volume *v, const struct slots_wish *w,
+		     struct kms_wrapped *ret)
+{
+	size_t source = 0;
+
+	return choose_source(v, w, &source) ? reencrypt(v, w, source, ret) :
+	       wrap_by_agent(b, where, v, w, ret);
+}
+
 /* As the agent will have it, so that its grant can be checked. */
 static int put_slot(struct volume *v, const struct slots_wish *w,
 		    const struct kms_wrapped *wrapped)
 {
 	struct header_slot slot = {
-		.provider = HEADER_PROVIDER_AWS,
+		.provider = key_provider(key_kind(wrapped->key_arn)),
 		.key_id = wrapped->key_arn,
 		.context = w->context,
 		.ciphertext = wrapped->blob,
@@ -152,7 +221,7 @@ int slots_by_agent_set(struct by_agent *b, const struct by_agent_volume *where,
 
 	r = open_as_it_is(where, wish, &v);
 	if (r == 0)
-		r = make_slot(&v, wish, &wrapped);
+		r = make_slot(b, where, &v, wish, &wrapped);
 	if (r == 0)
 		r = put_slot(&v, wish, &wrapped);
 	if (r == 0)

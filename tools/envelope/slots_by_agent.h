@@ -2,7 +2,8 @@
 /*
  * Slots of volumes that the agent has attached. The data key never comes here:
  * the KMS makes a new slot's ciphertext of another one (ReEncrypt, with the
- * caller's own credentials), and the agent proves it before it is stored.
+ * caller's own credentials), or, where the key is another region's or vendor's,
+ * the agent does (WrapSlot); and the agent proves it before it is stored.
  */
 #ifndef ENVELOPE_SLOTS_BY_AGENT_H
 #define ENVELOPE_SLOTS_BY_AGENT_H
