@@ -9,16 +9,23 @@
 
 #include "log.h"
 
-static bool is_of(const struct snapshot_wrapper *w, const char *volume_id,
-		  const char *lineage)
+/* Which of a store's snapshots is looked for. */
+struct wanted {
+	const char *volume_id;	/* NULL: any; else no copies */
+	const char *lineage;	/* NULL: any */
+	bool oldest;		/* else the newest */
+};
+
+static bool is_wanted(const struct wanted *q, const struct snapshot_wrapper *w)
 {
-	return strcmp(w->volume_id, volume_id) == 0 &&
-	       (!lineage || strcmp(w->lineage, lineage) == 0);
+	if (q->volume_id && (w->binding != SNAPSHOT_OF_VOLUME ||
+			     strcmp(w->volume_id, q->volume_id) != 0))
+		return false;
+	return !q->lineage || strcmp(w->lineage, q->lineage) == 0;
 }
 
-int snapshot_find_newest(struct snapshot_store *st, const char *volume_id,
-			 const char *lineage,
-			 char id_ret[HEADER_SNAPSHOT_ID_CHARS])
+static int find(struct snapshot_store *st, const struct wanted *q,
+		char id_ret[HEADER_SNAPSHOT_ID_CHARS])
 {
 	char created[HEADER_TIME_CHARS] = "";
 	json_t *ids = NULL;
@@ -29,12 +36,14 @@ int snapshot_find_newest(struct snapshot_store *st, const char *volume_id,
 	id_ret[0] = '\0';
 	json_array_foreach(ids, i, id) {
 		struct snapshot_wrapper w = { 0 };
+		int order;
 
 		if (snapshot_store_wrapper(st, json_string_value(id), &w) < 0)
 			continue;
-		if (w.binding == SNAPSHOT_OF_VOLUME &&
-		    is_of(&w, volume_id, lineage) &&
-		    strcmp(w.created, created) >= 0) {
+		order = strcmp(w.created, created);
+		if (is_wanted(q, &w) && (!created[0] ||
+					 (q->oldest ? order < 0 :
+						      order >= 0))) {
 			strcpy(created, w.created);
 			strcpy(id_ret, w.snapshot_id);
 		}
@@ -42,6 +51,23 @@ int snapshot_find_newest(struct snapshot_store *st, const char *volume_id,
 	}
 	json_decref(ids);
 	return r;
+}
+
+int snapshot_find_newest(struct snapshot_store *st, const char *volume_id,
+			 const char *lineage,
+			 char id_ret[HEADER_SNAPSHOT_ID_CHARS])
+{
+	const struct wanted q = { .volume_id = volume_id, .lineage = lineage };
+
+	return find(st, &q, id_ret);
+}
+
+int snapshot_find_oldest(struct snapshot_store *st,
+			 char id_ret[HEADER_SNAPSHOT_ID_CHARS])
+{
+	const struct wanted q = { .oldest = true };
+
+	return find(st, &q, id_ret);
 }
 
 /*

@@ -49,6 +49,10 @@ int snapshot_find_newest(struct snapshot_store *st, const char *volume_id,
 			 const char *lineage,
 			 char id_ret[HEADER_SNAPSHOT_ID_CHARS]);
 
+/* The oldest snapshot, whatever it is of; "" as above. */
+int snapshot_find_oldest(struct snapshot_store *st,
+			 char id_ret[HEADER_SNAPSHOT_ID_CHARS]);
+
 /*
  * snapshot_verify.c
  */
@@ -69,6 +73,15 @@ int snapshot_verify(struct snapshot_store *st, const char *id,
 		    const struct volume_access *access,
 		    const struct snapshot_work *w,
 		    struct snapshot_verified *ret);
+
+/*
+ * Do all that a restore of snapshot @id does, into nothing: its key, its HMAC,
+ * every chunk read, verified and decrypted. It ends at the first error.
+ */
+int snapshot_rehearse(struct snapshot_store *st, const char *id,
+		      const struct volume_access *access,
+		      const struct snapshot_work *w,
+		      struct snapshot_verified *ret);
 
 /*
  * snapshot_restore.c

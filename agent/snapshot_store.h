@@ -17,6 +17,9 @@
 
 #include "snapshot.h"
 
+/* Where programs look if they are told nothing else. */
+#define SNAPSHOT_DEFAULT_STORE "dir:/var/lib/envelope/snapshots"
+
 struct snapshot_store;
 
 /*

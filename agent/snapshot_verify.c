@@ -66,6 +66,41 @@ static int read_all(struct verify *v, struct snapshot_verified *ret)
 	return r == 0 && v->bad ? -EBADMSG : r;
 }
 
+int snapshot_rehearse(struct snapshot_store *st, const char *id,
+		      const struct volume_access *access,
+		      const struct snapshot_work *w,
+		      struct snapshot_verified *ret)
+{
+	struct snapshot_move m = {
+		.what = "rehearse",
+		.from = st,
+		.in.fd = -1,
+		.out.fd = -1,
+		.keep_holes = true,
+	};
+	struct secret *dek = NULL;
+	struct snapshot *s = NULL;
+	uint8_t *body = NULL;
+	size_t n = 0;
+	int r = snapshot_store_load(st, id, &s, &body, &n);
+
+	*ret = (struct snapshot_verified){ 0 };
+	if (r == 0)
+		r = snapshot_unlock(s, body, n, access, NULL, &dek);
+	free(body);
+	if (r == 0) {
+		m.core = header_core(snapshot_header(s));
+		m.source = s;
+		m.decrypt = dek;
+		r = snapshot_move(&m, w);
+		ret->chunks = snapshot_chunks(s);
+		ret->stored = snapshot_stored_chunks(s);
+	}
+	secret_free(dek);
+	snapshot_free(s);
+	return r;
+}
+
 int snapshot_verify(struct snapshot_store *st, const char *id,
 		    const struct volume_access *access,
 		    const struct snapshot_work *w,

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import header_case
-from header_case import COPY, ENVELOPE, STATE, WAIT_SECONDS
+from header_case import BUILD, COPY, ENVELOPE, STATE, WAIT_SECONDS, flip
 from server_people import KEY_ROOT, Person, document, identity
 from server_fixture import ACCOUNT, Server
 
@@ -606,11 +606,38 @@ class Doctor(header_case.HeaderCase):
                 "its key was unwrapped, and the HMAC of the header holds",
                 "refused under another volume's context (InvalidCiphertextException)",
                 "rewrapped in memory and unwrapped again; nothing was written",
-                "no snapshot was restored: this version makes none"), found):
+                "no snapshot was restored: there is no "), found):
             self.assertIn(text, one["text"])
         self.assertEqual(before, self.digest(disk))
         self.assertEqual(["Decrypt", "Decrypt", "ReEncrypt", "Decrypt"],
                          self.calls()[calls:][-4:])
+
+    def test_drill_restores(self):
+        """doctor --drill restores the oldest snapshot into nothing"""
+        disk, store = self.volume(), self.folder / "store"
+        with open(disk, "r+b") as file:
+            file.seek(2 << 20)
+            file.write(os.urandom(4096))
+        args = ["--drill", "--store", store, disk]
+        self.finds("drill", "fail", "cannot open the folder", args=args)
+        ids = [self.snapshot(store, disk) for _ in range(2)]
+        (store / "snapshots" / "snap-00000000000000000").write_text("{")
+        one = self.finds("drill", "ok", "was restored into nothing: 1 of 6 chunks read, verified and decrypted", args=args)
+        self.assertIn(one["text"].split(",")[0], ids)
+        for block in store.glob("blocks/*/*/*"):
+            flip(block, 77)
+        self.finds("drill", "fail", "is damaged or forged", args=args)
+        for wrapper in store.glob("snapshots/*"):
+            wrapper.unlink()
+        self.finds("drill", "warn", "has no snapshot, so none was restored",
+                   args=args)
+
+    def snapshot(self, store, disk):
+        done = subprocess.run(
+            [BUILD / "bin" / "envelope-snapshot", "create", "--store", store,
+             "--config", self.conf, "--json", disk], env=self.environment(),
+            capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)["snapshot_id"]
 
     def test_drill_fails(self):
         """doctor --drill: a key that was disabled, a rewrap that is denied"""

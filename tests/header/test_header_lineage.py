@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """envelope lineage: who shares a data key, without a key."""
+import json
 import os
 import shutil
 import subprocess
 
 import header_case
 import reader
-from header_case import ENVELOPE, WAIT_SECONDS
+from header_case import BUILD, ENVELOPE, WAIT_SECONDS
 
 SNAPSHOT = "snap-0123456789abcdef0"
 OTHER = "vol-00000000000000abc"
@@ -30,6 +31,37 @@ class Lineage(header_case.HeaderCase):
         path.write_bytes(reader.write(core, {"slots": copy.slots}, OTHER_UUID,
                                       self.dek(disk)) + bytes(4 << 20))
         return path
+
+    def snapshot(self, verb, *args):
+        done = subprocess.run(
+            [BUILD / "bin" / "envelope-snapshot", verb, "--store",
+             self.folder / "store", "--config", self.conf, "--json", *args],
+            env=self.environment(), capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)["snapshot_id"]
+
+    def test_snapshots(self):
+        """lineage --store: snapshots share the key, copies under another do not"""
+        disk, store = self.volume(), self.folder / "store"
+        first = self.snapshot("create", disk)
+        same = self.snapshot("copy", "--same-key", first)
+        other = self.snapshot("copy", "--kms-key", self.new_key(), first)
+        found = self.lineages("--store", store, disk)
+        core = self.copy(disk).core
+        self.assertEqual(2, len(found))
+        members = found.pop(core["lineage"])
+        self.assertEqual({None, first, same},
+                         {m.get("snapshot_id") for m in members})
+        self.assertEqual({core["volume_id"]},
+                         {m["volume_id"] for m in members})
+        self.assertEqual([[other]], [[m["snapshot_id"] for m in rest]
+                                     for rest in found.values()])
+        done = self.envelope("lineage", "--store", store, disk)
+        self.assert_matches(rf"^  {first} of {core['volume_id']}  unverified",
+                            done)
+        (store / "snapshots" / other).write_text("{}")
+        self.envelope("lineage", "--store", store, disk, status=6, says=other)
+        self.envelope("lineage", "--store", self.folder / "none", disk,
+                      status=1, says="cannot open the folder")
 
     def test_shared(self):
         """lineage: a copy by dd and a volume of a snapshot share the key"""

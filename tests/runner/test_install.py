@@ -12,6 +12,7 @@ import tap
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build"))
 PROGRAMS = {"envelope": ROOT / "tools/envelope",
+            "envelope-snapshot": ROOT / "tools/envelope-snapshot",
             "envelope-kms": ROOT / "tools/envelope-kms"}
 # It has no verbs.
 DAEMON, DAEMON_FOLDER = "envelope-agent", ROOT / "agent/daemon"
@@ -76,6 +77,8 @@ class Install(unittest.TestCase):
                      for p in pathlib.Path(folder).rglob("*") if p.is_file()}
             for wanted in ("usr/local/sbin/envelope",
                            "usr/local/sbin/envelope-kms",
+                           "usr/local/sbin/envelope-snapshot",
+                           "usr/local/share/man/man8/envelope-snapshot.8",
                            "usr/local/sbin/envelope-agent",
                            "usr/local/share/man/man8/envelope.8",
                            "usr/local/share/man/man8/envelope-kms.8",

@@ -6,16 +6,14 @@
 #include "cli.h"
 #include "snapshot_ops.h"
 
-#define DEFAULT_STORE "dir:/var/lib/envelope/snapshots"
-
 /* Where snapshots are, as the options say. */
 struct store_wish {
-	const char *url;	/* NULL: DEFAULT_STORE */
+	const char *url;	/* NULL: SNAPSHOT_DEFAULT_STORE */
 };
 
 #define STORE_OPTIONS(w) \
 	{ "store", "STORE", cli_set_text, &(w)->url, \
-	  "dir:PATH (default " DEFAULT_STORE ")" }
+	  "dir:PATH (default " SNAPSHOT_DEFAULT_STORE ")" }
 
 /* Where a copy goes; @w is a struct store_wish *. */
 #define TO_STORE_OPTIONS(w) \

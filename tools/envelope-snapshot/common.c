@@ -7,13 +7,13 @@
 int store_open(const struct store_wish *w, bool create,
 	       struct snapshot_store **ret)
 {
-	return snapshot_store_open(w->url ? w->url : DEFAULT_STORE, create,
-				   ret);
+	return snapshot_store_open(w->url ? w->url : SNAPSHOT_DEFAULT_STORE,
+				   create, ret);
 }
 
 bool store_exists(const struct store_wish *w)
 {
-	return snapshot_store_exists(w->url ? w->url : DEFAULT_STORE);
+	return snapshot_store_exists(w->url ? w->url : SNAPSHOT_DEFAULT_STORE);
 }
 
 static void take(const char **to, const char *from)

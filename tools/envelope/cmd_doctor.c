@@ -174,7 +174,10 @@ int cmd_doctor(int argc, char **argv)
 	struct doctor d = { .access.conf.environment = true };
 	const struct cli_option options[] = {
 		{ "drill", NULL, cli_set_true, &d.drill,
-		  "also unwrap, with a wrong context too, and rewrap in memory" },
+		  "also unwrap, with a wrong context too, rewrap in memory, and\n"
+		  "                           restore the oldest snapshot into nothing" },
+		{ "store", "STORE", cli_set_text, &d.store,
+		  "of snapshots, for --drill" },
 		{ "kms-key", "KEY", cli_set_text, &d.kms_key,
 		  "whose permissions are looked at (default: the default key)" },
 		CLI_HEADER_OPTION(&d.header),

@@ -11,6 +11,7 @@
 #include "json.h"
 #include "known.h"
 #include "log.h"
+#include "snapshot_store.h"
 #include "status.h"
 
 static const char about[] =
@@ -19,7 +20,8 @@ static const char about[] =
 	"and volumes of one snapshot are. Whoever may attach one of them can read all,\n"
 	"and whoever shall not any more must lose the keys of all. Nothing is unwrapped;\n"
 	"what headers say is unverified. Without arguments: the volumes that this host\n"
-	"remembers, as their keys had proven them, and those that are attached; root only.\n";
+	"remembers, as their keys had proven them, and those that are attached; root only.\n"
+	"--store: the snapshots of a store, too, as their wrappers say.\n";
 
 struct lineage {
 	json_t *lineages;	/* by fingerprint: an array of members */
@@ -210,6 +212,49 @@ out:
 	return first < 0 ? first : r;
 }
 
+static int add_snapshot(struct lineage *l, const char *url,
+			const struct snapshot_wrapper *w)
+{
+	const json_t *slots = json_object_get(w->slots, "slots"), *slot;
+	json_t *keys = json_array();
+	size_t i;
+
+	json_array_foreach(slots, i, slot)
+		json_array_append(keys, json_object_get(slot, "key_id"));
+	return add(l, w->lineage, json_pack(
+		"{s:s, s:s, s:s, s:s, s:o, s:b}", "snapshot_id",
+		w->snapshot_id, "volume_id", w->volume_id, "created",
+		w->created, "path", url, "key_ids", keys, "verified", 0));
+}
+
+/* What cannot be read does not keep the others from being shown. */
+static int add_store(struct lineage *l, const char *url)
+{
+	struct snapshot_store *st = NULL;
+	json_t *ids = NULL;
+	const json_t *id;
+	int r, first = 0;
+	size_t i;
+
+	r = snapshot_store_open(url, false, &st);
+	if (r == 0)
+		r = snapshot_store_list(st, &ids);
+	json_array_foreach(ids, i, id) {
+		struct snapshot_wrapper w = { 0 };
+		int one = snapshot_store_wrapper(st, json_string_value(id),
+						 &w);
+
+		if (one == 0)
+			one = add_snapshot(l, url, &w);
+		if (first == 0 && one != -ENOENT)
+			first = one;
+		snapshot_wrapper_free(&w);
+	}
+	json_decref(ids);
+	snapshot_store_close(st);
+	return r < 0 ? r : first;
+}
+
 /* Of the same volume, that is, and not of another one of its lineage. */
 static bool has_copy(const json_t *members, size_t index)
 {
@@ -241,7 +286,10 @@ static void print_member(const json_t *m)
 	const json_t *key;
 	size_t i;
 
-	printf("  %s  %s", json_text(m, "volume_id"),
+	printf("  ");
+	if (json_text(m, "snapshot_id")[0])
+		printf("%s of ", json_text(m, "snapshot_id"));
+	printf("%s  %s", json_text(m, "volume_id"),
 	       json_is_true(json_object_get(m, "verified")) ? "remembered" :
 							      "unverified");
 	if (json_text(m, "path")[0])
@@ -300,12 +348,16 @@ static json_t *describe(struct lineage *l)
 	return list;
 }
 
-static int run(char **paths, bool json)
+static int run(char **paths, const char *store, bool json)
 {
 	struct lineage l = { .lineages = json_object() };
 	int r = paths[0] ? add_paths(&l, paths) : add_known(&l);
+	int of_store = store ? add_store(&l, store) : 0;
 	json_t *list = describe(&l);
 	int status = STATUS_DONE;
+
+	if (r == 0)
+		r = of_store;
 
 	if (!json)
 		print_text(list);
@@ -320,8 +372,11 @@ static int run(char **paths, bool json)
 
 int cmd_lineage(int argc, char **argv)
 {
+	const char *store = NULL;
 	bool json = false;
 	const struct cli_option options[] = {
+		{ "store", "STORE", cli_set_text, &store,
+		  "also the snapshots of this store" },
 		CLI_JSON_OPTION(&json),
 		{ 0 }
 	};
@@ -335,5 +390,5 @@ int cmd_lineage(int argc, char **argv)
 	char **args;
 	int status = cli_parse(&usage, argc, argv, &args);
 
-	return status == CLI_GO_ON ? run(args, json) : status;
+	return status == CLI_GO_ON ? run(args, store, json) : status;
 }

@@ -23,6 +23,7 @@ struct doctor {
 	struct volume_access access;
 	const char *kms_key;	/* --kms-key; NULL: the default key */
 	const char *header;	/* --header; NULL: on the devices */
+	const char *store;	/* --store; NULL: the default, if it is there */
 	char **devices;		/* named by the user; NULL ends them */
 	bool drill;
 	bool json;

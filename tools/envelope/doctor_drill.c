@@ -7,6 +7,7 @@
 #include "audit.h"
 #include "doctor.h"
 #include "secret.h"
+#include "snapshot_ops.h"
 
 #define CHECK "drill"
 
@@ -136,12 +137,56 @@ void doctor_drill_refused(struct doctor *d, const struct volume *v)
 		   volume_header_name(v));
 }
 
+/* Of a store that is there: its oldest snapshot is the likeliest to be lost. */
+static void restore_oldest(struct doctor *d, struct snapshot_store *st,
+			   const char *url)
+{
+	const struct snapshot_work work = { .jobs = 1 };
+	char id[HEADER_SNAPSHOT_ID_CHARS];
+	struct snapshot_verified v;
+	int r = snapshot_find_oldest(st, id);
+
+	if (r == 0 && !id[0]) {
+		doctor_say(d, DOCTOR_WARN, CHECK,
+			   "make one: 'envelope-snapshot create'",
+			   "%s has no snapshot, so none was restored", url);
+		return;
+	}
+	if (r == 0)
+		r = snapshot_rehearse(st, id, &d->access, &work, &v);
+	if (r == 0)
+		doctor_say(d, DOCTOR_OK, CHECK, NULL,
+			   "%s, the oldest snapshot of %s, was restored into nothing: %llu of %llu chunks read, verified and decrypted",
+			   id, url, (unsigned long long)v.stored,
+			   (unsigned long long)v.chunks);
+	else
+		doctor_said(d, DOCTOR_FAIL, CHECK);
+	audit_verb_ended("drill", id, NULL, r);
+}
+
+static void drill_store(struct doctor *d)
+{
+	const char *url = d->store ? d->store : SNAPSHOT_DEFAULT_STORE;
+	struct snapshot_store *st = NULL;
+
+	if (!d->store && !snapshot_store_exists(url)) {
+		doctor_say(d, DOCTOR_OK, CHECK, NULL,
+			   "no snapshot was restored: there is no %s, and no --store was named",
+			   url);
+		return;
+	}
+	if (snapshot_store_open(url, false, &st) == 0)
+		restore_oldest(d, st, url);
+	else
+		doctor_said(d, DOCTOR_FAIL, CHECK);
+	snapshot_store_close(st);
+}
+
 void doctor_drill_end(struct doctor *d)
 {
 	if (d->volumes == 0)
 		doctor_say(d, DOCTOR_WARN, CHECK,
 			   "name the devices or files of volumes",
 			   "no volume was found, so none was unwrapped");
-	doctor_say(d, DOCTOR_OK, CHECK, NULL,
-		   "no snapshot was restored: this version makes none");
+	drill_store(d);
 }
