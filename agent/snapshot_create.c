@@ -133,53 +133,55 @@ void snapshot_fill_made(struct snapshot *s, const struct snapshot *parent,
 	ret->changed = count_changed(s, parent);
 }
 
-/* Blocks, table, and (unless @dry_run) body and wrapper. */
+/* Blocks, table, and (unless it is a dry run) body and wrapper. */
 static int fill(struct snapshot_store *st, struct snapshot *s,
-		const struct snapshot_bytes *in, const struct secret *seal,
-		const struct snapshot_work *w, bool dry_run)
+		const struct snapshot_create_options *o)
 {
 	const struct header_core *core = header_core(snapshot_header(s));
 	struct snapshot_move m = {
 		.what = "create",
 		.core = core,
-		.in = *in,
-		.to = dry_run ? NULL : st,
+		.in = o->in,
+		.to = o->dry_run ? NULL : st,
 		.lineage = core->lineage,
 		.out.fd = -1,
-		.hash = dry_run,
+		.hash = o->dry_run,
 	};
-	int r = snapshot_move(&m, w);
+	int r = snapshot_move(&m, &o->work);
+	int confirmed = o->confirm ? o->confirm(o->user) : 0;
 
+	/* Why it could not be read. */
+	if (confirmed < 0)
+		r = confirmed;
 	if (r == 0)
 		r = snapshot_move_tell(&m, s);
-	if (r == 0 && !dry_run)
-		r = snapshot_store_publish(st, s, seal);
+	if (r == 0 && !o->dry_run)
+		r = snapshot_store_publish(st, s, o->seal);
 	free(m.digests);
 	return r;
 }
 
-int snapshot_create(struct snapshot_store *st, const struct header *h,
-		    const struct snapshot_bytes *in, const struct secret *seal,
-		    const struct snapshot_work *w, bool dry_run,
+int snapshot_create(struct snapshot_store *st,
+		    const struct snapshot_create_options *o,
 		    struct snapshot_made *ret)
 {
 	struct snapshot *s = NULL, *parent = NULL;
-	int r = snapshot_new(h, &s);
+	int r = snapshot_new(o->header, &s);
 
 	if (r == 0)
-		r = find_parent(st, h, seal, &parent);
+		r = find_parent(st, o->header, o->seal, &parent);
 	if (r == 0 && parent)
 		snapshot_set_parent(s, snapshot_id(parent));
-	if (r == 0 && !dry_run)
+	if (r == 0 && !o->dry_run)
 		r = snapshot_store_begin(st, s);
 	if (r == 0) {
-		r = fill(st, s, in, seal, w, dry_run);
-		if (!dry_run)
+		r = fill(st, s, o);
+		if (!o->dry_run)
 			snapshot_store_end(st, s);
 	}
 	if (r == 0)
 		snapshot_fill_made(s, parent, ret);
-	if (r == 0 && dry_run)
+	if (r == 0 && o->dry_run)
 		ret->id[0] = '\0';
 	snapshot_free(parent);
 	snapshot_free(s);

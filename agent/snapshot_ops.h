@@ -27,18 +27,30 @@ struct snapshot_made {
 void snapshot_fill_made(struct snapshot *s, const struct snapshot *parent,
 			struct snapshot_made *ret);
 
+struct snapshot_create_options {
+	const struct header *header;	/* of the volume; verified */
+	struct snapshot_bytes in;	/* its stored bytes */
+	const struct secret *seal;	/* snapshot_seal(), or seal_key() */
+	struct snapshot_work work;
+	bool dry_run;			/* nothing is written, no id */
+	/*
+	 * Asked when all was read, or reading has failed: was it of one moment?
+	 * -errno with a sentence: it was not, and nothing is published. NULL:
+	 * it was.
+	 */
+	int (*confirm)(void *user);
+	void *user;
+};
+
 /*
- * A snapshot of @in, which are the stored bytes of the volume @h, in @st: its
- * blocks, then its body under the HMAC of @seal, then its wrapper. The parent is
- * the newest snapshot of that lineage and volume that is there and holds under
- * @seal. With @dry_run nothing is written, and the result has no id; @st may be
- * NULL then.
+ * A snapshot in @st: its blocks, then its body under the HMAC of the seal, then
+ * its wrapper. The parent is the newest snapshot of that lineage and volume that
+ * is there and holds under the seal. @st may be NULL for a dry run.
  *
  * Errors as snapshot_move() and snapshot_store_publish().
  */
-int snapshot_create(struct snapshot_store *st, const struct header *h,
-		    const struct snapshot_bytes *in, const struct secret *seal,
-		    const struct snapshot_work *w, bool dry_run,
+int snapshot_create(struct snapshot_store *st,
+		    const struct snapshot_create_options *o,
 		    struct snapshot_made *ret);
 
 /*

@@ -3,7 +3,7 @@
 # Completion of envelope-snapshot(8); options come from each verb's own --help.
 
 _envelope_snapshot_verbs="create list show verify restore copy rewrap import
-	export diff share delete gc"
+	export diff share delete gc clean"
 
 _envelope_snapshot_reply()
 {
@@ -43,7 +43,7 @@ _envelope_snapshot()
 		return;;
 	--kms-key|--context|--kms-endpoint|--profile|--region|--timeout|\
 	--lease|--grace|--jobs|--limit|--volume|--lineage|--min-age|--slot|\
-	--all-under|--principal|--source-endpoint|--source-profile|\
+	--all-under|--principal|--cow|--source-endpoint|--source-profile|\
 	--source-region)
 		COMPREPLY=()
 		return;;
@@ -60,7 +60,7 @@ _envelope_snapshot()
 	restore|export)
 		_envelope_snapshot_reply "$word" -f \
 			-W "$(_envelope_snapshot_ids "$1")";;
-	list|gc)
+	list|gc|clean)
 		COMPREPLY=();;
 	*)
 		_envelope_snapshot_reply "$word" \
