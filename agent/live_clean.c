@@ -69,6 +69,16 @@ static int move_back(const char *id, const struct dm_volume *over)
 	return r;
 }
 
+/* Not moved yet; perhaps it was about to be, with the watchdog killed, too. */
+static int stay(const struct dm_volume_status *s)
+{
+	const char *name = s->volume.name;
+
+	if (live_dm_waits(name))
+		dm_volume_unload(name);
+	return s->suspended ? live_dm_resume_volume(name) : 0;
+}
+
 int live_undo(const char *id)
 {
 	struct dm_volume_status s = { 0 };
@@ -83,9 +93,8 @@ int live_undo(const char *id)
 		r = live_dm_remove(id, LIVE_SNAPSHOT);
 	if (r == 0 && is_over(&s.volume, &origin))
 		r = move_back(id, &s.volume);
-	else if (r == 0 && origin.exists && s.volume.name[0] &&
-		 live_dm_waits(s.volume.name))
-		dm_volume_unload(s.volume.name);
+	else if (r == 0 && origin.exists && s.volume.name[0])
+		r = stay(&s);
 	if (r == 0)
 		r = live_dm_remove(id, LIVE_ORIGIN);
 	return r;

@@ -106,22 +106,33 @@ int live_dm_create(const struct dm_volume *v, enum live_role role,
 	return r;
 }
 
-int live_dm_resume(const char *id, enum live_role role)
+static int resume(const char *name, unsigned int udev_flags)
 {
-	char name[LIVE_NAME_CHARS];
 	struct dm_task *task;
 	int r;
 
-	live_name_of(id, role, name);
 	r = dm_new_task(DM_DEVICE_RESUME, name, &task);
 	if (r < 0)
 		return r;
-	r = dm_run_with_udev(task, UDEV_FLAGS);
+	r = dm_run_with_udev(task, udev_flags);
 	dm_task_destroy(task);
 	if (r < 0)
 		log_error("cannot resume the device '%s': %s", name,
 			  strerror(-r));
 	return r < 0 ? failed(r) : 0;
+}
+
+int live_dm_resume(const char *id, enum live_role role)
+{
+	char name[LIVE_NAME_CHARS];
+
+	live_name_of(id, role, name);
+	return resume(name, UDEV_FLAGS);
+}
+
+int live_dm_resume_volume(const char *name)
+{
+	return resume(name, 0);
 }
 
 static int look(const char *name, struct dm_info *ret)

@@ -56,6 +56,10 @@ void live_name_of(const char *id, enum live_role role,
 int live_dm_create(const struct dm_volume *v, enum live_role role,
 		   uint64_t sectors, const char *params);
 int live_dm_resume(const char *id, enum live_role role);
+
+/* The volume @name itself, with the table that it has, or that waits. */
+int live_dm_resume_volume(const char *name);
+
 int live_dm_look(const char *id, enum live_role role,
 		 struct live_device *ret);
 

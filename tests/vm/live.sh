@@ -321,6 +321,19 @@ while killed_at $STEP; do
 done
 t "it dies at each step" test $STEP -gt 11 -a $STEP -lt 60
 
+# Nobody is left to resume it.
+killed_at 8
+dmsetup suspend x
+t "killed with its watchdog: cleaned" wait_until 60 cleaned
+t "killed with its watchdog: the volume works" works none
+hold x
+kill -9 "$HOLDER"
+wait "$HOLDER"
+exec 9>&-
+dmsetup suspend x
+t "killed and suspended: cleaned" wait_until 60 cleaned
+t "killed and suspended: the volume works" works over
+
 # What is left of one is no hindrance for the next one.
 t "one to be killed" hold x
 kill -9 "$HOLDER"
