@@ -7,7 +7,7 @@
  *   canary forms < KEY                  print the names of the forms
  *
  * KEY is 64 raw bytes on standard input, followed by the volume's UUID (16
- * bytes) and id (text), for the header's MAC key that derives from them.
+ * bytes) and id (text), for the keys that derive from them.
  * NAMES-FILE has one path a line. Exit status 0: found nowhere (search), done;
  * 1: found; 2: trouble.
  */
@@ -109,38 +109,54 @@ static void add_part(const char *part, const uint8_t *key)
 	add_json(part, key);
 }
 
-/* The header's HMAC key, as agent/header.h defines it. */
-static int derive_mac_key(const uint8_t *key, const uint8_t *uuid,
-			  const char *volume_id, uint8_t ret[HALF_BYTES])
+static int derive(const uint8_t *key, const uint8_t *salt, size_t salt_bytes,
+		  const char *info, uint8_t ret[HALF_BYTES])
 {
 	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
 	EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
-	char info[96];
 	OSSL_PARAM params[] = {
 		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
 						 "SHA256", 0),
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY,
 						  (void *)key, KEY_BYTES),
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT,
-						  (void *)uuid, 16),
-		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info,
-						  0),
+						  (void *)salt, salt_bytes),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO,
+						  (void *)info, strlen(info)),
 		OSSL_PARAM_END,
 	};
 	int r;
 
-	snprintf(info, sizeof(info), "envelope header v1%s", volume_id);
-	params[3].data_size = strlen(info);
 	r = ctx && EVP_KDF_derive(ctx, ret, HALF_BYTES, params) == 1 ? 0 : -EIO;
 	EVP_KDF_CTX_free(ctx);
 	EVP_KDF_free(kdf);
 	return r;
 }
 
+/*
+ * What the agent derives: the key of the header's HMAC, as agent/header.h says,
+ * and the seal key, as agent/snapshot.h says.
+ */
+static int add_derived(const uint8_t *key, const uint8_t *uuid,
+		       const char *volume_id)
+{
+	uint8_t derived[HALF_BYTES];
+	char info[96];
+
+	snprintf(info, sizeof(info), "envelope header v1%s", volume_id);
+	if (derive(key, uuid, 16, info, derived) < 0)
+		return -EIO;
+	add_part("mac-key", derived);
+	if (derive(key, (const uint8_t *)"", 0, "envelope seal v1",
+		   derived) < 0)
+		return -EIO;
+	add_part("seal-key", derived);
+	return 0;
+}
+
 static int read_forms(void)
 {
 	uint8_t in[KEY_BYTES + 16 + 64] = { 0 };
-	uint8_t mac_key[HALF_BYTES];
 	size_t have = 0;
 	ssize_t n;
 
@@ -153,11 +169,7 @@ static int read_forms(void)
 	add_part("half2", in + HALF_BYTES);
 	if (have <= KEY_BYTES + 16)
 		return 0;
-	if (derive_mac_key(in, in + KEY_BYTES, (char *)in + KEY_BYTES + 16,
-			   mac_key) < 0)
-		return -EIO;
-	add_part("mac-key", mac_key);
-	return 0;
+	return add_derived(in, in + KEY_BYTES, (char *)in + KEY_BYTES + 16);
 }
 
 /* One pass: the next form that starts with each byte, as index + 1. */
