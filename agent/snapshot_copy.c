@@ -51,19 +51,14 @@ static int64_t copy_chunk(void *user, struct pipeline_buffers *b,
 {
 	struct copy *c = user;
 	const char *lineage = header_core(snapshot_header(c->s))->lineage;
-	const uint8_t *digest = snapshot_digest(c->s, index);
 	uint8_t stored[SNAPSHOT_DIGEST_BYTES];
 	uint32_t bytes = snapshot_chunk_bytes(c->s, index);
 	int r;
 
-	r = snapshot_store_copy_block(c->o->to, c->o->from, lineage, digest,
-				      bytes);
-	if (r == -EOPNOTSUPP) {
-		r = snapshot_store_get_block(c->o->from, c->s, index, b->in);
-		if (r == 0)
-			r = snapshot_store_put_block(c->o->to, lineage, b->in,
-						     bytes, stored);
-	}
+	r = snapshot_store_get_block(c->o->from, c->s, index, b->in);
+	if (r == 0)
+		r = snapshot_store_put_block(c->o->to, lineage, b->in, bytes,
+					     stored);
 	return r < 0 ? r : (int64_t)bytes;
 }
 

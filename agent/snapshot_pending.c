@@ -186,8 +186,12 @@ static int consider(struct snapshot_store *st, const char *id,
 	char why[JSON_WHY_BYTES];
 	json_t *o = NULL;
 	char *text = NULL;
-	int r = snapshot_store_pending_get(st, id, &text);
+	int r;
 
+	/* Published, and killed before it could say so. */
+	if (snapshot_store_has(st, id))
+		return snapshot_store_pending_remove(st, id);
+	r = snapshot_store_pending_get(st, id, &text);
 	if (r == 0)
 		r = json_parse_strict(text, strlen(text), HEADER_MAX_DEPTH + 1,
 				      &o, why);
@@ -205,7 +209,8 @@ static int consider(struct snapshot_store *st, const char *id,
 		return 0;
 	snapshot_free(*ret);
 	*ret = NULL;
-	if (r == -EACCES || r == -EHOSTUNREACH || r == -ENOMEM)
+	/* One that was made up is denied; so will be all else, if that was not. */
+	if (r == -EHOSTUNREACH || r == -ENOMEM)
 		return r;
 	log_warn("the record of the copy %s does not hold: it is begun anew",
 		 id);

@@ -120,6 +120,10 @@ static int compose_core(struct restore *t)
 	};
 	snprintf(t->core.origin, sizeof(t->core.origin), "%s",
 		 snapshot_id(t->s));
+	/* A file will be as long as it has to be. */
+	if (!t->device.is_block)
+		t->device.size_bytes = t->core.data_offset_bytes +
+				       t->core.size_bytes;
 	if (t->core.detached)
 		device_identity(&t->device, &t->core.device);
 	r = lease_for(&t->core, &t->o->lease, DM_TARGET_ENVELOPE,

@@ -487,19 +487,6 @@ int snapshot_store_wrapper(struct snapshot_store *st, const char *id,
 	return r;
 }
 
-int snapshot_store_copy_block(struct snapshot_store *to,
-			      struct snapshot_store *from, const char *lineage,
-			      const uint8_t digest[SNAPSHOT_DIGEST_BYTES],
-			      size_t bytes)
-{
-	(void)to;
-	(void)from;
-	(void)lineage;
-	(void)digest;
-	(void)bytes;
-	return -EOPNOTSUPP;
-}
-
 int snapshot_store_load(struct snapshot_store *st, const char *id,
 			struct snapshot **ret, uint8_t **body_ret,
 			size_t *bytes_ret)

@@ -85,15 +85,6 @@ int snapshot_store_publish_body(struct snapshot_store *st,
 /* The wrapper of @s, which is there, with other slots; atomically. -ENOENT. */
 int snapshot_store_replace(struct snapshot_store *st, const struct snapshot *s);
 
-/*
- * The block @digest of @lineage, of @bytes, from another store, without reading
- * it. -EOPNOTSUPP, silent: these two stores cannot do that.
- */
-int snapshot_store_copy_block(struct snapshot_store *to,
-			      struct snapshot_store *from, const char *lineage,
-			      const uint8_t digest[SNAPSHOT_DIGEST_BYTES],
-			      size_t bytes);
-
 /* Is there a snapshot @id? */
 bool snapshot_store_has(struct snapshot_store *st, const char *id);
 

@@ -66,7 +66,7 @@ refused()
 	shift
 	"$@" > "$WORK/out" 2>&1 || rc=$?
 	[ $rc -eq "$want" ] || die "$*: exit status $rc, not $want"
-	grep '^envelope:' "$WORK/out" | tail -n 1 | sed 's/^/       /'
+	grep '^envelope' "$WORK/out" | tail -n 1 | sed 's/^/       /'
 }
 
 check_sums()
@@ -285,6 +285,38 @@ show_other_readers()
 	rm -f "$WORK/plain.img"
 }
 
+# The id that was printed first.
+printed_id()
+{
+	sed -n 's/^\(snap-[0-9a-f]*\):.*/\1/p' "$WORK/out" | head -n 1
+}
+
+show_snapshots()
+{
+	local key id copy
+
+	say "make a snapshot: ciphertext, in chunks that are kept once"
+	must envelope-snapshot create --store "$WORK/store" "$DEV"
+	id=$(printed_id)
+	must host aws create-key --query KeyMetadata.Arn --output text
+	key=$(cat "$WORK/out")
+	say "copy it under another key: everything is encrypted anew, read back and compared"
+	must envelope-snapshot copy --store "$WORK/store" --kms-key "$key" "$id"
+	copy=$(printed_id)
+	say "disable the first key and restore the copy: every checksum is the same"
+	must host aws disable-key --key-id "$(field key_id)"
+	refused 3 envelope-snapshot verify --store "$WORK/store" "$id"
+	must envelope-snapshot restore --store "$WORK/store" "$copy" \
+		"$WORK/new.img"
+	must envelope attach --direct "$WORK/new.img" data
+	must mount -o ro /dev/mapper/data "$MNT"
+	must check_sums
+	must umount "$MNT"
+	must envelope detach data
+	must host aws enable-key --key-id "$(field key_id)"
+	rm -rf "$WORK/new.img" "$WORK/store"
+}
+
 # count WHO CALL [ERROR]: calls in the audit trail; the administrator's AWS CLI
 # is not ours.
 count()
@@ -318,8 +350,8 @@ show_audit()
 	counted 1 alice Decrypt AccessDenied
 	counted 2 host Decrypt
 	counted 2 host RetireGrant
-	counted 1 administrator GenerateDataKeyWithoutPlaintext
-	counted 3 administrator Decrypt
+	counted 2 administrator GenerateDataKeyWithoutPlaintext
+	counted 9 administrator Decrypt
 	grep -h '"eventName": *"Decrypt"' "$WORK/audit" |
 		grep ':user/host"' | head -n 1 | cut -c 1-300 |
 		sed 's/^/       /'
@@ -334,5 +366,6 @@ show_disk_is_opaque
 show_refusal
 show_revocation
 show_other_readers
+show_snapshots
 show_audit
 echo "demo: done"

@@ -67,7 +67,7 @@ t "attach all" each envelope attach /dev/mapper/disk{} many{}
 t "all are there" [ "$(dm_devices | wc -l)" -eq "$VOLUMES" ]
 t "the agent lists all" eval \
 	'[ "$(envelope list | grep -c "/dev/mapper/many")" -eq $VOLUMES ]'
-t "a key for each" [ "$(keys_left | wc -l)" -eq "$VOLUMES" ]
+t "a key and a seal for each" [ "$(keys_left | wc -l)" -eq $((2 * VOLUMES)) ]
 wait_until 120 is_idle
 echo "# the agent with $VOLUMES volumes: $(field VmRSS) kB, of its own $(field RssAnon) kB"
 t "the agent has less than 16 MB" [ "$(field VmRSS)" -lt 16384 ]

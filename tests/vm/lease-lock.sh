@@ -46,7 +46,7 @@ t "the reader waits" kill -0 $READER
 host aws enable-key --key-id "$KEY" > /dev/null
 t_says 0 "unlock" "/dev/mapper/x is active" envelope unlock --direct x
 t "the reader goes on" wait $READER
-t "one live key" eval "[ \$(keys_left | wc -l) = 1 ]"
+t "one live key, and its seal" eval "[ \$(keys_left | wc -l) = 2 ]"
 t "each lock and unlock is recorded" eval \
 	"[ \"\$(recorded $(id_of /dev/vda) | cut -d' ' -f1,2 | paste -sd,)\" = \
 	'format done,attach granted,lock done,lock done,lock done,unlock denied,unlock granted' ]"
