@@ -30,7 +30,8 @@ struct http {
 
 /* What the write callback fills. */
 struct sink {
-	struct secret *body;
+	uint8_t *bytes;
+	size_t room;
 	size_t used;
 	bool oversized;
 };
@@ -123,6 +124,14 @@ const char *http_request_id(const struct http *http)
 	return http->request_id;
 }
 
+const char *http_header(const struct http *http, const char *name)
+{
+	struct curl_header *h;
+
+	return curl.easy_header(http->easy, name, 0, CURLH_HEADER, -1, &h) ==
+	       CURLHE_OK ? h->value : NULL;
+}
+
 bool http_connected(const struct http *http)
 {
 	curl_off_t connected_us = 0;
@@ -185,13 +194,12 @@ static size_t take_body(char *data, size_t size, size_t count, void *user)
 	struct sink *sink = user;
 	size_t bytes = size * count;
 
-	if (bytes > HTTP_ANSWER_MAX_BYTES - sink->used) {
+	if (bytes > sink->room - sink->used) {
 		sink->oversized = true;
 		return 0;
 	}
-	memcpy(secret_bytes(sink->body) + sink->used, data, bytes);
+	memcpy(sink->bytes + sink->used, data, bytes);
 	sink->used += bytes;
-	secret_bytes(sink->body)[sink->used] = '\0';
 	return bytes;
 }
 
@@ -358,6 +366,8 @@ static CURLcode set_method(CURL *easy, const struct http_request *q)
 
 	if (strcmp(method, "GET") == 0)
 		return curl.easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+	if (strcmp(method, "HEAD") == 0)
+		return curl.easy_setopt(easy, CURLOPT_NOBODY, 1L);
 	c = curl.easy_setopt(easy, CURLOPT_POSTFIELDS, q->body ? q->body : "");
 	if (!c)
 		c = curl.easy_setopt(easy, CURLOPT_POSTFIELDSIZE,
@@ -482,14 +492,16 @@ static enum http_failure attempt(struct http *http,
 				 struct curl_slist *headers,
 				 struct http_answer *answer)
 {
-	struct sink sink = { .body = answer->body };
+	struct sink sink = {
+		.bytes = q->into ? q->into : secret_bytes(answer->body),
+		.room = q->into ? q->into_bytes : HTTP_ANSWER_MAX_BYTES,
+	};
 	enum http_failure why;
 	CURLcode c;
 
 	curl.easy_reset(http->easy);
 	http->detail[0] = '\0';
 	http->request_id[0] = '\0';
-	secret_bytes(sink.body)[0] = '\0';
 	answer->body_bytes = 0;
 	c = set_request(http, q, headers, &sink);
 	if (!c)
@@ -500,6 +512,8 @@ static enum http_failure attempt(struct http *http,
 		c = set_signature(http->easy, q);
 	if (!c)
 		c = curl.easy_perform(http->easy);
+	if (!q->into)
+		sink.bytes[sink.used] = '\0';
 	http->attempts++;
 	http->fresh = false;
 	why = failure_of(http, c, &sink);
@@ -525,7 +539,7 @@ static bool worth_another(const struct http_request *q, enum http_failure why,
 	if (answer->status >= 500 || answer->status == 429)
 		return true;
 	return q->retryable &&
-	       q->retryable(answer->status,
+	       q->retryable(answer->status, q->into ? NULL :
 			    (const char *)secret_cbytes(answer->body),
 			    answer->body_bytes);
 }
@@ -569,8 +583,9 @@ int http_send(struct http *http, const struct http_request *q,
 	http->attempts = 0;
 	http->detail[0] = '\0';
 	http->request_id[0] = '\0';
-	answer.body = secret_new(HTTP_ANSWER_MAX_BYTES + 1);
-	if (!answer.body || make_headers(q, &headers) < 0)
+	if (!q->into)
+		answer.body = secret_new(HTTP_ANSWER_MAX_BYTES + 1);
+	if ((!q->into && !answer.body) || make_headers(q, &headers) < 0)
 		goto out;
 	while (http_left_ms(http) > 0) {
 		uint64_t wait;

@@ -63,18 +63,25 @@ struct http_request {
 	const void *body;		/* NULL: none */
 	size_t body_bytes;
 	bool look;			/* at the server: see http_peer() */
+	/*
+	 * Where the answer's body goes in place of http_answer.body, at most
+	 * @into_bytes of it: for one that is no secret. NULL: there.
+	 */
+	uint8_t *into;
+	size_t into_bytes;
 	unsigned int attempt_ms;	/* for one attempt; 0: all that is left */
 	unsigned int attempts;		/* at most; 0: HTTP_MAX_ATTEMPTS */
 	/*
 	 * Is this answer, which is not 5xx, worth another attempt? It must
-	 * not keep the body. NULL: never.
+	 * not keep the body, which is NULL if it went elsewhere. NULL: never.
 	 */
 	bool (*retryable)(long status, const char *body, size_t bytes);
 };
 
 struct http_answer {
 	long status;			/* HTTP status */
-	struct secret *body;		/* HTTP_ANSWER_MAX_BYTES + 1, locked */
+	struct secret *body;		/* HTTP_ANSWER_MAX_BYTES + 1, locked;
+					 * NULL: it went into the request's */
 	size_t body_bytes;		/* NUL behind them */
 };
 
@@ -86,7 +93,7 @@ enum http_failure {
 	HTTP_TLS,		/* handshake, certificate, host name */
 	HTTP_CA_FILE,		/* ca-file missing or no PEM */
 	HTTP_CERT_FILE,		/* client certificate or its key unusable */
-	HTTP_OVERSIZED,		/* more than HTTP_ANSWER_MAX_BYTES */
+	HTTP_OVERSIZED,		/* more than there is room for */
 	HTTP_REDIRECT,		/* 3xx, not followed */
 	HTTP_NO_HTTP,		/* what answers does not speak HTTP */
 	HTTP_INTERNAL,		/* libcurl refused to work */
@@ -140,6 +147,9 @@ const char *http_detail(const struct http *http);
 
 /* The x-amzn-RequestId of the last answer; "" if it had none that is one. */
 const char *http_request_id(const struct http *http);
+
+/* A header of the last answer, until the next request; NULL: it has none. */
+const char *http_header(const struct http *http, const char *name);
 
 /* Did the last attempt get as far as a connection? */
 bool http_connected(const struct http *http);

@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A store of snapshots in a folder, laid out as snapshot.h says. Folders are
- * 0700 and files 0600 of whoever writes them.
+ * A store of snapshots, laid out as snapshot.h says, in a folder or a bucket
+ * (object_store.h). Objects appear whole, or not at all, and when a call returns
+ * 0 they stay. Folders are 0700 and files 0600 of whoever writes them.
  *
- * What a crash or a kill leaves: an object is written to a file of its own,
- * "tmp.*" in the folder that it is for, flushed, renamed, and the folder is
- * flushed. So under its name an object is whole or absent, also after the
- * machine has lost its power, and when a call returns 0 it stays. A "tmp.*"
- * that is left is no object: readers pass it over.
- *
- * Each function prints its own error, once. Errors that all share: -EIO,
- * -ENOMEM, -ENOSPC.
+ * Each function prints its own error, once. Errors that all share: those of
+ * object_store.h.
  */
 #ifndef ENVELOPE_SNAPSHOT_STORE_H
 #define ENVELOPE_SNAPSHOT_STORE_H
 
+#include "object_store.h"
 #include "snapshot.h"
 
 /* Where programs look if they are told nothing else. */
@@ -23,16 +19,12 @@
 struct snapshot_store;
 
 /*
- * Open the store @url, "dir:PATH" or a path. With @create an empty or absent
- * folder becomes one. -ENOENT: no store there. -EEXIST: @create, and the folder
- * has something else in it. -EINVAL: no such kind of store. -EOPNOTSUPP: of a
- * newer version.
+ * Open the store @url, as object_store_open(). With @create an empty or absent
+ * one is made. -ENOENT: no store there. -EEXIST: @create, and there is something
+ * else. -EOPNOTSUPP: of a newer version.
  */
-int snapshot_store_open(const char *url, bool create,
-			struct snapshot_store **ret);
-
-/* Is there anything at @url? Prints nothing. */
-bool snapshot_store_exists(const char *url);
+int snapshot_store_open(const char *url, const struct object_access *access,
+			bool create, struct snapshot_store **ret);
 
 /* Its URL, for messages. Borrowed. */
 const char *snapshot_store_url(const struct snapshot_store *st);

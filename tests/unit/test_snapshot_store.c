@@ -141,14 +141,14 @@ static void what_is_published_is_read(void **state)
 	json_t *ids = NULL;
 
 	(void)state;
-	assert_int_equal(snapshot_store_open(store, true, &st), 0);
+	assert_int_equal(snapshot_store_open(store, NULL, true, &st), 0);
 	assert_int_equal(snapshot_store_list(st, &ids), 0);
 	assert_int_equal(json_array_size(ids), 0);
 	json_decref(ids);
 	assert_int_equal(make_snapshot(st, dek, first), 0);
 	assert_int_equal(make_snapshot(st, dek, second), 0);
 	snapshot_store_close(st);
-	assert_int_equal(snapshot_store_open(store, false, &st), 0);
+	assert_int_equal(snapshot_store_open(store, NULL, false, &st), 0);
 	assert_int_equal(snapshot_store_list(st, &ids), 0);
 	assert_int_equal(json_array_size(ids), 2);
 	check_snapshot(st, first, dek);
@@ -164,14 +164,14 @@ static void only_stores_are_opened(void **state)
 
 	(void)state;
 	fixture_listen();
-	assert_int_equal(snapshot_store_open(store, false, &st), -ENOENT);
+	assert_int_equal(snapshot_store_open(store, NULL, false, &st), -ENOENT);
 	assert_heard("store': cannot open");
 	assert_int_equal(mkdir(store, 0700), 0);
 	fixture_listen();
-	assert_int_equal(snapshot_store_open(store, false, &st), -ENOENT);
+	assert_int_equal(snapshot_store_open(store, NULL, false, &st), -ENOENT);
 	assert_heard("is no store of snapshots");
 	fixture_listen();
-	assert_int_equal(snapshot_store_open(folder, true, &st), -EEXIST);
+	assert_int_equal(snapshot_store_open(folder, NULL, true, &st), -EEXIST);
 	assert_heard("something else in it");
 }
 
@@ -195,7 +195,7 @@ static void security_23_bad_blocks_are_named(void **state)
 	int fd;
 
 	(void)state;
-	assert_int_equal(snapshot_store_open(store, true, &st), 0);
+	assert_int_equal(snapshot_store_open(store, NULL, true, &st), 0);
 	assert_int_equal(make_snapshot(st, dek, id), 0);
 	s = load(st, id, dek);
 	block_path(s, 3, path);
@@ -258,7 +258,7 @@ static void die_within_a_block(void)
 		prctl(PR_SET_DUMPABLE, 0);
 		signal(SIGXFSZ, SIG_DFL);
 		setrlimit(RLIMIT_FSIZE, &limit);
-		if (snapshot_store_open(store, true, &st) == 0)
+		if (snapshot_store_open(store, NULL, true, &st) == 0)
 			make_snapshot(st, fixture_dek(1), id);
 		_exit(1);
 	}
@@ -286,7 +286,7 @@ static void killed_writers_leave_whole_objects(void **state)
 		if (pid == 0) {
 			/* Secrets do not outlive a fork. */
 			dek = fixture_dek(1);
-			if (snapshot_store_open(store, true, &st) == 0)
+			if (snapshot_store_open(store, NULL, true, &st) == 0)
 				while (make_snapshot(st, dek, id) == 0)
 					;
 			_exit(1);
@@ -296,7 +296,7 @@ static void killed_writers_leave_whole_objects(void **state)
 		assert_int_equal(waitpid(pid, NULL, 0), pid);
 	}
 	nftw(store, check_name, 16, FTW_PHYS);
-	assert_int_equal(snapshot_store_open(store, true, &st), 0);
+	assert_int_equal(snapshot_store_open(store, NULL, true, &st), 0);
 	assert_int_equal(make_snapshot(st, dek, id), 0);
 	assert_int_equal(snapshot_store_list(st, &ids), 0);
 	json_array_foreach(ids, i, item)

@@ -9,16 +9,34 @@
 /* Where snapshots are, as the options say. */
 struct store_wish {
 	const char *url;	/* NULL: SNAPSHOT_DEFAULT_STORE */
+	struct object_access access;
 };
 
 #define STORE_OPTIONS(w) \
 	{ "store", "STORE", cli_set_text, &(w)->url, \
-	  "dir:PATH (default " SNAPSHOT_DEFAULT_STORE ")" }
+	  "dir:PATH or s3://BUCKET/PREFIX (default\n" \
+	  "                           " SNAPSHOT_DEFAULT_STORE ")" }, \
+	{ "store-endpoint", "URL", cli_set_text, &(w)->access.endpoint, \
+	  "of a store in S3 that is not Amazon's" }, \
+	{ "store-region", "REGION", cli_set_text, &(w)->access.region, \
+	  "of a store in S3" }, \
+	{ "store-profile", "NAME", cli_set_text, &(w)->access.profile, \
+	  "of the AWS credentials for it" }, \
+	{ "store-ca-file", "FILE", cli_set_text, &(w)->access.ca_file, \
+	  "certificates that it must chain to" }
 
 /* Where a copy goes; @w is a struct store_wish *. */
 #define TO_STORE_OPTIONS(w) \
 	{ "to-store", "STORE", cli_set_text, &(w)->url, \
-	  "where the copy goes (default: the same store)" }
+	  "where the copy goes (default: the same store)" }, \
+	{ "to-endpoint", "URL", cli_set_text, &(w)->access.endpoint, \
+	  "of that, as --store-endpoint" }, \
+	{ "to-region", "REGION", cli_set_text, &(w)->access.region, \
+	  "as --store-region" }, \
+	{ "to-profile", "NAME", cli_set_text, &(w)->access.profile, \
+	  "as --store-profile" }, \
+	{ "to-ca-file", "FILE", cli_set_text, &(w)->access.ca_file, \
+	  "as --store-ca-file" }
 
 /* For the key of the source, where that wants somebody else; @a as above. */
 #define SOURCE_OPTIONS(a) \

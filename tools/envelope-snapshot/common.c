@@ -8,12 +8,12 @@ int store_open(const struct store_wish *w, bool create,
 	       struct snapshot_store **ret)
 {
 	return snapshot_store_open(w->url ? w->url : SNAPSHOT_DEFAULT_STORE,
-				   create, ret);
+				   &w->access, create, ret);
 }
 
 bool store_exists(const struct store_wish *w)
 {
-	return snapshot_store_exists(w->url ? w->url : SNAPSHOT_DEFAULT_STORE);
+	return object_store_exists(w->url ? w->url : SNAPSHOT_DEFAULT_STORE);
 }
 
 static void take(const char **to, const char *from)

@@ -35,7 +35,8 @@ _envelope_snapshot()
 	--store|--to-store)
 		_envelope_snapshot_reply "$word" -d
 		return;;
-	--header|--config|--ca-file|--source-config|--source-ca-file)
+	--header|--config|--ca-file|--source-config|--source-ca-file|\
+	--store-ca-file|--to-ca-file)
 		_envelope_snapshot_reply "$word" -f
 		return;;
 	--sector-size)
@@ -44,7 +45,8 @@ _envelope_snapshot()
 	--kms-key|--context|--kms-endpoint|--profile|--region|--timeout|\
 	--lease|--grace|--jobs|--limit|--volume|--lineage|--min-age|--slot|\
 	--all-under|--principal|--cow|--source-endpoint|--source-profile|\
-	--source-region)
+	--source-region|--store-endpoint|--store-region|--store-profile|\
+	--to-endpoint|--to-region|--to-profile)
 		COMPREPLY=()
 		return;;
 	esac

@@ -236,7 +236,7 @@ static int add_store(struct lineage *l, const char *url)
 	int r, first = 0;
 	size_t i;
 
-	r = snapshot_store_open(url, false, &st);
+	r = snapshot_store_open(url, NULL, false, &st);
 	if (r == 0)
 		r = snapshot_store_list(st, &ids);
 	json_array_foreach(ids, i, id) {

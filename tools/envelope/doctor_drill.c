@@ -169,13 +169,13 @@ static void drill_store(struct doctor *d)
 	const char *url = d->store ? d->store : SNAPSHOT_DEFAULT_STORE;
 	struct snapshot_store *st = NULL;
 
-	if (!d->store && !snapshot_store_exists(url)) {
+	if (!d->store && !object_store_exists(url)) {
 		doctor_say(d, DOCTOR_OK, CHECK, NULL,
 			   "no snapshot was restored: there is no %s, and no --store was named",
 			   url);
 		return;
 	}
-	if (snapshot_store_open(url, false, &st) == 0)
+	if (snapshot_store_open(url, NULL, false, &st) == 0)
 		restore_oldest(d, st, url);
 	else
 		doctor_said(d, DOCTOR_FAIL, CHECK);

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Stores in S3: signed as botocore signs, and whatever the server does wrong."""
+import os
+import socket
+
+import snapshot_case
+from s3_server import ACCESS, BUCKET, REGION, SECRET, Bucket
+from snapshot_case import CHUNK, DATA, PROGRAM
+
+STORE = f"s3://{BUCKET}/a/b"
+
+
+class S3(snapshot_case.SnapshotCase):
+    def setUp(self):
+        super().setUp()
+        self.bucket = Bucket()
+        self.addCleanup(self.bucket.close)
+        self.place = STORE
+        self.credentials = self.folder / "credentials"
+        self.credentials.write_text(
+            (self.server.dir / "credentials").read_text()
+            + f"\n[s3]\naws_access_key_id = {ACCESS}\n"
+              f"aws_secret_access_key = {SECRET}\n")
+
+    def environment(self):
+        return {**os.environ,
+                "AWS_SHARED_CREDENTIALS_FILE": str(self.credentials)}
+
+    def command(self, verb, *args):
+        kms = [] if verb in snapshot_case.KEYLESS else ["--config", self.conf]
+        return [PROGRAM, verb, "--store", self.place, "--store-endpoint",
+                self.bucket.endpoint, "--store-region", REGION,
+                "--store-profile", "s3", *map(str, kms), *map(str, args)]
+
+    def taken(self):
+        disk = self.volume(size=DATA + 4 * CHUNK)
+        self.fill(disk, (0, 4 * CHUNK))
+        return disk, self.made("create", disk)
+
+    def fail(self, times, what):
+        """What the server does instead, so many times."""
+        left = [times]
+
+        def fault(handler):
+            if left[0] == 0 or what(handler) is False:
+                return False
+            left[0] -= 1
+            return True
+        self.bucket.faults.append(fault)
+        return left
+
+    def test_life(self):
+        """s3: create, list, copy, restore, delete, gc; page by page"""
+        self.bucket.page = 3
+        disk, one = self.taken()
+        self.fill(disk, (CHUNK, 4096))
+        two = self.made("create", disk)
+        self.assertEqual({one, two}, set(self.listed()))
+        self.assertEqual(5, sum("/blocks/" in k for k in self.bucket.objects))
+        self.snap("verify", two)
+        copy = self.made("copy", "--kms-key", self.new_key(), two)
+        target = self.folder / "target"
+        self.snap("restore", copy, target)
+        self.assertEqual(self.plaintext(disk), self.plaintext(target))
+        self.snap("delete", one)
+        self.snap("gc", "--min-age", "0s")
+        self.snap("verify", two)
+        self.assertEqual(8, sum("/blocks/" in k for k in self.bucket.objects))
+        self.assertFalse([k for k in self.bucket.objects
+                          if not k.startswith("a/b/")])
+        there = self.folder / "there"
+        self.made("copy", "--same-key", "--to-store", there, two)
+        self.assertEqual(4, len(list(there.glob("blocks/*/*/*"))))
+
+    def test_conditions(self):
+        """s3: what is there is not written again, and put only where nothing is"""
+        disk, _ = self.taken()
+        puts = [r for r in self.bucket.requests if r[0] == "PUT"]
+        self.assertEqual({"*"}, {
+            r[2].get("If-None-Match") for r in puts if "/pending/" not in r[1]})
+        self.bucket.requests.clear()
+        self.made("create", disk)
+        self.assertFalse([r for r in self.bucket.requests
+                          if r[0] == "PUT" and "/blocks/" in r[1]])
+        # A server that does not know the condition says so.
+        self.fail(-1, lambda h: h.error(501, "NotImplemented") if h.headers.get(
+            "If-None-Match") else False)
+        self.fill(disk, (0, 4096))
+        self.made("create", disk)
+
+    def test_helped_by_another_try(self):
+        """s3: errors, resets and cut answers are tried again"""
+        def reset(handler):
+            handler.connection.shutdown(socket.SHUT_RDWR)
+            handler.close_connection = True
+
+        def cut(handler):
+            handler.answer(200, b"x" * 100, Content_Length=1 << 19)
+            handler.close_connection = True
+
+        _, one = self.taken()
+        for what in (lambda h: h.error(500, "InternalError"),
+                     lambda h: h.error(503, "SlowDown"),
+                     lambda h: h.error(429, "TooManyRequests"), reset, cut):
+            left = self.fail(2, what)
+            self.snap("verify", one)
+            self.assertEqual(0, left[0])
+
+    def test_refused(self):
+        """s3: what does not help is said, with its status"""
+        disk, one = self.taken()
+        for status, says, what in (
+                (3, "AccessDenied", lambda h: h.error(403, "AccessDenied")),
+                (4, "redirect", lambda h: h.answer(
+                    301, Location="http://127.0.0.1:1/")),
+                (6, "longer than it may be", lambda h: h.answer(
+                    200, b"x" * (1 << 20))
+                    if "/blocks/" in h.path else False)):
+            self.bucket.faults.clear()
+            self.fail(-1, what)
+            self.snap("verify", "--hashes-only", one, status=status, says=says)
+        self.bucket.faults.clear()
+        self.fail(-1, lambda h: h.answer(200, b"<html>")
+                  if "list-type" in h.path else False)
+        self.snap("list", status=6, says="makes no sense")
+        self.bucket.faults.clear()
+        self.fail(-1, lambda h: h.answer(200, b"x" * 1000)
+                  if "/blocks/" in h.path and h.command == "GET" else False)
+        self.snap("verify", one, status=6, says="damaged or forged: blocks/")
+        before = dict(self.bucket.objects)
+        self.fill(disk, (0, 4096))
+        self.bucket.faults.clear()
+        self.fail(-1, lambda h: h.error(507, "QuotaExceeded")
+                  if h.command == "PUT" and "/blocks/" in h.path else False)
+        self.snap("create", disk, status=1, says="no room for blocks/")
+        self.assertEqual(before, self.bucket.objects)
+
+    def test_names(self):
+        """s3: buckets, prefixes and endpoints that are none"""
+        for place in ("s3://", "s3://ab", "s3://UPPER/x", "s3://snaps/a/../b",
+                      "s3://snaps/a b", "ftp:x"):
+            self.place = place
+            self.snap("list", status=2)
+        self.place = STORE
+        self.snap("list", status=1, says="no store of snapshots")
+        self.snap("list", "--store-endpoint", "http://192.0.2.1", status=2,
+                  says="is not https://")
+        self.snap("list", "--store-endpoint", "ftp://127.0.0.1", status=2)
+        self.place = "s3://nothing/x"
+        self.snap("list", status=1)
+        self.bucket.objects["a/b/mine"] = (b"mine", 0)
+        self.place = STORE
+        self.snap("import", self.credentials, status=7,
+                  says="something else in it")
+
+
+snapshot_case.main()
