@@ -117,6 +117,10 @@ $(O)/obj/agent/daemon/%.o: agent/daemon/%.c $(O)/flags
 # The interfaces are part of it.
 $(O)/obj/agent/daemon/service.o: $(wildcard agent/daemon/*.varlink)
 
+# metrics_http.c loads it when it is needed.
+$(O)/obj/tools/envelope/metrics_http.o: ALL_CFLAGS += \
+	$(call need,--cflags,libmicrohttpd)
+
 $(CLI_OBJS) $(ENVELOPE_OBJS) $(SNAPSHOT_OBJS): $(O)/obj/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)

@@ -16,7 +16,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 UNITS = ROOT / "scripts/systemd"
 NAMES = ("envelope-agent.service", "envelope-agent.socket",
          "envelope-drill.service", "envelope-drill.timer",
-         "envelope-metrics.service", "envelope-metrics.timer")
+         "envelope-metrics.service", "envelope-metrics.timer",
+         "envelope-metrics-http.service", "envelope-metrics-http.socket")
 
 
 class Units(unittest.TestCase):
@@ -40,9 +41,18 @@ class Units(unittest.TestCase):
 
     def test_confined(self):
         """agent units: the service is confined"""
-        done = self.analyze("security", "--offline=true", "--threshold=35",
-                            str(self.folder / NAMES[0]))
-        self.assertEqual(0, done.returncode, done.stdout)
+        for name, threshold in ((NAMES[0], 35),
+                                ("envelope-metrics-http.service", 25)):
+            done = self.analyze("security", "--offline=true",
+                                f"--threshold={threshold}",
+                                str(self.folder / name))
+            self.assertEqual(0, done.returncode, done.stdout)
+
+    def test_loopback(self):
+        """agent units: the metrics' port is open to this host alone"""
+        text = (UNITS / "envelope-metrics-http.socket").read_text()
+        self.assertEqual(["127.0.0.1:9755"],
+                         re.findall(r"^Listen\w+=(.*)$", text, re.M))
 
     def test_socket(self):
         """agent units: the socket is where clients look, of root and a group"""

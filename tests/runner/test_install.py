@@ -91,6 +91,10 @@ class Install(unittest.TestCase):
                            "usr/lib/systemd/system/envelope-drill.timer",
                            "usr/lib/systemd/system/envelope-metrics.service",
                            "usr/lib/systemd/system/envelope-metrics.timer",
+                           "usr/lib/systemd/system/"
+                           "envelope-metrics-http.service",
+                           "usr/lib/systemd/system/"
+                           "envelope-metrics-http.socket",
                            "usr/lib/systemd/system/envelope-kms.service",
                            "usr/lib/systemd/system/envelope-kms.socket",
                            "usr/lib/sysusers.d/dm-envelope.conf",

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# vm: --disk 8 --kms --file /lib/systemd/systemd:/usr/lib/systemd/systemd --file /bin/systemctl:/usr/bin/systemctl --file /bin/systemd-sysusers:/usr/bin/systemd-sysusers --file /lib/systemd/system/sysinit.target:/usr/lib/systemd/system/sysinit.target --file /lib/systemd/system/basic.target:/usr/lib/systemd/system/basic.target --file /lib/systemd/system/sockets.target:/usr/lib/systemd/system/sockets.target --file /lib/systemd/system/shutdown.target:/usr/lib/systemd/system/shutdown.target --file /lib/systemd/system/modprobe@.service:/usr/lib/systemd/system/modprobe@.service --file scripts/systemd/envelope-agent.service:/usr/lib/systemd/system/envelope-agent.service --file scripts/systemd/envelope-agent.socket:/usr/lib/systemd/system/envelope-agent.socket --file scripts/systemd/sysusers.conf:/usr/lib/sysusers.d/dm-envelope.conf
+# vm: --disk 8 --kms --file /lib/systemd/systemd:/usr/lib/systemd/systemd --file /bin/systemctl:/usr/bin/systemctl --file /bin/systemd-sysusers:/usr/bin/systemd-sysusers --file /lib/systemd/system/sysinit.target:/usr/lib/systemd/system/sysinit.target --file /lib/systemd/system/basic.target:/usr/lib/systemd/system/basic.target --file /lib/systemd/system/sockets.target:/usr/lib/systemd/system/sockets.target --file /lib/systemd/system/shutdown.target:/usr/lib/systemd/system/shutdown.target --file /lib/systemd/system/modprobe@.service:/usr/lib/systemd/system/modprobe@.service --file scripts/systemd/envelope-agent.service:/usr/lib/systemd/system/envelope-agent.service --file scripts/systemd/envelope-agent.socket:/usr/lib/systemd/system/envelope-agent.socket --file scripts/systemd/envelope-metrics-http.service:/usr/lib/systemd/system/envelope-metrics-http.service --file scripts/systemd/envelope-metrics-http.socket:/usr/lib/systemd/system/envelope-metrics-http.socket --file scripts/systemd/sysusers.conf:/usr/lib/sysusers.d/dm-envelope.conf
 # kernels: 6.12
 # The agent as systemd itself runs it, by the units as they are installed.
 . /test/vm/helpers/attach.bash
@@ -73,6 +73,25 @@ confined()
 		grep -q "^NoNewPrivs:.*1$" "/proc/$(agent_pid)/status"
 }
 
+# What the port of the metrics answers, to anybody.
+scrape()
+{
+	setpriv --reuid 7 --regid 7 --clear-groups timeout 120 bash -c '
+		exec 3<>/dev/tcp/127.0.0.1/9755
+		printf "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" >&3
+		cat <&3'
+}
+
+metrics_confined()
+{
+	local pid
+
+	pid=$(pgrep -f -o "envelope metrics --http") &&
+		grep -q "^Seccomp:.*2$" "/proc/$pid/status" &&
+		[ "$(readlink "/proc/$pid/ns/net")" != \
+			"$(readlink /proc/self/ns/net)" ]
+}
+
 watchdog_bites()
 {
 	printf '[Service]\nWatchdogSec=15s\n' > "$DROP/watchdog.conf"
@@ -104,6 +123,9 @@ t_says 0 "a user attaches under the unit's confinement" \
 	"^/dev/mapper/mine: volume $ID" user envelope attach /dev/vda mine
 t "the device takes data" dd if=/dev/urandom of=/dev/mapper/mine bs=64K \
 	count=1 oflag=direct
+t "systemd listens for the metrics" systemctl start envelope-metrics-http.socket
+t_says 0 "they come by HTTP" "envelope_volume_state.*$ID" scrape
+t "from a process without a network" metrics_confined
 t "its state is where the unit says" \
 	grep -q "$ID" /var/lib/envelope/agent/volumes.json
 sed -i 's/names = mine/names = other/' /etc/envelope/agent.policy

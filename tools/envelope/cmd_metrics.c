@@ -12,14 +12,19 @@
 #include "cmd.h"
 #include "json.h"
 #include "log.h"
+#include "metrics_http.h"
 #include "status.h"
 
 static const char about[] =
 	"Print the metrics of the agent in the text format of Prometheus: of each\n"
 	"attached volume its state, bytes and lease; latency and errors of each KMS;\n"
 	"attaches and other operations by their result. For root. --output FILE replaces\n"
-	"a file, for the textfile collector of prometheus-node-exporter; where the agent\n"
-	"does not answer, all that it says then is envelope_agent_up 0.\n";
+	"a file, for the textfile collector of prometheus-node-exporter; --http answers\n"
+	"who asks the socket of envelope-metrics-http.socket. Where the agent does not\n"
+	"answer, all that both say is envelope_agent_up 0.\n";
+
+#define AGENT_SECONDS 10	/* others wait who ask by HTTP */
+#define IDLE_MS 120000u		/* longer than between two scrapes */
 
 static int write_text(FILE *f, const char *text)
 {
@@ -63,13 +68,44 @@ static int replace(const char *path, const char *text)
 	return r;
 }
 
-static int ask(struct by_agent *agent, json_t **ret)
+/* *@text_ret is in *@ret, or NULL. */
+static int ask(struct by_agent *agent, unsigned int seconds, json_t **ret,
+	       const char **text_ret)
 {
 	int r = by_agent_need(agent);
 
+	*text_ret = NULL;
 	if (r == 0)
-		r = by_agent_call(agent, "Metrics", NULL, ret);
+		r = agent_call(agent->client, "Metrics", NULL, NULL, 0,
+			       seconds * 1000, ret);
 	by_agent_close(agent);
+	if (r == 0 && json_get_string(*ret, "text", text_ret) < 0) {
+		log_error("the agent's answer has no metrics");
+		r = -EIO;
+	}
+	return r;
+}
+
+/* That nobody answers is said in the text. */
+static int get(void *data, char **ret)
+{
+	const char *text;
+	json_t *answer = NULL;
+	size_t bytes;
+	FILE *f;
+	int r;
+
+	(void)ask(data, AGENT_SECONDS, &answer, &text);
+	f = open_memstream(ret, &bytes);
+	r = f ? write_text(f, text) : -ENOMEM;
+	if (f && fclose(f) != 0)
+		r = -ENOMEM;
+	json_decref(answer);
+	if (r == 0)
+		return 0;
+	log_error("out of memory");
+	if (f)
+		free(*ret);
 	return r;
 }
 
@@ -77,13 +113,9 @@ static int run(struct by_agent *agent, const char *output)
 {
 	const char *text = NULL;
 	json_t *answer = NULL;
-	int r = ask(agent, &answer);
+	int r = ask(agent, BY_AGENT_SECONDS, &answer, &text);
 	int stored = 0;
 
-	if (r == 0 && json_get_string(answer, "text", &text) < 0) {
-		log_error("the agent's answer has no metrics");
-		r = -EIO;
-	}
 	/* That nobody answers is one of the metrics. */
 	if (output)
 		stored = replace(output, text);
@@ -98,9 +130,15 @@ int cmd_metrics(int argc, char **argv)
 {
 	struct by_agent agent = { 0 };
 	const char *output = NULL;
+	unsigned int idle_ms = 0;
+	bool http = false;
 	const struct cli_option options[] = {
 		{ "output", "FILE", cli_set_text, &output,
 		  "replace FILE, and print nothing" },
+		{ "http", NULL, cli_set_true, &http,
+		  "answer GET /metrics on systemd's socket" },
+		{ "idle", "SECONDS", cli_set_seconds, &idle_ms,
+		  "end when nobody asked for so long (default 120)" },
 		BY_AGENT_SOCKET_OPTION(&agent),
 		{ 0 }
 	};
@@ -113,6 +151,12 @@ int cmd_metrics(int argc, char **argv)
 	char **args;
 	int status = cli_parse(&usage, argc, argv, &args);
 
-	return status == CLI_GO_ON ? (int)status_from_errno(run(&agent, output))
-				   : status;
+	if (status != CLI_GO_ON)
+		return status;
+	if ((http && output) || (idle_ms && !http))
+		return cli_usage_error("metrics", "%s", output && http ?
+				       "--http and --output are two ways" :
+				       "--idle is for --http");
+	return status_from_errno(!http ? run(&agent, output) :
+		metrics_http_serve(get, &agent, idle_ms ? idle_ms : IDLE_MS));
 }
