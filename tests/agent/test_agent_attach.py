@@ -247,8 +247,8 @@ class Attach(KmsCase):
                          "|was not opened for reading")
 
     def test_many_at_once(self):
-        """agent attach: thirty at once are all answered, eight at a time"""
-        crowd = [self.connect() for _ in range(30)]
+        """agent attach: a hundred at once are all answered"""
+        crowd = [self.connect() for _ in range(100)]
         fd = os.open(self.volume, os.O_RDWR)
         for c in crowd:
             c.send({"method": ATTACH, "parameters": {
@@ -351,6 +351,26 @@ class Worker(KmsCase):
         """agent worker: a KMS that hangs holds up nobody else"""
         other = self.connect()
         self.assertIn("parameters", other.call("io.envelope.Agent.List"))
+
+    def test_crowd(self):
+        """agent worker: of a hundred at once, a KMS hears no more than eight"""
+        crowd = [self.connect() for _ in range(99)]
+        fd = os.open(self.volume, os.O_RDWR)
+        for c in crowd:
+            c.send({"method": ATTACH, "parameters": {
+                "device_fd": 0, "dry_run": True}}, [fd])
+        os.close(fd)
+        for _ in range(7):
+            self.addCleanup(self.listener.accept()[0].close)
+        # All that was sent before this has been heard.
+        self.assertIn("parameters",
+                      self.connect().call("io.envelope.Agent.List"))
+        path = f"/proc/{self.agent.pid}/task/{self.agent.pid}/children"
+        self.assertEqual(len(open(path).read().split()), 8)
+        self.listener.settimeout(0)
+        self.assertRaises(BlockingIOError, self.listener.accept)
+        for c in crowd:
+            c.close()
 
     def test_client_goes(self):
         """agent worker: it ends when its client goes, which is recorded"""
