@@ -208,6 +208,35 @@ static int check_blocks(struct snapshot_store *st, const struct snapshot *s)
 	return 0;
 }
 
+/* Has it been written by who did not hear that it was? */
+static bool is_written(const struct snapshot_store *st, const char *name,
+		       const char *text)
+{
+	uint8_t *found = NULL;
+	size_t n = 0;
+	bool same = get(st, name, SNAPSHOT_MAX_WRAPPER_BYTES, &found, &n) == 0 &&
+		    n == strlen(text) && memcmp(found, text, n) == 0;
+
+	free(found);
+	return same;
+}
+
+static int put_wrapper(const struct snapshot_store *st,
+		       const struct snapshot *s, const char *text)
+{
+	char name[OBJECT_NAME_CHARS];
+	int r;
+
+	snprintf(name, sizeof(name), "snapshots/%s", snapshot_id(s));
+	r = put(st, name, text, strlen(text));
+	if (r == -EEXIST && is_written(st, name, text))
+		return 0;
+	if (r == -EEXIST)
+		log_error("'%s': there is a snapshot %s already", st->url,
+			  snapshot_id(s));
+	return r;
+}
+
 int snapshot_store_publish_body(struct snapshot_store *st,
 				const struct snapshot *s, const uint8_t *body,
 				size_t bytes)
@@ -231,13 +260,8 @@ int snapshot_store_publish_body(struct snapshot_store *st,
 		snprintf(name, sizeof(name), "bodies/%s/%s", w.lineage, w.body);
 		r = put(st, name, body, bytes);
 	}
-	if (r == 0 || r == -EEXIST) {
-		snprintf(name, sizeof(name), "snapshots/%s", snapshot_id(s));
-		r = put(st, name, text, strlen(text));
-		if (r == -EEXIST)
-			log_error("'%s': there is a snapshot %s already",
-				  st->url, snapshot_id(s));
-	}
+	if (r == 0 || r == -EEXIST)
+		r = put_wrapper(st, s, text);
 	snapshot_wrapper_free(&w);
 	free(text);
 	return r;

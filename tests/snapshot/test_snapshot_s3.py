@@ -2,6 +2,7 @@
 """Stores in S3: signed as botocore signs, and whatever the server does wrong."""
 import os
 import socket
+import time
 
 import snapshot_case
 from s3_server import ACCESS, BUCKET, REGION, SECRET, Bucket
@@ -104,6 +105,23 @@ class S3(snapshot_case.SnapshotCase):
                      lambda h: h.error(429, "TooManyRequests"), reset, cut):
             left = self.fail(2, what)
             self.snap("verify", one)
+            self.assertEqual(0, left[0])
+
+    def test_answer_lost(self):
+        """s3: what was written, and nobody heard it, is not another's"""
+        disk, _ = self.taken()
+        for of in "/bodies/", "/snapshots/":
+            def unheard(handler, of=of):
+                if handler.command != "PUT" or of not in handler.path:
+                    return False
+                self.bucket.objects[handler.path.split("/", 2)[2]] = (
+                    handler.body, time.time())
+                handler.error(500, "InternalError")
+                return True
+
+            left = self.fail(1, unheard)
+            self.fill(disk, (0, 4096))
+            self.snap("verify", self.made("create", disk))
             self.assertEqual(0, left[0])
 
     def test_refused(self):
