@@ -346,15 +346,18 @@ bench-kms: $(O)/bench/kms_load $(O)/bench/kms_bare programs
 	BUILD=$(O) tests/bench/kms
 
 MANS = $(wildcard tools/*/*.8 agent/daemon/*.8)
+MANS5 = $(wildcard tools/*/*.5)
 COMPLETIONS = $(wildcard tools/*/*.bash agent/daemon/*.bash)
 UNITS = $(wildcard scripts/systemd/*.service scripts/systemd/*.socket \
 	scripts/systemd/*.timer)
 
 install: programs
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8 \
+		$(DESTDIR)$(PREFIX)/share/man/man5 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/sbin
 	install -m 644 $(MANS) $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 $(MANS5) $(DESTDIR)$(PREFIX)/share/man/man5
 	for c in $(COMPLETIONS); do install -m 644 $$c $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$(basename $$c .bash); done
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/dm-envelope/examples scripts/examples/*
 	for k in $(KERNELS); do if [ -e $(O)/$$k/dm-envelope.ko ]; then install -D -m 644 $(O)/$$k/dm-envelope.ko $(DESTDIR)/lib/modules/$$k/updates/dm-envelope.ko; fi; done
@@ -366,6 +369,7 @@ install: programs
 uninstall:
 	rm -f $(patsubst $(O)/bin/%,$(DESTDIR)$(PREFIX)/sbin/%,$(PROGRAMS))
 	rm -f $(patsubst %,$(DESTDIR)$(PREFIX)/share/man/man8/%,$(notdir $(MANS)))
+	rm -f $(patsubst %,$(DESTDIR)$(PREFIX)/share/man/man5/%,$(notdir $(MANS5)))
 	rm -f $(patsubst %.bash,$(DESTDIR)$(PREFIX)/share/bash-completion/completions/%,$(notdir $(COMPLETIONS)))
 	rm -f $(patsubst %,$(DESTDIR)$(PREFIX)/share/doc/dm-envelope/examples/%,$(notdir $(wildcard scripts/examples/*)))
 	rm -f $(patsubst %,$(DESTDIR)/usr/lib/systemd/system/%,$(notdir $(UNITS)))

@@ -47,6 +47,15 @@ bool tab_is_remote(const struct tab_line *line)
 	return line->netdev || !line->direct;
 }
 
+unsigned int tab_wait_ms(unsigned int tries, uint32_t random)
+{
+	uint64_t most = TAB_WAIT_CAP_MS;
+
+	if (tries < 5)
+		most = TAB_WAIT_BASE_MS << (tries ? tries - 1 : 0);
+	return most / 2 + (random * (most / 2 + 1) >> 32);
+}
+
 void tab_decode(char *text)
 {
 	static const struct {

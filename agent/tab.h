@@ -109,6 +109,15 @@ void tab_free(struct tab *tab);
 bool tab_is_remote(const struct tab_line *line);
 
 /*
+ * How long to wait after the try number @tries (from 1): longer each time, at
+ * most TAB_WAIT_CAP_MS, and at least half of that; @random spreads the hosts
+ * that one KMS was away for.
+ */
+#define TAB_WAIT_BASE_MS 1000u
+#define TAB_WAIT_CAP_MS 15000u
+unsigned int tab_wait_ms(unsigned int tries, uint32_t random);
+
+/*
  * tab_options.c: the options @text, which is changed, into @line. -EINVAL with
  * a sentence that begins with @where; -ENOMEM.
  */

@@ -81,6 +81,7 @@ class Install(unittest.TestCase):
                            "usr/local/share/man/man8/envelope-snapshot.8",
                            "usr/local/sbin/envelope-agent",
                            "usr/local/share/man/man8/envelope.8",
+                           "usr/local/share/man/man5/envelopetab.5",
                            "usr/local/share/man/man8/envelope-kms.8",
                            "usr/local/share/man/man8/envelope-agent.8",
                            "usr/local/share/bash-completion/completions/"
@@ -158,6 +159,24 @@ class Documents(unittest.TestCase):
                 self.assertEqual(set(), wanted - offered)
         self.assertEqual(["--on-lock"], completes("envelope", "attach", "--on"))
         self.assertEqual(["--host"], completes("envelope-kms", "init", "--ho"))
+
+    def test_tab(self):
+        """documents: envelope tab's verbs, and envelopetab's options"""
+        self.assertEqual(["attach"], completes("envelope", "tab", "at"))
+        manual = manual_of("envelope", PROGRAMS["envelope"])
+        for verb in ("list", "check", "attach", "detach"):
+            status, text = says("envelope", "tab", verb, "--help")
+            self.assertEqual(0, status)
+            self.assertIn(f"tab {verb}", manual)
+            self.assertIn("--socket" if verb == "detach" else "--tab", text)
+        page = subprocess.run(
+            ["mandoc", "-T", "ascii", PROGRAMS["envelope"] / "envelopetab.5"],
+            check=True, text=True, capture_output=True).stdout
+        page = re.sub(".\b", "", page)
+        table = (ROOT / "agent/tab_options.c").read_text()
+        options = re.findall(r'^\t\{ "([a-z_.-]+=?)", ', table, re.M)
+        self.assertGreater(len(options), 20)
+        self.assertEqual([], [o for o in options if o not in page])
 
     def test_daemon(self):
         """documents: the agent's options are in its manual and completed"""

@@ -239,6 +239,18 @@ static void files(void **state)
 	free(path);
 }
 
+static void waits(void **state)
+{
+	(void)state;
+	assert_int_equal(tab_wait_ms(1, 0), 500);
+	assert_int_equal(tab_wait_ms(1, UINT32_MAX), 1000);
+	assert_int_equal(tab_wait_ms(2, UINT32_MAX), 2000);
+	assert_int_equal(tab_wait_ms(4, 0), 4000);
+	assert_int_equal(tab_wait_ms(5, 0), 7500);
+	assert_int_equal(tab_wait_ms(5, UINT32_MAX), 15000);
+	assert_int_equal(tab_wait_ms(UINT32_MAX, UINT32_MAX), 15000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +260,7 @@ int main(void)
 		NAMED("tab: each fault has its sentence", says),
 		NAMED("tab: a broken line spoils no other", alone),
 		NAMED("tab: files", files),
+		NAMED("tab: waits grow, up to 15 s, and are spread", waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

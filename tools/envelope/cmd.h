@@ -36,6 +36,7 @@ int cmd_default(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
 int cmd_lineage(int argc, char **argv);
+int cmd_tab(int argc, char **argv);
 int cmd_metrics(int argc, char **argv);
 
 #endif

@@ -5,7 +5,7 @@
 _envelope_verbs="format attach open detach close lock unlock renew status
 	events list inspect check rewrap slot recovery-key resize header-backup
 	header-restore erase export default doctor audit lineage
-	metrics"
+	tab metrics"
 
 _envelope_reply()
 {
@@ -17,6 +17,11 @@ _envelope_attached()
 	"$1" list 2> /dev/null | sed -n 's|.*/dev/mapper/||p'
 }
 
+_envelope_tab()
+{
+	"$1" tab list 2> /dev/null | sed 's/ .*//'
+}
+
 _envelope()
 {
 	local word=$2 before=$3 verb=${COMP_WORDS[1]-} options
@@ -26,7 +31,7 @@ _envelope()
 		return
 	fi
 	case $before in
-	--header|--config|--ca-file|--socket|--recovery-key|--output)
+	--header|--config|--ca-file|--socket|--recovery-key|--output|--tab)
 		_envelope_reply "$word" -f
 		return;;
 	--on-lock)
@@ -54,8 +59,12 @@ _envelope()
 		_envelope_reply "$word" -W "add --help"
 		return
 	fi
+	if [[ $verb == tab && $COMP_CWORD -eq 2 ]]; then
+		_envelope_reply "$word" -W "list check attach detach --help"
+		return
+	fi
 	if [[ $word == -* ]]; then
-		[[ $verb != slot && $verb != recovery-key ]] ||
+		[[ $verb != slot && $verb != recovery-key && $verb != tab ]] ||
 			verb="$verb ${COMP_WORDS[2]}"
 		# shellcheck disable=SC2086 # two words are two arguments
 		options=$("$1" $verb --help 2> /dev/null |
@@ -66,6 +75,15 @@ _envelope()
 	case $verb in
 	detach|close|lock|unlock|renew|status|resize|rewrap|slot)
 		_envelope_reply "$word" -f -W "$(_envelope_attached "$1")";;
+	tab)
+		case ${COMP_WORDS[2]} in
+		attach)
+			_envelope_reply "$word" -W "$(_envelope_tab "$1")";;
+		detach)
+			_envelope_reply "$word" -W "$(_envelope_attached "$1")";;
+		*)
+			COMPREPLY=();;
+		esac;;
 	list|events|metrics)
 		COMPREPLY=();;
 	default)

@@ -34,6 +34,7 @@ static const struct command commands[] = {
 	{ "audit", NULL, "verify or show what was done on this host",
 	  cmd_audit },
 	{ "lineage", NULL, "which volumes share a data key", cmd_lineage },
+	{ "tab", NULL, "list, check, attach: what envelopetab names", cmd_tab },
 	{ "metrics", NULL, "what the agent counts, for Prometheus",
 	  cmd_metrics },
 	{ 0 }
