@@ -43,7 +43,7 @@ MODULES = ["virtio_pci", "virtio_blk", "virtio_net", "dm_mod", "dm_crypt",
            "dm_snapshot", "dm_flakey", "dm_delay", "dm_zero", "dm_thin_pool",
            "dm_log_writes", "brd", "loop", "null_blk", "ext4", "xfs", "xts", "aesni_intel",
            "cryptd", "crypto_simd", "ecb", "cbc", "sha256_generic",
-           "scsi_debug", "zram", "overlay"]
+           "scsi_debug", "sd_mod", "zram", "overlay"]
 
 INIT = r"""#!/bin/bash
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
