@@ -152,6 +152,15 @@ static int explain_failure(const struct s3 *s3, const struct ask *a,
 	return -EHOSTUNREACH;
 }
 
+/* Not the object alone is missing. */
+static bool lacks_bucket(const struct ask *a)
+{
+	char code[64];
+
+	s3_error_code(a->into, a->bytes, code, sizeof(code));
+	return strcmp(code, "NoSuchBucket") == 0;
+}
+
 /* A status that is no success, and that the caller has no use for. */
 static int explain_status(const struct s3 *s3, const struct ask *a)
 {
@@ -179,7 +188,7 @@ static int explain_status(const struct s3 *s3, const struct ask *a)
 	if (strcmp(code, "NoSuchBucket") == 0) {
 		log_error("'%s': there is no such bucket: make it first",
 			  s3->st.url);
-		return -ENOENT;
+		return -EIO;
 	}
 	log_error("'%s': %s %s is refused (status %ld%s%s)", s3->st.url,
 		  a->method, object, a->status, code[0] ? ", " : "", code);
@@ -378,7 +387,7 @@ static int get(struct object_store *st, const char *name, uint64_t max_bytes,
 	if (!a.into)
 		return -ENOMEM;
 	r = ask(to_s3(st), &a);
-	if (r == 0 && a.status == 404)
+	if (r == 0 && a.status == 404 && !lacks_bucket(&a))
 		r = -ENOENT;
 	else if (r == 0 && a.status != 200)
 		r = explain_status(to_s3(st), &a);

@@ -1,42 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Stores in S3: signed as botocore signs, and whatever the server does wrong."""
-import os
 import socket
 import time
 
 import snapshot_case
+from s3_case import S3Case
 from s3_server import ACCESS, BUCKET, REGION, SECRET, Bucket
-from snapshot_case import CHUNK, DATA, PROGRAM
+from snapshot_case import CHUNK
 
 STORE = f"s3://{BUCKET}/a/b"
 
 
-class S3(snapshot_case.SnapshotCase):
+class S3(S3Case):
+    ACCESS, SECRET, REGION = ACCESS, SECRET, REGION
+
     def setUp(self):
         super().setUp()
         self.bucket = Bucket()
         self.addCleanup(self.bucket.close)
-        self.place = STORE
-        self.credentials = self.folder / "credentials"
-        self.credentials.write_text(
-            (self.server.dir / "credentials").read_text()
-            + f"\n[s3]\naws_access_key_id = {ACCESS}\n"
-              f"aws_secret_access_key = {SECRET}\n")
-
-    def environment(self):
-        return {**os.environ,
-                "AWS_SHARED_CREDENTIALS_FILE": str(self.credentials)}
-
-    def command(self, verb, *args):
-        kms = [] if verb in snapshot_case.KEYLESS else ["--config", self.conf]
-        return [PROGRAM, verb, "--store", self.place, "--store-endpoint",
-                self.bucket.endpoint, "--store-region", REGION,
-                "--store-profile", "s3", *map(str, kms), *map(str, args)]
-
-    def taken(self):
-        disk = self.volume(size=DATA + 4 * CHUNK)
-        self.fill(disk, (0, 4 * CHUNK))
-        return disk, self.made("create", disk)
+        self.place, self.endpoint = STORE, self.bucket.endpoint
 
     def fail(self, times, what):
         """What the server does instead, so many times."""
@@ -165,7 +147,7 @@ class S3(snapshot_case.SnapshotCase):
                   says="is not https://")
         self.snap("list", "--store-endpoint", "ftp://127.0.0.1", status=2)
         self.place = "s3://nothing/x"
-        self.snap("list", status=1)
+        self.snap("list", status=1, says="no such bucket")
         self.bucket.objects["a/b/mine"] = (b"mine", 0)
         self.place = STORE
         self.snap("import", self.credentials, status=7,
