@@ -201,20 +201,28 @@ static int remove_object(struct gc *g, const struct snapshot_object *object)
 	return g->o->dry_run ? 0 : snapshot_store_drop(g->st, object);
 }
 
+/* What a killed writer left under no name; of wrappers and records, too. */
+static int sweep_part(void *user, const struct snapshot_object *object)
+{
+	struct gc *g = user;
+
+	if (!object->part || young(g, object))
+		return 0;
+	g->ret->parts++;
+	return remove_object(g, object);
+}
+
 /* What is no block of ours is left alone. */
 static int sweep_block(void *user, const struct snapshot_object *object)
 {
 	struct gc *g = user;
-	const struct lineage *l = lineage_of(g, object->lineage);
+	const struct lineage *l;
 
+	if (object->part)
+		return sweep_part(g, object);
+	l = lineage_of(g, object->lineage);
 	if (!l)
 		return -ENOMEM;
-	if (object->part) {
-		if (young(g, object))
-			return 0;
-		g->ret->parts++;
-		return remove_object(g, object);
-	}
 	if (has(l->digests, l->count, object->digest)) {
 		g->ret->kept++;
 		return 0;
@@ -231,18 +239,17 @@ static int sweep_block(void *user, const struct snapshot_object *object)
 static int sweep_body(void *user, const struct snapshot_object *object)
 {
 	struct gc *g = user;
-	const struct lineage *l = lineage_of(g, object->lineage);
+	const struct lineage *l;
 
+	if (object->part)
+		return sweep_part(g, object);
+	l = lineage_of(g, object->lineage);
 	if (!l)
 		return -ENOMEM;
-	if (young(g, object) ||
-	    (!object->part && (l->untouched || has(l->bodies, l->body_count,
-						   object->digest))))
+	if (young(g, object) || l->untouched ||
+	    has(l->bodies, l->body_count, object->digest))
 		return 0;
-	if (object->part)
-		g->ret->parts++;
-	else
-		g->ret->bodies++;
+	g->ret->bodies++;
 	return remove_object(g, object);
 }
 
@@ -294,6 +301,10 @@ int snapshot_gc(struct snapshot_store *st, const struct snapshot_gc_options *o,
 		r = snapshot_store_each(st, "blocks", sweep_block, &g);
 	if (r == 0)
 		r = snapshot_store_each(st, "bodies", sweep_body, &g);
+	if (r == 0)
+		r = snapshot_store_each(st, "snapshots", sweep_part, &g);
+	if (r == 0)
+		r = snapshot_store_each(st, "pending", sweep_part, &g);
 	free_lineages(&g);
 	return r;
 }

@@ -548,10 +548,12 @@ static int tell(void *user, const struct object_info *info)
 		.age_seconds = info->age_seconds,
 	};
 
+	if (object.part)
+		return w->each(w->user, &object);
 	if (strcspn(at, "/") != HEADER_LINEAGE_CHARS - 1)
 		return 0;
 	memcpy(object.lineage, at, HEADER_LINEAGE_CHARS - 1);
-	if (!object.part && snapshot_unhex(last, object.digest) < 0)
+	if (snapshot_unhex(last, object.digest) < 0)
 		return 0;
 	return w->each(w->user, &object);
 }

@@ -117,14 +117,15 @@ struct snapshot_object {
 	const char *name;		/* in the store */
 	char lineage[HEADER_LINEAGE_CHARS];
 	uint8_t digest[SNAPSHOT_DIGEST_BYTES];
-	bool part;			/* never became whole; no digest */
+	bool part;			/* never became whole: neither
+					 * lineage nor digest */
 	uint64_t bytes;
 	uint64_t age_seconds;		/* since it was written or put again */
 };
 
 /*
- * @each of the objects below "blocks" or "bodies"; what is not called as one is
- * passed over. It stops where that returns anything but 0, and returns that.
+ * @each of the objects below "blocks" or "bodies", and of the parts below those
+ * or "snapshots" or "pending"; what is not called as one is passed over. It stops where that returns anything but 0, and returns that.
  * -EIO.
  */
 int snapshot_store_each(struct snapshot_store *st, const char *kind,

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Preloaded into the agent: dies at the Nth call that lasts, N being what
- * /run/kill-at says; without that file nothing is counted.
+ * /run/kill-at says; without that file nothing is counted. In a program that
+ * finds the variable KILL_AT that is the file, and those calls count, too, that
+ * the agent is not expected to make between two steps of its own.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -14,6 +16,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* How the libraries declare them, whose headers a test need not have. */
@@ -29,7 +32,8 @@ long keyctl_set_timeout(int32_t key, unsigned int seconds);
 static void count(const char *what)
 {
 	static unsigned long seen;
-	int fd = open("/run/kill-at", O_RDONLY | O_CLOEXEC);
+	const char *own = getenv("KILL_AT");
+	int fd = open(own ? own : "/run/kill-at", O_RDONLY | O_CLOEXEC);
 	char text[32] = "";
 	ssize_t n;
 
@@ -37,10 +41,17 @@ static void count(const char *what)
 		return;
 	n = read(fd, text, sizeof(text) - 1);
 	close(fd);
-	if (n <= 0 || ++seen < strtoul(text, NULL, 10))
+	if (n <= 0 || __atomic_add_fetch(&seen, 1, __ATOMIC_RELAXED) <
+			      strtoul(text, NULL, 10))
 		return;
 	dprintf(STDERR_FILENO, "killed at %s\n", what);
 	kill(getpid(), SIGKILL);
+}
+
+static void count_own(const char *what)
+{
+	if (getenv("KILL_AT"))
+		count(what);
 }
 
 static const char *lasting(unsigned long request)
@@ -122,6 +133,44 @@ int renameat(int from_dir, const char *from, int to_dir, const char *to)
 {
 	count("renameat");
 	return REAL(renameat)(from_dir, from, to_dir, to);
+}
+
+int renameat2(int from_dir, const char *from, int to_dir, const char *to,
+	      unsigned int flags)
+{
+	count_own("renameat2");
+	return REAL(renameat2)(from_dir, from, to_dir, to, flags);
+}
+
+int unlinkat(int dir, const char *name, int flags)
+{
+	count_own("unlinkat");
+	return REAL(unlinkat)(dir, name, flags);
+}
+
+int mkdirat(int dir, const char *name, mode_t mode)
+{
+	count_own("mkdirat");
+	return REAL(mkdirat)(dir, name, mode);
+}
+
+int ftruncate(int fd, off_t bytes)
+{
+	count_own("ftruncate");
+	return REAL(ftruncate)(fd, bytes);
+}
+
+ssize_t pwrite(int fd, const void *p, size_t bytes, off_t offset)
+{
+	count_own("pwrite");
+	return REAL(pwrite)(fd, p, bytes, offset);
+}
+
+/* To the KMS. */
+ssize_t send(int fd, const void *p, size_t bytes, int flags)
+{
+	count_own("send");
+	return REAL(send)(fd, p, bytes, flags);
 }
 
 /* To a worker, which has the KMS act, or to who asked. */
