@@ -82,6 +82,9 @@ class Install(unittest.TestCase):
                            "usr/local/sbin/envelope-agent",
                            "usr/local/share/man/man8/envelope.8",
                            "usr/local/share/man/man5/envelopetab.5",
+                           "usr/local/share/man/man8/envelope-generator.8",
+                           "usr/lib/systemd/system-generators/"
+                           "envelope-generator",
                            "usr/local/share/man/man8/envelope-kms.8",
                            "usr/local/share/man/man8/envelope-agent.8",
                            "usr/local/share/bash-completion/completions/"
@@ -206,7 +209,7 @@ class Documents(unittest.TestCase):
 
     def test_version(self):
         """documents: every program answers --version"""
-        for program in (*PROGRAMS, DAEMON):
+        for program in (*PROGRAMS, DAEMON, "envelope-generator"):
             status, text = says(program, "--version")
             self.assertEqual(status, 0)
             self.assertRegex(text, rf"^{program} \d+\.\d+")
