@@ -210,6 +210,33 @@ class Doctor(header_case.HeaderCase):
         self.assertIn(f"/etc/fstab does not wait for {volume}",
                       [f["text"] for f in found])
 
+    def test_boot_tab(self):
+        """doctor: an fstab that waits for what envelopetab names"""
+        etc = self.cover("/etc/envelope", envelopetab="data /dev/vdb\n"
+                         "near /dev/vdc direct\nlate /dev/vdd noauto\n")
+        self.cover_file("/etc/fstab", "".join(
+            f"/dev/mapper/{line} 0 2\n" for line in (
+                "data /srv ext4 defaults", "near /a ext4 defaults",
+                "late /b ext4 defaults,_netdev", "other /c ext4 defaults")))
+        tab = "/etc/envelope/envelopetab"
+        self.finds("boot", "ok", f"{tab} names 3 volumes")
+        self.finds("boot", "fail", "/etc/fstab waits for /dev/mapper/data "
+                   f"before the network is there, and line 1 of {tab}",
+                   "add _netdev to its options in /etc/fstab")
+        self.finds("boot", "ok", "/etc/fstab waits for /dev/mapper/near, "
+                   f"which line 2 of {tab} attaches")
+        self.finds("boot", "ok", "/etc/fstab waits for /dev/mapper/late, "
+                   f"which line 3 of {tab} attaches")
+        pathlib.Path("/etc/fstab").write_text(
+            "/dev/mapper/data /srv ext4 _netdev 0 2\n")
+        self.finds("boot", "ok", "/etc/fstab waits for /dev/mapper/data, "
+                   f"which line 1 of {tab} attaches")
+        (etc / "envelopetab").write_text("data /dev/vdb luks\n")
+        self.finds("boot", "fail", f"1 of the lines of {tab} are wrong",
+                   "envelope tab check")
+        os.chmod(etc / "envelopetab", 0o666)
+        self.finds("boot", "fail", "others than root can change it")
+
     # The KMS
 
     def test_configuration(self):
