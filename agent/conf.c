@@ -131,13 +131,22 @@ static int apply_endpoint(struct conf *conf, const struct origin *o)
 		&conf->regions.at[conf->default_region]->endpoint, o);
 }
 
+/* The host's own account; NULL: not known. @arn has it where it is an ARN's. */
+static const char *account_of(const struct conf_region *region,
+			      struct arn *arn)
+{
+	if (region->account)
+		return region->account;
+	return region->default_key && arn_parse(region->default_key, arn) == 0 ?
+	       arn->account : NULL;
+}
+
 /* What the file says, also by its default key, beats AWS_ACCOUNT_ID. */
 static bool account_known(const struct conf_region *region)
 {
 	struct arn arn;
 
-	return region->account || (region->default_key &&
-				   arn_parse(region->default_key, &arn) == 0);
+	return account_of(region, &arn);
 }
 
 static int apply_everywhere(struct conf *conf, const struct merged *m)
@@ -233,21 +242,36 @@ static int default_endpoint(struct conf_region *region)
 	return 0;
 }
 
+bool conf_key_is_foreign(const struct conf *conf, const char *key)
+{
+	const struct conf_region *region = NULL;
+	struct arn arn, own;
+	const char *account;
+	size_t i;
+
+	if (arn_parse(key, &arn) < 0 || conf->regions.count == 0)
+		return false;
+	for (i = 0; (region = conf_region_at(conf, i)); i++)
+		if (strcmp(region->name, arn.region) == 0)
+			break;
+	if (!region)
+		region = conf_region_at(conf, conf->default_region);
+	account = account_of(region, &own);
+	return account && strcmp(account, arn.account) != 0;
+}
+
 /* Without allow-keys: every key of the host's own account, if known. */
 static int default_allow_keys(struct conf_region *region)
 {
 	const char *partition = partition_of(region->name);
-	const char *account = region->account;
-	struct arn arn;
+	struct arn own, arn;
+	const char *account = account_of(region, &own);
 	char *pattern;
 
 	if (region->allow_keys_count > 0)
 		return 0;
-	if (region->default_key && arn_parse(region->default_key, &arn) == 0) {
+	if (region->default_key && arn_parse(region->default_key, &arn) == 0)
 		partition = arn.partition;
-		if (!account)
-			account = arn.account;
-	}
 	if (!account)
 		return 0;
 	if (asprintf(&pattern, "arn:%s:kms:%s:%s:key/*", partition,

@@ -243,6 +243,12 @@ const struct conf_provider *conf_provider_of(const struct conf *conf,
 int conf_allow_key(const struct conf *conf, const char *key,
 		   const struct conf_region **region_ret);
 
+/*
+ * Is @key, an ARN, of another account than the host's own in its region (where
+ * that is not configured, in the default one)? Where no account is known: no.
+ */
+bool conf_key_is_foreign(const struct conf *conf, const char *key);
+
 /* Who says which key it is that nobody named; the first that does counts. */
 enum conf_key_from {
 	CONF_KEY_KEPT,		/* `envelope default key set` */

@@ -42,6 +42,9 @@ static int choose_key(struct copy *c, struct snapshot_copied *plan)
 	else
 		r = find_key(c, plan);
 	plan->rekeyed = strcmp(plan->key_id, have) != 0;
+	if (r == 0 && !plan->rekeyed)
+		r = snapshot_allow_same_dek(&c->o->access, c->s, have,
+					    c->o->same_dek);
 	return r;
 }
 
@@ -167,6 +170,8 @@ int snapshot_copy(const char *id, const struct snapshot_copy_options *o,
 		r = snapshot_rekey_plan(&c, ret);
 	if (r == 0 && o->plan)
 		o->plan(ret);
+	if (r == 0 && !o->dry_run)
+		snapshot_tell_slots_left(c.s, c.slot);
 	if (r == 0 && !o->dry_run)
 		r = ret->rekeyed ? snapshot_rekey(&c, ret) :
 		    copy_same(&c, ret);

@@ -138,6 +138,47 @@ int snapshot_another_key(const struct volume_access *access, const char *key,
 	return r;
 }
 
+int snapshot_is_foreign(const struct volume_access *access, const char *have,
+			bool *ret)
+{
+	struct volume_kms k = { 0 };
+	int r = volume_kms_open(access, &k);
+
+	*ret = r == 0 && conf_key_is_foreign(k.conf, have);
+	volume_kms_close(&k);
+	return r;
+}
+
+int snapshot_allow_same_dek(const struct volume_access *access,
+			    const struct snapshot *s, const char *have,
+			    bool same_dek)
+{
+	bool foreign = false;
+	int r = snapshot_is_foreign(access, have, &foreign);
+
+	if (r < 0 || !foreign)
+		return r;
+	if (same_dek) {
+		log_warn("%s is of another account, and the data key stays the same: who has it there can read and forge what is made of it here",
+			 snapshot_id(s));
+		return 0;
+	}
+	log_error("%s is of another account (key '%s'): with its data key, who has it there could read and forge what is made of it here: take a key of your own (--kms-key), or say --same-dek",
+		  snapshot_id(s), have);
+	return -EINVAL;
+}
+
+void snapshot_tell_slots_left(const struct snapshot *s, size_t slot)
+{
+	size_t n = header_slot_count(snapshot_header(s)), i;
+
+	for (i = 0; i < n; i++)
+		if (i != slot)
+			log_warn("%s can be opened by %s, too; what was made of it cannot: add that slot to the volume again",
+				 snapshot_id(s), header_slot_get(
+					 snapshot_header(s), i).key_id);
+}
+
 int snapshot_set_slot(struct header *h, const json_t *extra,
 		      const struct kms_wrapped *wrapped)
 {

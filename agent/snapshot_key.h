@@ -40,6 +40,25 @@ int snapshot_reencrypt(const struct snapshot *s, size_t index,
 int snapshot_another_key(const struct volume_access *access, const char *key,
 			 const char *have, bool *ret);
 
+/* Is @have, the key of a snapshot, of another account than who asks? */
+int snapshot_is_foreign(const struct volume_access *access, const char *have,
+			bool *ret);
+
+/*
+ * What is made of @s keeps its data key, which is under @have: with a key of
+ * another account only where that is wanted (@same_dek), and then its
+ * consequence is printed. -EINVAL with a sentence: it is not wanted.
+ */
+int snapshot_allow_same_dek(const struct volume_access *access,
+			    const struct snapshot *s, const char *have,
+			    bool same_dek);
+
+/*
+ * Print which slots of @s, but for @slot, are not those of what was made of it:
+ * a slot is bound to one id.
+ */
+void snapshot_tell_slots_left(const struct snapshot *s, size_t slot);
+
 /* Make @wrapped, of the KMS of its key, the only slot of @h. */
 int snapshot_set_slot(struct header *h, const json_t *extra,
 		      const struct kms_wrapped *wrapped);

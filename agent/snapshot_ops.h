@@ -102,7 +102,10 @@ int snapshot_rehearse(struct snapshot_store *st, const char *id,
 struct snapshot_restore_options {
 	const char *target;		/* block device, or file */
 	const char *header_path;	/* detached header; NULL: on @target */
-	const char *kms_key;		/* another key; NULL: the snapshot's */
+	const char *kms_key;		/* another key; NULL: the snapshot's, or
+					 * the default key where that is of
+					 * another account, as EBS */
+	bool same_dek;			/* also that of another account */
 	json_t *context;		/* extra pairs of the new volume's
 					 * context; NULL: the snapshot's slot's
 					 * where the key stays. Borrowed */
@@ -120,6 +123,7 @@ struct snapshot_restored {
 	char source_key_id[VOLUME_KEY_ID_CHARS];
 	char key_id[VOLUME_KEY_ID_CHARS];
 	bool rekeyed;		/* a data key of its own, or the snapshot's */
+	struct volume_rule rule; /* why the default key; else key "" */
 	uint64_t stored;	/* chunks that were written */
 };
 
@@ -130,7 +134,8 @@ struct snapshot_restored {
  * as zeros. The header comes last: a restore that was killed leaves none.
  *
  * -EEXIST: something is on the target, and no force. -ENOSPC: too small.
- * -EINVAL: blocks of the target are larger than those of the volume. Else as
+ * -EINVAL: blocks of the target are larger than those of the volume; or the
+ * data key would be shared with another account, and no same_dek. Else as
  * snapshot_unlock(), snapshot_move() and volume_format().
  */
 int snapshot_restore(struct snapshot_store *st, const char *id,
@@ -185,7 +190,7 @@ struct snapshot_copied {
  * but for what an earlier copy of the same lineage under that key has already;
  * what was written is read back and compared before the copy appears.
  *
- * -EPERM: the data key would be shared with another account, and no same_dek.
+ * -EINVAL: the data key would be shared with another account, and no same_dek.
  * Else as snapshot_unlock(), snapshot_move() and snapshot_store_publish().
  */
 int snapshot_copy(const char *id, const struct snapshot_copy_options *o,

@@ -33,6 +33,8 @@ struct restore {
 	struct header *header;
 	struct secret *dek;		/* the snapshot's */
 	struct secret *new_dek;		/* NULL: the same */
+	const char *key;		/* as it is named; NULL: the snapshot's */
+	struct volume_rule rule;	/* of the default key, if that is it */
 	bool rekey;
 };
 
@@ -136,6 +138,23 @@ static struct header_slot source_slot(const struct restore *t)
 	return header_slot_get(snapshot_header(t->s), t->slot);
 }
 
+/* Of what another account shares: the default key, as EBS takes it. */
+static int choose_default(struct restore *t, const char *have)
+{
+	struct volume_kms k = { 0 };
+	bool foreign = false;
+	int r = snapshot_is_foreign(&t->o->access, have, &foreign);
+
+	if (r < 0 || !foreign)
+		return r;
+	r = volume_kms_open(&t->o->access, &k);
+	if (r == 0)
+		r = volume_find_rule(NULL, k.conf, &t->rule);
+	volume_kms_close(&k);
+	t->key = t->rule.key;
+	return r;
+}
+
 /* Is another key wanted than the one that the snapshot has? */
 static int choose_key(struct restore *t)
 {
@@ -145,10 +164,16 @@ static int choose_key(struct restore *t)
 	if (r < 0)
 		return r;
 	have = source_slot(t).key_id;
-	if (!t->o->kms_key)
-		return 0;
-	return snapshot_another_key(&t->o->access, t->o->kms_key, have,
-				    &t->rekey);
+	t->key = t->o->kms_key;
+	if (!t->key && !t->o->same_dek)
+		r = choose_default(t, have);
+	if (r == 0 && t->key)
+		r = snapshot_another_key(&t->o->access, t->key, have,
+					 &t->rekey);
+	if (r == 0 && !t->rekey)
+		r = snapshot_allow_same_dek(&t->o->access, t->s, have,
+					    t->o->same_dek);
+	return r;
 }
 
 /* The pairs of the new slot: given, or those of the snapshot's key. */
@@ -183,7 +208,7 @@ static int wrap_same(struct restore *t, struct volume_kms *k,
 static int wrap_new(struct restore *t, struct volume_kms *k,
 		    const json_t *context, struct kms_wrapped *ret)
 {
-	int r = kms_generate_data_key_without_plaintext(k->kms, t->o->kms_key,
+	int r = kms_generate_data_key_without_plaintext(k->kms, t->key,
 							context, ret);
 
 	return r == 0 ? kms_decrypt(k->kms, ret->key_arn, context, ret->blob,
@@ -346,8 +371,9 @@ static void fill_result(const struct restore *t, struct snapshot_restored *ret)
 	snprintf(ret->source_key_id, sizeof(ret->source_key_id), "%s",
 		 source_slot(t).key_id);
 	snprintf(ret->key_id, sizeof(ret->key_id), "%s", t->header ?
-		 header_slot_get(t->header, 0).key_id : t->o->kms_key ?
-		 t->o->kms_key : source_slot(t).key_id);
+		 header_slot_get(t->header, 0).key_id : t->key ?
+		 t->key : source_slot(t).key_id);
+	ret->rule = t->rule;
 }
 
 static void end(struct restore *t, int r)
@@ -389,6 +415,8 @@ int snapshot_restore(struct snapshot_store *st, const char *id,
 			r = move_data(&t, &ret->stored);
 		if (r == 0)
 			r = write_header(&t);
+		if (r == 0)
+			snapshot_tell_slots_left(t.s, t.slot);
 	}
 	end(&t, r);
 	return r;

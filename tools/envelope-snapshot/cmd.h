@@ -75,6 +75,14 @@ json_t *wrapper_json(const struct snapshot_wrapper *w);
 /* Is @text an id? STATUS_USAGE with a sentence of @verb, or CLI_GO_ON. */
 int check_id(const char *verb, const char *text);
 
+/*
+ * The newest snapshot of @volume_id in @st (newest.c). Prints its errors.
+ * -ENOENT: there is none. -EBADMSG: this host has made one that is not there, or
+ * its audit is damaged.
+ */
+int find_newest(struct snapshot_store *st, const char *volume_id,
+		char ret[HEADER_SNAPSHOT_ID_CHARS]);
+
 int cmd_create(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_show(int argc, char **argv);

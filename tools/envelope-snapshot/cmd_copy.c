@@ -76,6 +76,8 @@ static int check_options(const struct copy *o)
 {
 	if (o->o.same_key && o->o.kms_key)
 		return cli_usage_error("copy", "--same-key and --kms-key exclude each other");
+	if (o->o.same_dek && !o->o.same_key && !o->o.kms_key)
+		return cli_usage_error("copy", "--same-dek goes with --same-key");
 	return CLI_GO_ON;
 }
 
@@ -93,6 +95,8 @@ int cmd_copy(int argc, char **argv)
 		  "id, ARN or alias (default: the default key)" },
 		{ "same-key", NULL, cli_set_true, &o.o.same_key,
 		  "the key of the source, and its data key" },
+		{ "same-dek", NULL, cli_set_true, &o.o.same_dek,
+		  "so also if that is of another account" },
 		{ "context", "NAME=VALUE", cli_set_pair, &o.o.context,
 		  "more pairs of the encryption context" },
 		{ "full", NULL, cli_set_true, &o.o.full,

@@ -6,6 +6,7 @@
 
 #include "audit.h"
 #include "cmd.h"
+#include "key_rule.h"
 #include "log.h"
 #include "status.h"
 
@@ -17,14 +18,15 @@ struct restore {
 
 static json_t *to_json(const struct snapshot_restored *t, bool dry_run)
 {
-	return json_pack("{ss ss ss ss ss sI si sb sb sI sb}", "snapshot_id",
+	return json_pack("{ss ss ss ss ss sI si sb sb sI sb so*}", "snapshot_id",
 			 t->snapshot_id, "volume_id", t->core.volume_id,
 			 "source_key_id", t->source_key_id, "key_id",
 			 t->key_id, "lineage", t->core.lineage, "size",
 			 (json_int_t)t->core.size_bytes, "sector_size",
 			 (int)t->core.sector_size, "rekeyed", t->rekeyed,
 			 "detached", t->core.detached, "stored_chunks",
-			 (json_int_t)t->stored, "dry_run", dry_run);
+			 (json_int_t)t->stored, "dry_run", dry_run, "key_rule",
+			 t->rule.key[0] ? key_rule_json(&t->rule) : NULL);
 }
 
 static int report(const struct restore *o, const char *target,
@@ -41,24 +43,19 @@ static int report(const struct restore *o, const char *target,
 	       t->core.sector_size, t->snapshot_id, t->key_id);
 	puts(t->rekeyed ? "encrypted anew, under a data key of its own" :
 	     "under the data key of the snapshot");
+	if (t->rule.key[0])
+		key_rule_print(&t->rule, stdout);
 	return STATUS_DONE;
 }
 
-/* "latest VOLUME" is the newest snapshot of that volume. */
+/* A volume is its newest snapshot. */
 static int find(struct snapshot_store *st, const char *word,
 		char ret[HEADER_SNAPSHOT_ID_CHARS])
 {
-	int r;
-
-	if (!header_volume_id_valid(word)) {
-		snprintf(ret, HEADER_SNAPSHOT_ID_CHARS, "%s", word);
-		return 0;
-	}
-	r = snapshot_find_newest(st, word, NULL, ret);
-	if (r < 0 || ret[0])
-		return r;
-	log_error("'%s' has no snapshot of %s", snapshot_store_url(st), word);
-	return -ENOENT;
+	if (header_volume_id_valid(word))
+		return find_newest(st, word, ret);
+	snprintf(ret, HEADER_SNAPSHOT_ID_CHARS, "%s", word);
+	return 0;
 }
 
 static int restore(const struct restore *o, const char *word)
@@ -96,7 +93,10 @@ int cmd_restore(int argc, char **argv)
 	const struct cli_option options[] = {
 		STORE_OPTIONS(&o.store),
 		{ "kms-key", "KEY", cli_set_text, &o.o.kms_key,
-		  "another key, and data key (default: the snapshot's)" },
+		  "another key, and data key (default: the snapshot's;\n"
+		  "                           the default key if it is another account's)" },
+		{ "same-dek", NULL, cli_set_true, &o.o.same_dek,
+		  "keep key and data key of another account" },
 		{ "context", "NAME=VALUE", cli_set_pair, &o.o.context,
 		  "more pairs of the encryption context" },
 		CLI_HEADER_OPTION(&o.o.header_path),
