@@ -11,11 +11,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -26,6 +28,7 @@
 #include "object_private.h"
 
 #define PART "tmp."
+#define COPY_BYTES (1u << 30)
 #define KNOWN_FOLDERS 4096	/* of a store of 15 lineages */
 
 struct dir {
@@ -155,6 +158,13 @@ static const char *last_of(const char *name)
 	return slash ? slash + 1 : name;
 }
 
+/* What a file is to hold: bytes, or those of another file. */
+struct content {
+	const void *p;
+	size_t bytes;
+	int fd;				/* -1: @p */
+};
+
 static int write_all(int fd, const uint8_t *p, size_t bytes)
 {
 	while (bytes > 0) {
@@ -167,7 +177,37 @@ static int write_all(int fd, const uint8_t *p, size_t bytes)
 		p += n;
 		bytes -= n;
 	}
-	return fsync(fd);
+	return 0;
+}
+
+/* Shared where the file system can, else copied inside the kernel. */
+static int copy_all(int to, int from)
+{
+	ssize_t n;
+
+	if (ioctl(to, FICLONE, from) == 0)
+		return 0;
+	do {
+		n = copy_file_range(from, NULL, to, NULL, COPY_BYTES, 0);
+	} while (n > 0 || (n < 0 && errno == EINTR));
+	return n < 0 ? -1 : 0;
+}
+
+static bool is_no_way(int code)
+{
+	return code == EXDEV || code == EOPNOTSUPP || code == ENOSYS ||
+	       code == EINVAL;
+}
+
+static int fill(const struct dir *d, int fd, const char *name,
+		const struct content *c)
+{
+	if (c->fd >= 0 && copy_all(fd, c->fd) < 0)
+		return is_no_way(errno) ? -EOPNOTSUPP :
+		       failed(d, name, "copy");
+	if (c->fd < 0 && write_all(fd, c->p, c->bytes) < 0)
+		return failed(d, name, "write");
+	return fsync(fd) < 0 ? failed(d, name, "flush") : 0;
 }
 
 /* NFS knows no rename that never replaces, but a link does not either. */
@@ -187,7 +227,7 @@ static int take_name(const struct dir *d, int folder, const char *part,
 }
 
 static int put_in(const struct dir *d, int folder, const char *name,
-		  const void *p, size_t bytes, bool replace)
+		  const struct content *c, bool replace)
 {
 	char part[64];
 	uint64_t number;
@@ -201,7 +241,7 @@ static int put_in(const struct dir *d, int folder, const char *name,
 		    0600);
 	if (fd < 0)
 		return failed(d, name, "make");
-	r = write_all(fd, p, bytes) < 0 ? failed(d, name, "write") : 0;
+	r = fill(d, fd, name, c);
 	close(fd);
 	if (r == 0)
 		r = take_name(d, folder, part, name, replace);
@@ -210,10 +250,9 @@ static int put_in(const struct dir *d, int folder, const char *name,
 	return r;
 }
 
-static int put(struct object_store *st, const char *name, const void *p,
-	       size_t bytes, bool replace)
+static int put_content(struct dir *d, const char *name,
+		       const struct content *c, bool replace)
 {
-	struct dir *d = to_dir(st);
 	int folder = open_folder(d, name, true);
 	int r;
 
@@ -223,11 +262,36 @@ static int put(struct object_store *st, const char *name, const void *p,
 				  AT_SYMLINK_NOFOLLOW) == 0)
 		r = -EEXIST;
 	else
-		r = put_in(d, folder, name, p, bytes, replace);
+		r = put_in(d, folder, name, c, replace);
 	/* Of what is there, too: its writer may have been killed before this. */
 	if ((r == 0 || r == -EEXIST) && flush_folder(folder) < 0)
 		r = failed(d, name, "flush the folder of");
 	close(folder);
+	return r;
+}
+
+static int put(struct object_store *st, const char *name, const void *p,
+	       size_t bytes, bool replace)
+{
+	const struct content c = { .p = p, .bytes = bytes, .fd = -1 };
+
+	return put_content(to_dir(st), name, &c, replace);
+}
+
+/* Between two file systems the kernel does neither. */
+static int clone_object(struct object_store *from, struct object_store *to,
+			const char *name)
+{
+	struct content c = {
+		.fd = open_below(to_dir(from), name, O_RDONLY | O_NONBLOCK),
+	};
+	int r;
+
+	if (c.fd < 0)
+		return errno == ENOENT ? -ENOENT :
+		       failed(to_dir(from), name, "read");
+	r = put_content(to_dir(to), name, &c, true);
+	close(c.fd);
 	return r;
 }
 
@@ -430,6 +494,7 @@ static const struct object_ops ops = {
 	.close = close_dir,
 	.put = put,
 	.get = get,
+	.clone = clone_object,
 	.look = look,
 	.remove = remove_object,
 	.each = each,

@@ -50,7 +50,7 @@ static void start_element(void *user, const char *name, const char **attributes)
 	}
 	snprintf(r->path[r->depth++], sizeof(r->path[0]), "%s", name);
 	if (r->depth == 1)
-		r->is_list = strcmp(name, "ListBucketResult") == 0;
+		r->is_list = r->each && strcmp(name, "ListBucketResult") == 0;
 	r->used = 0;
 	r->too_long = false;
 	if (r->depth == 2 && strcmp(name, "Contents") == 0) {
@@ -168,6 +168,14 @@ int s3_list_parse(const uint8_t *text, size_t bytes,
 	}
 	*next_ret = r.next;
 	return result;
+}
+
+bool s3_says_copied(const uint8_t *text, size_t bytes)
+{
+	struct reader r = { 0 };
+
+	return parse(&r, text, bytes) == 0 &&
+	       strcmp(r.path[0], "CopyObjectResult") == 0;
 }
 
 void s3_error_code(const uint8_t *text, size_t bytes, char *ret, size_t room)

@@ -22,4 +22,7 @@ int s3_list_parse(const uint8_t *text, size_t bytes,
 /* The Code of an Error; "" if there is none. @ret has @room bytes. */
 void s3_error_code(const uint8_t *text, size_t bytes, char *ret, size_t room);
 
+/* Is it the answer to a copy that was made? */
+bool s3_says_copied(const uint8_t *text, size_t bytes);
+
 #endif

@@ -81,6 +81,14 @@ int object_get(struct object_store *st, const char *name, uint64_t max_bytes,
 	return st->ops->get(st, name, max_bytes, ret, bytes_ret);
 }
 
+int object_clone(struct object_store *from, struct object_store *to,
+		 const char *name)
+{
+	if (from->ops != to->ops)
+		return -EOPNOTSUPP;
+	return to->ops->clone(from, to, name);
+}
+
 int object_look(struct object_store *st, const char *name,
 		struct object_info *ret)
 {

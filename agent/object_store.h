@@ -72,6 +72,15 @@ int object_put(struct object_store *st, const char *name, const void *p,
 int object_get(struct object_store *st, const char *name, uint64_t max_bytes,
 	       uint8_t **ret, size_t *bytes_ret);
 
+/*
+ * Put what @from has as @name into @to, under that name, without its bytes passing
+ * through here: nobody has looked at them then. What is there is replaced.
+ * -EOPNOTSUPP, silent: this cannot be, between these two or at all; get and put
+ * say more. -ENOENT, silent: @from has none.
+ */
+int object_clone(struct object_store *from, struct object_store *to,
+		 const char *name);
+
 /* -ENOENT, silent. Name and part are not filled in. */
 int object_look(struct object_store *st, const char *name,
 		struct object_info *ret);

@@ -53,16 +53,10 @@ static int64_t copy_chunk(void *user, struct pipeline_buffers *b,
 			  uint64_t index)
 {
 	struct copy *c = user;
-	const char *lineage = header_core(snapshot_header(c->s))->lineage;
-	uint8_t stored[SNAPSHOT_DIGEST_BYTES];
-	uint32_t bytes = snapshot_chunk_bytes(c->s, index);
-	int r;
+	int r = snapshot_store_copy_block(c->o->from, c->o->to, c->s, index,
+					  c->o->whole, b->in);
 
-	r = snapshot_store_get_block(c->o->from, c->s, index, b->in);
-	if (r == 0)
-		r = snapshot_store_put_block(c->o->to, lineage, b->in, bytes,
-					     stored);
-	return r < 0 ? r : (int64_t)bytes;
+	return r < 0 ? r : (int64_t)snapshot_chunk_bytes(c->s, index);
 }
 
 static uint64_t next_chunk(void *user, uint64_t index)

@@ -156,6 +156,7 @@ struct snapshot_copy_options {
 	bool same_dek;			/* also over the border of an account */
 	bool full;			/* nothing of an earlier copy */
 	bool sparse;			/* as snapshot_move's keep_holes */
+	bool whole;			/* same key: read and hash all of it */
 	bool unchecked;			/* do not read back what was written */
 	bool dry_run;
 	json_t *context;		/* extra pairs; NULL: none, or those of
@@ -185,7 +186,8 @@ struct snapshot_copied {
 
 /*
  * Copy snapshot @id. Under its own key nothing is decrypted: the KMS wraps the
- * data key anew for the copy, and ciphertext is copied, if it has to be. Under
+ * data key anew for the copy, and ciphertext is copied, if it has to be, by who
+ * has it where that can be (snapshot_store_copy_block()). Under
  * another one everything is encrypted anew under a data key of the copy's own,
  * but for what an earlier copy of the same lineage under that key has already;
  * what was written is read back and compared before the copy appears.

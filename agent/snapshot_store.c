@@ -126,18 +126,22 @@ static void block_name(const char *lineage, const uint8_t *digest,
 }
 
 /*
- * A block that is there already: of another length it is what a disk has left of
- * it, and is written again. One that gc might take soon becomes young again.
+ * A block that is there already need not be put, but: of another length it is
+ * what a disk has left of it. One that gc might take soon has to become young.
  */
-static int reuse(struct snapshot_store *st, const char *name, const void *p,
-		 size_t bytes)
+static bool is_fresh(const struct snapshot_store *st, const char *name,
+		     uint64_t bytes)
 {
 	struct object_info info;
 
-	if (object_look(st->objects, name, &info) == 0 &&
-	    info.bytes == bytes && info.age_seconds < REUSE_SECONDS)
-		return 0;
-	return replace(st, name, p, bytes);
+	return object_look(st->objects, name, &info) == 0 &&
+	       info.bytes == bytes && info.age_seconds < REUSE_SECONDS;
+}
+
+static int reuse(struct snapshot_store *st, const char *name, const void *p,
+		 size_t bytes)
+{
+	return is_fresh(st, name, bytes) ? 0 : replace(st, name, p, bytes);
 }
 
 int snapshot_store_put_block(struct snapshot_store *st, const char *lineage,
@@ -152,6 +156,15 @@ int snapshot_store_put_block(struct snapshot_store *st, const char *lineage,
 	block_name(lineage, digest_ret, name);
 	r = put(st, name, chunk, bytes);
 	return r == -EEXIST ? reuse(st, name, chunk, bytes) : r;
+}
+
+static int is_damaged(const struct snapshot_store *st, const struct snapshot *s,
+		      uint64_t index, const char *name, const char *how)
+{
+	log_error("'%s': chunk %llu of %s is %s: %s; take another copy of the store",
+		  st->url, (unsigned long long)index, snapshot_id(s), how,
+		  name);
+	return -EBADMSG;
 }
 
 int snapshot_store_get_block(struct snapshot_store *st,
@@ -174,33 +187,75 @@ int snapshot_store_get_block(struct snapshot_store *st,
 		goto out;
 	same = r == 0 && n == snapshot_chunk_bytes(s, index) &&
 	       memcmp(found, want, sizeof(found)) == 0;
-	if (same) {
+	if (same)
 		memcpy(chunk, bytes, n);
-	} else {
-		log_error("'%s': chunk %llu of %s is %s: %s; take another copy of the store",
-			  st->url, (unsigned long long)index, snapshot_id(s),
-			  r < 0 ? "missing" : "damaged or forged", name);
-		r = -EBADMSG;
-	}
+	else
+		r = is_damaged(st, s, index, name, r < 0 ? "missing" :
+			       "damaged or forged");
 out:
 	free(bytes);
 	return r;
 }
 
-/* Is every block of @s there? Between its writing and now gc may have run. */
+/* -EOPNOTSUPP, silent: it has to be read. */
+static int clone_block(struct snapshot_store *from, struct snapshot_store *to,
+		       const struct snapshot *s, uint64_t index,
+		       const char *name)
+{
+	uint64_t bytes = snapshot_chunk_bytes(s, index);
+	struct object_info info;
+	int r;
+
+	if (is_fresh(to, name, bytes))
+		return 0;
+	r = object_look(from->objects, name, &info);
+	if (r == 0 && info.bytes != bytes)
+		return is_damaged(from, s, index, name, "damaged or forged");
+	if (r == 0)
+		r = object_clone(from->objects, to->objects, name);
+	return r == -ENOENT ? is_damaged(from, s, index, name, "missing") : r;
+}
+
+int snapshot_store_copy_block(struct snapshot_store *from,
+			      struct snapshot_store *to,
+			      const struct snapshot *s, uint64_t index,
+			      bool whole, uint8_t *room)
+{
+	uint64_t bytes = snapshot_chunk_bytes(s, index);
+	char name[OBJECT_NAME_CHARS];
+	int r = -EOPNOTSUPP;
+
+	block_name(header_core(snapshot_header(
+		(struct snapshot *)s))->lineage, snapshot_digest(s, index),
+		   name);
+	if (!whole)
+		r = clone_block(from, to, s, index, name);
+	if (r != -EOPNOTSUPP)
+		return r;
+	r = snapshot_store_get_block(from, s, index, room);
+	/* What was cloned from a damaged one does not stay. */
+	return r == 0 ? replace(to, name, room, bytes) : r;
+}
+
+/*
+ * Is every block of @s there, as long as it should be? Between its writing and
+ * now gc may have run, and one that was cloned nobody has read.
+ */
 static int check_blocks(struct snapshot_store *st, const struct snapshot *s)
 {
 	const char *lineage = header_core(snapshot_header(
 		(struct snapshot *)s))->lineage;
 	uint64_t chunks = snapshot_chunks(s), i;
+	struct object_info info;
 	char name[OBJECT_NAME_CHARS];
 
 	for (i = snapshot_next_stored(s, 0); i < chunks;
 	     i = snapshot_next_stored(s, i + 1)) {
 		block_name(lineage, snapshot_digest(s, i), name);
-		if (is_there(st, name))
+		if (object_look(st->objects, name, &info) == 0 &&
+		    info.bytes == snapshot_chunk_bytes(s, i))
 			continue;
-		log_error("'%s': chunk %llu of %s is not there any more: %s; nothing is published: try again",
+		log_error("'%s': chunk %llu of %s is not there whole any more: %s; nothing is published: try again",
 			  st->url, (unsigned long long)i, snapshot_id(s),
 			  name);
 		return -EIO;

@@ -50,6 +50,17 @@ int snapshot_store_get_block(struct snapshot_store *st,
 			     uint8_t *chunk);
 
 /*
+ * Put chunk @index of @s, which is not a hole, from @from into @to. Where it can
+ * be its bytes do not pass through here (object_clone()), and only its length is
+ * looked at; else, and if @whole, all of it as snapshot_store_get_block() does,
+ * and what @to has is written anew. @room has room for snapshot_chunk_bytes().
+ */
+int snapshot_store_copy_block(struct snapshot_store *from,
+			      struct snapshot_store *to,
+			      const struct snapshot *s, uint64_t index,
+			      bool whole, uint8_t *room);
+
+/*
  * Publish @s, whose blocks are stored, under the HMAC of @seal
  * (snapshot_seal()): its body, then its wrapper. -EEXIST: there is a snapshot of that id. Else as
  * snapshot_body_encode().

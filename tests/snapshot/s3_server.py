@@ -88,7 +88,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def serve_object(self, store, key):
         with store.lock:
             there = store.objects.get(key)
-            if self.command == "PUT":
+            of = self.headers.get("x-amz-copy-source")
+            if of:
+                found = store.objects.get(of.removeprefix(f"/{BUCKET}/"))
+                if not found:
+                    self.error(404, "NoSuchKey")
+                    return
+                store.objects[key] = (found[0], time.time())
+            elif self.command == "PUT":
                 if there and self.headers.get("If-None-Match") == "*":
                     self.error(412, "PreconditionFailed")
                     return
@@ -97,6 +104,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 store.objects.pop(key, None)
         if self.command == "DELETE":
             self.answer(204)
+        elif of:
+            self.answer(200, b"<CopyObjectResult><ETag>x</ETag>"
+                             b"</CopyObjectResult>")
         elif self.command == "PUT":
             self.answer(200)
         elif not there:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Snapshots that are damaged, forged, killed, denied: nothing half, and said."""
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -201,6 +202,81 @@ class Faults(snapshot_case.SnapshotCase):
                          set(self.blocks()))
         self.store = there
         self.assertEqual(self.data(disk), self.read(copy))
+
+    def cloned(self, one, there, *args):
+        """The calls by which a copy into another folder moved its blocks."""
+        trace = self.folder / "trace"
+        subprocess.run(
+            ["strace", "-f", "-qq", "-y", "-o", trace, "-e",
+             "trace=ioctl,copy_file_range,read", *self.command(
+                 "copy", "--jobs", "1", "--same-key", "--to-store", there,
+                *args, one)],
+            env=self.environment(), capture_output=True, check=True,
+            timeout=snapshot_case.WAIT_SECONDS)
+        text = trace.read_text()
+        return [len(re.findall(pattern, text, re.M)) for pattern in (
+            r"ioctl\(.*FICLONE.* = 0$",
+            rf"copy_file_range\(.* = {CHUNK}$",
+            rf"read\(.*/blocks/.* = {CHUNK}$")]
+
+    def test_cloned(self):
+        """copy --same-key to another folder: shared, or copied by the kernel"""
+        disk, one = self.taken()
+        there = self.folder / "there"
+        self.assertEqual([0, 0, 4], self.cloned(one, there, "--verify"))
+        # /tmp may be on one that can share, or on one that cannot.
+        self.assertIn(self.cloned(one, self.folder / "near"),
+                      ([0, 4, 0], [4, 0, 0]))
+        image, self.store = self.folder / "image", self.folder / "mnt" / "a"
+        self.store.parent.mkdir()
+        with open(image, "wb") as file:
+            file.truncate(400 << 20)
+        subprocess.run(["mkfs.xfs", "-q", "-m", "reflink=1", image],
+                       check=True)
+        subprocess.run(["mount", "-o", "loop", image, self.store.parent],
+                       check=True)
+        self.addCleanup(subprocess.run, ["umount", self.store.parent],
+                        check=True)
+        one = self.made("create", disk)
+        for there in self.folder / "beyond", self.folder / "mnt" / "b":
+            shared = there.parent == self.store.parent
+            calls = self.cloned(one, there)
+            self.assertEqual([4, 0, 0] if shared else [0, 0, 4], calls)
+            blocks = list(there.glob("blocks/*/*/*"))
+            self.assertEqual(4, len(blocks))
+            for block in blocks:
+                said = subprocess.run(["filefrag", "-v", block], check=True,
+                                      capture_output=True, text=True).stdout
+                self.assertEqual(shared, "shared" in said, said)
+
+    def test_cloned_unseen(self):
+        """copy --same-key to another folder: nothing short, nothing missing"""
+        _, one = self.taken()
+        there = self.folder / "there"
+        block = sorted(self.blocks().values())[1]
+        whole = block.read_bytes()
+        for left, says in ((whole[:-1], "damaged or forged: blocks/"),
+                           (None, "missing: blocks/")):
+            block.unlink()
+            if left is not None:
+                block.write_bytes(left)
+            self.snap("copy", "--same-key", "--to-store", there, one,
+                      status=6, says=says)
+            self.assertFalse(list(there.glob("snapshots/*")))
+        # Of the right length: seen where it is asked for, and by readers.
+        block.write_bytes(whole[::-1])
+        self.snap("copy", "--same-key", "--verify", "--to-store", there, one,
+                  status=6, says="damaged or forged: blocks/")
+        copy = self.made("copy", "--same-key", "--to-store", there, one)
+        here, self.store = self.store, there
+        self.snap("verify", copy, status=6, says="damaged or forged: blocks/")
+        self.snap("restore", copy, self.folder / "target", status=6)
+        # From one that is whole what was damaged is made anew.
+        self.store = here
+        block.write_bytes(whole)
+        self.snap("copy", "--same-key", "--verify", "--to-store", there, one)
+        self.store = there
+        self.snap("verify", copy)
 
     def test_killed(self):
         """kill -9 at random points: nothing half, and the next run finishes"""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Stores in S3 at a server that nobody here wrote: the gateway of Ceph."""
+import re
 import subprocess
 
 import boto3
@@ -98,6 +99,33 @@ class Gateway(S3Case):
         for key, was in before.items():
             self.assertEqual(was["LastModified"], after[key]["LastModified"],
                              key)
+
+    def copied(self, one, place, *args):
+        """The copy's id, and how much was sent or received for it."""
+        trace = self.folder / "trace"
+        done = subprocess.run(
+            ["strace", "-f", "-qq", "-o", trace, "-e", "trace=network", "-e",
+             "signal=none", *self.command("copy", "--same-key", "--json",
+                                          *self.to(place), *args, one)],
+            env=self.environment(), capture_output=True, text=True,
+            check=True, timeout=snapshot_case.WAIT_SECONDS)
+        return self.json(done)["snapshot_id"], sum(
+            int(n) for n in re.findall(
+                r"(?:recv|send)\w*(?:\(| resumed).* = (\d+)$",
+                trace.read_text(), re.M))
+
+    def test_copied_by_server(self):
+        """rgw: with the same key the server copies, also into another bucket"""
+        disk, one = self.taken()
+        _, moved = self.copied(one, self.place + "-read", "--verify")
+        self.assertGreater(moved, 8 * CHUNK)
+        for place in self.place + "-2", f"s3://{self.new_bucket()}/x":
+            copy, moved = self.copied(one, place)
+            self.assertLess(moved, CHUNK // 2)
+            here, self.place = self.place, place
+            self.snap("verify", copy)
+            self.assertEqual(self.plaintext(disk), self.plaintext(copy))
+            self.place = here
 
     def test_pages(self):
         """rgw: a list of more than a page"""

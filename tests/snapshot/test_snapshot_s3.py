@@ -106,6 +106,81 @@ class S3(S3Case):
             self.snap("verify", self.made("create", disk))
             self.assertEqual(0, left[0])
 
+    def copied(self, one, place, *args):
+        """Copy to a place of the same bucket; the blocks that were got."""
+        self.bucket.requests.clear()
+        copy = self.made("copy", "--same-key", *self.to(place), *args, one)
+        got = [r for r in self.bucket.requests
+               if r[0] == "GET" and "/blocks/" in r[1]]
+        here, self.place = self.place, place
+        self.snap("verify", copy)
+        self.place = here
+        return got
+
+    def test_copied_by_server(self):
+        """s3: with the same key the server copies, where it wants to"""
+        _, one = self.taken()
+        self.assertFalse(self.copied(one, f"s3://{BUCKET}/by-server"))
+        self.assertEqual(4, len(self.copied(one, f"s3://{BUCKET}/by-us",
+                                            "--verify")))
+        # Again: all is there, and nothing travels at all.
+        self.assertFalse(self.copied(one, f"s3://{BUCKET}/by-server"))
+        self.assertFalse([r for r in self.bucket.requests
+                          if r[0] == "PUT" and "/blocks/" in r[1]])
+        # Another server has nothing to copy it from.
+        other = Bucket()
+        self.addCleanup(other.close)
+        self.endpoint = other.endpoint
+        there = self.to(STORE)
+        self.endpoint = self.bucket.endpoint
+        self.made("copy", "--same-key", *there, one)
+        self.assertFalse([r for r in other.requests
+                          if "x-amz-copy-source" in r[2]])
+        for n, what in enumerate((
+                lambda h: h.error(501, "NotImplemented"),
+                lambda h: h.error(403, "AccessDenied"),
+                lambda h: h.error(400, "InvalidRequest"),
+                lambda h: h.error(200, "InternalError"),
+                lambda h: h.answer(200))):
+            def unless_copy(handler, what=what):
+                return what(handler) is None if handler.headers.get(
+                    "x-amz-copy-source") else False
+            self.bucket.faults[:] = [unless_copy]
+            self.assertEqual(4, len(self.copied(
+                one, f"s3://{BUCKET}/refused-{n}")))
+
+    def test_copied_unseen(self):
+        """s3: what the server copies is there, and as long as it should be"""
+        _, one = self.taken()
+        blocks = sorted(k for k in self.bucket.objects if "/blocks/" in k)
+        there = f"s3://{BUCKET}/there"
+
+        def refused(says, status=6):
+            self.snap("copy", "--same-key", *self.to(there), one,
+                      status=status, says=says)
+            self.assertFalse([k for k in self.bucket.objects
+                              if k.startswith("there/snapshots/")])
+
+        whole = self.bucket.objects[blocks[1]]
+        self.bucket.objects[blocks[1]] = (whole[0][:-1], whole[1])
+        refused("is damaged or forged: blocks/")
+        del self.bucket.objects[blocks[1]]
+        refused("is missing: blocks/")
+        self.bucket.objects[blocks[1]] = whole
+
+        def cut(handler):
+            """The copy is not what it is of."""
+            if not handler.headers.get("x-amz-copy-source"):
+                return False
+            self.bucket.objects[handler.path[1:].partition("/")[2]] = (
+                b"short", time.time())
+            handler.answer(200, b"<CopyObjectResult></CopyObjectResult>")
+            return True
+        self.bucket.faults.append(cut)
+        refused("is not there whole any more: blocks/", status=1)
+        self.bucket.faults.clear()
+        self.copied(one, there)
+
     def test_refused(self):
         """s3: what does not help is said, with its status"""
         disk, one = self.taken()

@@ -104,6 +104,9 @@ int cmd_copy(int argc, char **argv)
 		{ "sparse", NULL, cli_set_true, &o.o.sparse,
 		  "leave out what was never written, of a volume\n"
 		  "                           without holes: it changes then" },
+		{ "verify", NULL, cli_set_true, &o.o.whole,
+		  "with the same key: read every chunk here, and\n"
+		  "                           compare its SHA-256" },
 		{ "no-check", NULL, cli_set_true, &o.o.unchecked,
 		  "do not read back what was written" },
 		{ "dry-run", NULL, cli_set_true, &o.o.dry_run,
