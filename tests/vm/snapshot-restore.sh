@@ -124,9 +124,8 @@ no_restore 7 "is not overwritten, by force" "'/dev/nullb2' is in use" \
 umount /mnt
 no_restore 1 "and afterwards it is too small still" "is too small" /dev/nullb2 \
 	--force
-noise /dev/nullb0
 host aws disable-key --key-id "$(key_of /dev/vda)" > "$WORK/disable"
 no_restore 3 "where the KMS denies the key nothing is written" "DisabledException" \
-	/dev/nullb0
+	/dev/nullb0 --force
 t "nothing is left" nothing_left
 done_testing
