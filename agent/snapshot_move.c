@@ -146,24 +146,32 @@ static int stage_check(const struct snapshot_move *m, uint64_t index,
 	return -EBADMSG;
 }
 
-/* *@ret is where the bytes are that go out. */
+/* Where what is read comes to: of a plain image into locked memory. */
+static uint8_t *read_buffer(const struct snapshot_move *m,
+			    struct pipeline_buffers *b)
+{
+	return m->encrypt && !m->decrypt ? secret_bytes(b->plain) : b->in;
+}
+
+/* *@ret is where the bytes are that go out: in locked memory, if plain. */
 static int stage_cipher(const struct snapshot_move *m, uint64_t index,
 			struct pipeline_buffers *b, size_t bytes,
 			uint8_t **ret)
 {
 	uint64_t at = index * SNAPSHOT_CHUNK_BYTES;
 
-	*ret = m->decrypt || m->encrypt ? b->out : b->in;
+	*ret = m->encrypt ? b->out :
+	       m->decrypt ? secret_bytes(b->plain) : b->in;
 	if (m->check)
 		return stage_check(m, index, b, bytes);
 	if (m->decrypt && m->encrypt)
 		return stage_rekey(m, index, b, bytes);
 	if (m->decrypt)
-		return chunk_decrypt(m->core, m->decrypt, at, b->in, b->out,
+		return chunk_decrypt(m->core, m->decrypt, at, b->in, *ret,
 				     bytes);
 	if (m->encrypt)
-		return chunk_encrypt(m->core, m->encrypt, at, b->in, b->out,
-				     bytes);
+		return chunk_encrypt(m->core, m->encrypt, at,
+				     read_buffer(m, b), *ret, bytes);
 	return 0;
 }
 
@@ -206,7 +214,7 @@ static int64_t work(void *user, struct pipeline_buffers *b, uint64_t index)
 	struct snapshot_move *m = job->m;
 	size_t bytes = bytes_of(m, index);
 	const uint8_t *known = known_digest(m, index);
-	uint8_t *out;
+	uint8_t *in, *out;
 	int r;
 
 	/* Kept from a snapshot that was checked when it was made. */
@@ -218,10 +226,11 @@ static int64_t work(void *user, struct pipeline_buffers *b, uint64_t index)
 		job->kept++;
 		return 0;
 	}
-	r = stage_read(m, index, b->in, bytes);
+	in = read_buffer(m, b);
+	r = stage_read(m, index, in, bytes);
 	if (r < 0)
 		return r;
-	if (!m->source && passes_holes(m) && cipher_all_zero(b->in, bytes))
+	if (!m->source && passes_holes(m) && cipher_all_zero(in, bytes))
 		return (int64_t)bytes;
 	r = stage_cipher(m, index, b, bytes, &out);
 	if (r == 0)
@@ -248,7 +257,7 @@ int snapshot_move(struct snapshot_move *m, const struct snapshot_work *w)
 	const struct pipeline p = {
 		.chunks = job.chunks,
 		.jobs = w->jobs,
-		.plaintext = m->decrypt && (m->encrypt || m->check),
+		.plaintext = m->decrypt || m->encrypt,
 		.bytes_per_second = w->bytes_per_second,
 		.next = next,
 		.work = work,
