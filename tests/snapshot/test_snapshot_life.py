@@ -11,10 +11,17 @@ from snapshot_case import CHUNK, DATA, SEED, reader
 
 
 os.environ["AWS_DATA_PATH"] = MODELS
-# What a command took at most, in KiB: the last word on standard error.
-MEASURE = """import resource, subprocess, sys
+# What a command took at most, in KiB, and the bytes that it read and wrote, a
+# parent's being those of children that have ended: the last words on standard
+# error.
+MEASURE = """import re, resource, subprocess, sys
+def moved():
+    with open("/proc/self/io") as file:
+        return [int(n) for n in re.findall(r"[rw]char: (\\d+)", file.read())]
+before = moved()
 status = subprocess.run(sys.argv[1:]).returncode
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
+      *(b - a for a, b in zip(before, moved())), file=sys.stderr)
 sys.exit(status)"""
 
 
@@ -152,12 +159,25 @@ class Life(snapshot_case.SnapshotCase):
                 gone = self.random.choice(list(wanted))
                 self.snap("delete", gone)
                 del wanted[gone]
+            if self.random.random() < 0.3:
+                with open(disk, "r+b") as file:
+                    file.seek(DATA + self.random.randrange(20) * CHUNK)
+                    file.write(bytes(CHUNK))
             if self.random.random() < 0.2:
                 self.snap("gc", "--min-age", "0s")
+                for snapshot_id in list(wanted)[-2:]:
+                    self.snap("verify", snapshot_id)
+        # The parent of them all, if it is there still.
+        gone = next(iter(wanted))
+        self.snap("delete", gone)
+        del wanted[gone]
         self.snap("gc", "--min-age", "0s")
         self.assertEqual(set(wanted), set(self.listed()))
         for snapshot_id, data in wanted.items():
             self.assertEqual(data, self.read(snapshot_id))
+            self.snap("verify", snapshot_id)
+            self.snap("restore", "--force", snapshot_id, self.folder / "back")
+            self.assertEqual(data, self.data(self.folder / "back"))
         needed = {d.hex() for s in wanted for d in reader.load(
             self.store, s, self.dek(disk))[2] if d}
         self.assertEqual(needed, set(self.blocks()))
@@ -197,7 +217,7 @@ class Life(snapshot_case.SnapshotCase):
         self.assertGreater(block.stat().st_mtime, 1 << 30)
 
     def test_huge(self):
-        """1 TiB with 50 MB in it: memory by what is written, not by size"""
+        """1 TiB with 50 MB in it: memory and bytes by what is written, not by size"""
         disk = self.folder / "huge"
         with open(disk, "wb") as file:
             file.truncate(DATA + (1 << 40))
@@ -217,9 +237,15 @@ class Life(snapshot_case.SnapshotCase):
                                *self.command(*args)], env=self.environment(),
                               capture_output=True, text=True, check=False)
         self.assertEqual(0, done.returncode, done.stderr)
-        peak = int(done.stderr.split()[-1])
-        print(f"# {args[0]}: at most {peak} KiB")
+        peak, got, put = map(int, done.stderr.split()[-3:])
+        print(f"# {args[0]}: at most {peak} KiB; {got >> 20} MiB read, "
+              f"{put >> 20} MiB written")
         self.assertLess(peak, 64 << 10)
+        # The 50 MB, once more where what was written is read back, and some.
+        self.assertLess(50 << 20, got)
+        self.assertLess(got, (114 if args[0] == "copy" else 64) << 20)
+        self.assertLess(50 << 20, put)
+        self.assertLess(put, 64 << 20)
         return reader.json.loads(done.stdout)["snapshot_id"]
 
     def wrapper_stored(self, snapshot_id):
@@ -228,14 +254,24 @@ class Life(snapshot_case.SnapshotCase):
 
     def test_rotation(self):
         """snapshots made before a rotation and an alias change restore"""
-        disk = self.volume("--kms-key", "alias/envelope")
+        key, other = self.new_key(), self.new_key()
+        self.kms.create_alias(AliasName="alias/moved", TargetKeyId=key)
+        disk = self.volume("--kms-key", "alias/moved")
         self.fill(disk, (0, 4096))
         one = self.made("create", disk)
-        key = self.wrapper(one)["slots"][0]["key_id"]
-        self.assertNotIn("alias", key)
+        self.assertEqual(key, self.wrapper(one)["slots"][0]["key_id"])
         self.kms.rotate_key_on_demand(KeyId=key)
         self.snap("restore", one, self.folder / "rotated")
         self.assertEqual(self.data(disk), self.data(self.folder / "rotated"))
+        self.kms.update_alias(AliasName="alias/moved", TargetKeyId=other)
+        self.snap("restore", one, self.folder / "moved")
+        self.assertEqual(self.data(disk), self.data(self.folder / "moved"))
+        self.assertEqual(key, self.verified(
+            self.folder / "moved").slots[0]["key_id"])
+        # Whoever names the alias now means the other key.
+        copy = self.made("copy", "--kms-key", "alias/moved", one)
+        self.assertEqual(other, self.wrapper(copy)["slots"][0]["key_id"])
+        self.assertEqual(self.plaintext(disk), self.plaintext(copy))
 
     def test_usage(self):
         """bad options and arguments: status 2 and where help is"""
