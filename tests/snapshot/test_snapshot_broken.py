@@ -146,7 +146,7 @@ class Broken(snapshot_case.SnapshotCase):
         had = len(self.blocks())
         self.midway(lambda: len(self.blocks()) > had + 1, "create", "--jobs",
                     1, "--limit", "512K", disk, status=1,
-                    says=r"chunk \d of snap-\w+ is not there any more: blocks/"
+                    says=r"chunk \d of snap-\w+ is not there whole any more: blocks/"
                     r".*nothing is published")
         two = self.made("create", disk)
         self.snap("verify", two)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Snapshots from create to gc: what comes back is what was there."""
 import os
+import re
 import subprocess
 import sys
 import time
@@ -272,6 +273,18 @@ class Life(snapshot_case.SnapshotCase):
         copy = self.made("copy", "--kms-key", "alias/moved", one)
         self.assertEqual(other, self.wrapper(copy)["slots"][0]["key_id"])
         self.assertEqual(self.plaintext(disk), self.plaintext(copy))
+
+    def test_help(self):
+        """--help: of every verb"""
+        verbs = re.findall(r"^  ([a-z]+) ", subprocess.run(
+            [snapshot_case.PROGRAM, "--help"], capture_output=True, text=True,
+            check=True).stdout, re.M)
+        self.assertIn("copy", verbs)
+        for verb in verbs:
+            done = subprocess.run([snapshot_case.PROGRAM, verb, "--help"],
+                                  capture_output=True, text=True, check=False)
+            self.assertEqual((0, ""), (done.returncode, done.stderr), verb)
+            self.assertIn(verb, done.stdout)
 
     def test_usage(self):
         """bad options and arguments: status 2 and where help is"""

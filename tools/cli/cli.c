@@ -16,7 +16,7 @@
 #include "log.h"
 #include "status.h"
 
-#define MAX_OPTIONS 32
+#define MAX_OPTIONS 64
 /* Values of getopt_long() for our rows start above any character. */
 #define FIRST_OPTION 1000
 
