@@ -166,6 +166,52 @@ class Killed(snapshot_case.SnapshotCase):
                 (2, "gc", "--min-age", "0s")):
             self.everywhere(*command)
 
+    def test_new_store(self):
+        """kill -9 while a store is made: the next create has a whole one"""
+        print(f"# seed {SEED}")
+        disk = self.volume(size=DATA + 2 * CHUNK)
+        self.fill(disk, (0, 4096))
+        step = 1 if LONG else 20
+        at = 1 + self.random.randrange(step)
+        while call := self.died(at, "create", "--jobs", 1, disk):
+            with self.subTest(at=at, call=call):
+                done = self.made("create", disk)
+                self.assertIn(done, self.listed())
+                for snapshot_id in self.listed():
+                    self.assertEqual(self.data(disk), self.read(snapshot_id))
+                    self.snap("verify", snapshot_id)
+            shutil.rmtree(self.store)
+            at += step
+        self.assertGreater(at, step)
+
+    def test_other_store(self):
+        """kill -9 of a copy to another store: whole there, and finished"""
+        print(f"# seed {SEED}")
+        disk = self.volume(size=DATA + 2 * CHUNK)
+        self.fill(disk, (0, 4096), (CHUNK, 4096))
+        one = self.made("create", disk)
+        here, there = self.store, self.folder / "there"
+        step = 1 if LONG else 24
+        key = self.new_key()
+        for options in (("--same-key",), ("--jobs", 1, "--kms-key", key)):
+            args = ("copy", *options, "--to-store", there, one)
+            at = 1 + self.random.randrange(step)
+            while call := self.died(at, *args):
+                with self.subTest(options=options, at=at, call=call):
+                    copy = self.made(*args)
+                    self.store = there
+                    self.assertLess(len(self.listed()), 3)
+                    for snapshot_id in self.listed():
+                        self.snap("verify", snapshot_id)
+                    self.assertEqual(self.plaintext(disk),
+                                     self.plaintext(copy))
+                self.store = here
+                self.assertEqual([one], list(self.listed()))
+                shutil.rmtree(there)
+                at += step
+            self.assertGreater(at, step)
+            shutil.rmtree(there)
+
     def test_parts(self):
         """gc: what was written under no name goes, unless it is young"""
         disk = self.volume()
