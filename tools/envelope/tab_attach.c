@@ -234,11 +234,12 @@ static int detach_named(struct by_agent *agent, const char *name)
 	}
 	if (r == 0)
 		r = detach_by_agent(agent, name);
-	if (r != 1 && r != -EHOSTUNREACH)
-		return r;
-	r = volume_detach(name);
-	volume_verb_ended("detach", name, s.volume.volume_id, r);
-	return r;
+	if (r == 1 || r == -EHOSTUNREACH) {
+		r = volume_detach(name);
+		volume_verb_ended("detach", name, s.volume.volume_id, r);
+	}
+	/* Somebody else's detach may have come first. */
+	return r == -ENXIO ? 0 : r;
 }
 
 int tab_detach(int argc, char **argv)
