@@ -32,6 +32,7 @@ class Image(snapshot_case.SnapshotCase):
              GUEST / "boot.sh"], text=True, errors="replace",
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, check=False)
+        self.server.start()
         self.assertEqual(0, done.returncode, done.stdout)
         return done.stdout
 
