@@ -59,7 +59,9 @@ fio --name=v --filename=/mnt/load --size=8m --bs=4k --direct=1 \
 	--verify_fatal=1 --time_based --runtime=20 > "$WORK/fio" 2>&1 &
 FIO=$!
 CALLS=$(host audit | wc -l)
-t "create: of a mounted volume" eval "snap create --json x > $WORK/one"
+# With room for all that a slow machine lets them write meanwhile.
+t "create: of a mounted volume" \
+	eval "snap create --json --cow 64M x > $WORK/one"
 t "create: no KMS was asked" [ "$(host audit | wc -l)" = "$CALLS" ]
 ONE=$(id_in "$WORK/one")
 echo "# its I/O was held for $(number_in "$WORK/one" pause_us) us"
@@ -154,6 +156,22 @@ t_says 10 "create of a locked one" "locked" \
 	envelope-snapshot create --store "$STORE/s" y
 t "unlock" envelope unlock --direct y
 t "create: unlocked" snap create y
+
+# Overwritten while it is read, and before its end is.
+head -c $((23 << 20)) /dev/urandom > "$WORK/noise"
+dd if="$WORK/noise" of=/dev/mapper/y bs=1M oflag=direct status=none
+snap create --json --cow 8M --limit 2M y > "$WORK/slow" 2>&1 &
+CREATE=$!
+t "a slow create reads" wait_until 60 live
+dd if=/dev/zero of=/dev/mapper/y bs=1M seek=22 count=1 oflag=direct status=none
+wait "$CREATE"
+t_ok $? "the slow create ends"
+t "restore: what was overwritten meanwhile" \
+	snap restore --force "$(id_in "$WORK/slow")" /dev/ram0
+t "restored: attached once more" envelope attach --direct /dev/ram0 r
+t "restored: it is what it was at the moment" \
+	cmp /dev/mapper/r "$WORK/noise"
+t "restored: detached once more" envelope detach r
 t "detach" eval "umount /mnt && envelope detach x && envelope detach y"
 t "nothing is left" nothing_left
 done_testing
