@@ -308,7 +308,7 @@ FUZZ := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_CC = clang -std=gnu11 -D_GNU_SOURCE -g -O1 -fno-sanitize-recover=all
 
 # These are about the agent, and link all of it but its main.
-FUZZ_AGENT := agent_policy conf snapshot socket tab
+FUZZ_AGENT := agent_policy conf snapshot socket store tab
 FUZZ_AGENT_OBJS := $(patsubst %.c,$(O)/fuzz/obj/%.o,$(filter-out %/main.c,\
 	$(sort $(wildcard agent/*.c agent/daemon/*.c))))
 

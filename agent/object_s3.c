@@ -486,6 +486,7 @@ static int encode(const char *text, char *ret, size_t room)
 
 struct listing {
 	struct s3 *s3;
+	const char *prefix;		/* below that of the store */
 	time_t now;
 	int (*each)(void *user, const struct object_info *info);
 	void *user;
@@ -503,26 +504,65 @@ static uint64_t age_since(const char *modified, time_t now)
 	return now > then ? (uint64_t)(now - then) : 0;
 }
 
+static bool is_name(const char *name)
+{
+	return name[0] && strspn(name, PREFIX_CHARS) == strlen(name) &&
+	       strlen(name) < OBJECT_NAME_CHARS && !strstr(name, "..");
+}
+
 static int tell(void *user, const char *key, uint64_t size,
 		const char *modified)
 {
 	const struct listing *l = user;
 	size_t n = strlen(l->s3->prefix);
 	struct object_info info = {
-		.name = key + n,
+		.name = key + strnlen(key, n),
 		.bytes = size,
 		.age_seconds = age_since(modified, l->now),
 	};
 
 	/* What nobody asked for is not believed. */
-	if (strncmp(key, l->s3->prefix, n) != 0)
+	if (strncmp(key, l->s3->prefix, n) != 0 ||
+	    strncmp(info.name, l->prefix, strlen(l->prefix)) != 0)
 		return -EBADMSG;
-	return strlen(info.name) < OBJECT_NAME_CHARS && info.name[0] ?
-	       l->each(l->user, &info) : 0;
+	/* What no store has put there would be another request's. */
+	return is_name(info.name) ? l->each(l->user, &info) : 0;
 }
 
-/* One page; *@token is where it goes on, NULL at the end. */
-static int list_page(struct listing *l, const char *prefix, char **token,
+static int is_nonsense(const struct listing *l)
+{
+	log_error("'%s': the server's list of %s makes no sense; check --store-endpoint",
+		  l->s3->st.url, l->prefix);
+	return -EBADMSG;
+}
+
+static int ask_page(const struct listing *l, const char *token, struct ask *a)
+{
+	char query[URL_BYTES - 1024] = "";
+	int r = 0;
+
+	if (token) {
+		strcpy(query, "continuation-token=");
+		r = encode(token, query, sizeof(query) - 32);
+		if (r < 0)
+			return is_nonsense(l);
+		strcat(query, "&");
+	}
+	strcat(query, "list-type=2&prefix=");
+	r = encode(l->s3->prefix, query, sizeof(query));
+	if (r == 0)
+		r = encode(l->prefix, query, sizeof(query));
+	a->query = query;
+	/* Of the longest token and the longest prefix. */
+	if (r < 0)
+		return is_nonsense(l);
+	r = ask(l->s3, a);
+	a->query = NULL;
+	return r;
+}
+
+/* One page behind @token (NULL: the first); *@next_ret is where it goes on. */
+static int list_page(struct listing *l, const char *token, char **next_ret,
 		     uint8_t *answer)
 {
 	struct ask a = {
@@ -530,32 +570,17 @@ static int list_page(struct listing *l, const char *prefix, char **token,
 		.into = answer,
 		.into_bytes = LIST_BYTES,
 	};
-	char query[URL_BYTES - 1024] = "";
-	int r = 0;
+	int r = ask_page(l, token, &a);
 
-	if (*token) {
-		strcpy(query, "continuation-token=");
-		r = encode(*token, query, sizeof(query) - 32);
-		strcat(query, "&");
-	}
-	strcat(query, "list-type=2&prefix=");
-	if (r == 0)
-		r = encode(l->s3->prefix, query, sizeof(query));
-	if (r == 0)
-		r = encode(prefix, query, sizeof(query));
-	a.query = query;
-	if (r == 0)
-		r = ask(l->s3, &a);
-	free(*token);
-	*token = NULL;
 	if (r < 0)
 		return r;
 	if (a.status != 200)
 		return explain_status(l->s3, &a);
-	r = s3_list_parse(answer, a.bytes, tell, l, token);
-	if (r == -EBADMSG)
-		log_error("'%s': the server's list of %s makes no sense; check --store-endpoint",
-			  l->s3->st.url, prefix);
+	r = s3_list_parse(answer, a.bytes, tell, l, next_ret);
+	/* From where it was before it would never end. */
+	if (r == -EBADMSG || (r == 0 && *next_ret && token &&
+			      strcmp(*next_ret, token) == 0))
+		r = is_nonsense(l);
 	return r;
 }
 
@@ -563,14 +588,17 @@ static int each(struct object_store *st, const char *prefix,
 		int (*function)(void *user, const struct object_info *info),
 		void *user)
 {
-	struct listing l = { to_s3(st), time(NULL), function, user };
+	struct listing l = { to_s3(st), prefix, time(NULL), function, user };
 	uint8_t *answer = malloc(LIST_BYTES);
-	char *token = NULL;
+	char *token = NULL, *next = NULL;
 	int r = answer ? 0 : -ENOMEM;
 
 	do {
 		if (r == 0)
-			r = list_page(&l, prefix, &token, answer);
+			r = list_page(&l, token, &next, answer);
+		free(token);
+		token = next;
+		next = NULL;
 	} while (r == 0 && token);
 	free(token);
 	free(answer);

@@ -2,6 +2,7 @@
 /* Listings and errors of S3, by expat. */
 #include "object_s3_list.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <expat.h>
 #include <stdio.h>
@@ -84,7 +85,7 @@ static void take_member(struct reader *r, const char *name)
 		strcpy(r->modified, r->text);
 	else if (strcmp(name, "Size") == 0) {
 		r->size = strtoull(r->text, &end, 10);
-		if (end == r->text || *end)
+		if (!isdigit((unsigned char)r->text[0]) || *end)
 			stop(r, -EBADMSG);
 	}
 }
@@ -117,6 +118,8 @@ static void end_element(void *user, const char *name)
 		take_member(r, name);
 	else if (r->depth == 1 && strcmp(name, "Contents") == 0)
 		end_object(r);
+	else if (r->depth == 1 && r->too_long)
+		stop(r, -EBADMSG);
 	else if (r->depth == 1 && strcmp(name, "NextContinuationToken") == 0) {
 		free(r->next);
 		r->next = strdup(r->text);

@@ -590,7 +590,19 @@ struct sweep {
 	void *user;
 };
 
-/* "LINEAGE/.../DIGEST", or the part of one. What is neither is not ours. */
+/* Is it "LINEAGE/DIGEST", or "LINEAGE/DD/DIGEST", so that it is ours? */
+static bool is_digest_name(const char *at, const char *last, bool part)
+{
+	size_t n = HEADER_LINEAGE_CHARS - 1;
+
+	if (strspn(at, "0123456789abcdef") != n || at[n] != '/')
+		return false;
+	at += n + 1;
+	return at == last || (at + 3 == last && at[2] == '/' &&
+			      (part || strncmp(at, last, 2) == 0));
+}
+
+/* An object by its digest, or the part of one. What is neither is not ours. */
 static int tell(void *user, const struct object_info *info)
 {
 	const struct sweep *w = user;
@@ -605,7 +617,7 @@ static int tell(void *user, const struct object_info *info)
 
 	if (object.part)
 		return w->each(w->user, &object);
-	if (strcspn(at, "/") != HEADER_LINEAGE_CHARS - 1)
+	if (!is_digest_name(at, last, info->part))
 		return 0;
 	memcpy(object.lineage, at, HEADER_LINEAGE_CHARS - 1);
 	if (snapshot_unhex(last, object.digest) < 0)

@@ -210,6 +210,91 @@ class S3(S3Case):
         self.snap("create", disk, status=1, says="no room for blocks/")
         self.assertEqual(before, self.bucket.objects)
 
+    def test_lists(self):
+        """s3: a list that lies, never ends or has what is not ours"""
+        _, one = self.taken()
+        lineage = self.listed()[one]["lineage"]
+        foreign = [f"a/b/{key}" for key in (
+            "README", "blocks/README", f"blocks/{lineage}/old/{'0' * 64}",
+            f"blocks/{'x' * 64}/00/{'0' * 64}", "snapshots/snap-1",
+            f"snapshots/{one}?acl", f"blocks/{lineage}/../{'0' * 64}")]
+        for key in foreign:
+            self.bucket.objects[key] = (b"mine", 0)
+        self.assertEqual([one], list(self.listed()))
+        self.snap("gc", "--min-age", "0s")
+        self.assertFalse([k for k in foreign if k not in self.bucket.objects])
+        self.snap("verify", one)
+
+        def page(*keys, more=""):
+            rows = "".join(
+                f"<Contents><Key>{k}</Key><Size>4</Size><LastModified>"
+                "2020-01-01T00:00:00.000Z</LastModified></Contents>"
+                for k in keys)
+            return (f"<ListBucketResult>{rows}{more}"
+                    "</ListBucketResult>").encode()
+        more = "<NextContinuationToken>{}</NextContinuationToken>"
+        for text in (page("x/y"), page("a/b/x"), page("a/b/"),
+                     page(more=more.format("again")),
+                     page(more=more.format("t" * 4000)),
+                     page("a/b/snapshots/" + "x" * 3000),
+                     page("a/b/snapshots/x").replace(b">4<", b">-4<"),
+                     page("a/b/snapshots/x")[:-9]):
+            self.bucket.faults[:] = [
+                lambda h, text=text: h.answer(200, text) is None
+                if "list-type" in h.path else False]
+            before = dict(self.bucket.objects)
+            for verb in "list", "gc":
+                self.snap(verb, status=6, says="makes no sense")
+            self.assertEqual(before, self.bucket.objects)
+
+    def test_midway(self):
+        """s3: a server that fails midway leaves nothing half, and a rerun ends"""
+        def cut(handler):
+            handler.answer(200, b"x" * 100, Content_Length=1 << 19)
+            handler.close_connection = True
+
+        def reset(handler):
+            handler.connection.shutdown(socket.SHUT_RDWR)
+            handler.close_connection = True
+
+        disk, one = self.taken()
+        key = self.new_key()
+        faults = (("PUT", lambda h: h.error(503, "SlowDown"), 4, "SlowDown"),
+                  ("PUT", reset, 4, "cannot be reached"),
+                  ("GET", lambda h: h.error(500, "InternalError"), 4,
+                   "InternalError"),
+                  ("GET", cut, 4, "cannot be reached"),
+                  ("GET", lambda h: h.answer(200, bytes(CHUNK)), 6,
+                   f"of {one} is damaged or forged: blocks/"))
+        for method, what, status, says in faults:
+            passed = []
+
+            def fault(handler, method=method, what=what, passed=passed):
+                """From the second block on."""
+                if handler.command != method or "/blocks/" not in handler.path:
+                    return False
+                if not passed or handler.path in passed:
+                    passed.append(handler.path)
+                    return False
+                what(handler)
+                return True
+            self.bucket.faults[:] = [fault]
+            verb = (("create", disk) if method == "PUT" else
+                    ("copy", "--full", "--kms-key", key, one))
+            if method == "PUT":
+                self.fill(disk, (0, 4 * CHUNK))
+            there = set(self.listed())
+            self.snap(*verb, status=status, says=says)
+            self.assertEqual(there, set(self.listed()))
+            self.bucket.faults.clear()
+            made = self.made(*verb)
+            self.snap("verify", made)
+            self.assertEqual(self.plaintext(disk if method == "PUT" else one),
+                             self.plaintext(made))
+        # One that is only slow is waited for.
+        self.bucket.faults[:] = [lambda h: time.sleep(0.1)]
+        self.snap("verify", one)
+
     def test_names(self):
         """s3: buckets, prefixes and endpoints that are none"""
         for place in ("s3://", "s3://ab", "s3://UPPER/x", "s3://snaps/a/../b",
