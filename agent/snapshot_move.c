@@ -36,10 +36,12 @@ static size_t bytes_of(const struct snapshot_move *m, uint64_t index)
 	return rest < SNAPSHOT_CHUNK_BYTES ? rest : SNAPSHOT_CHUNK_BYTES;
 }
 
-/* CRC-32C. */
+/* CRC-32C; never 0, which is that of a chunk nobody has made. */
 static uint32_t checksum(const uint8_t *p, size_t bytes)
 {
-	return crc32_iscsi((unsigned char *)p, (int)bytes, 0);
+	uint32_t crc = crc32_iscsi((unsigned char *)p, (int)bytes, UINT32_MAX);
+
+	return crc ? crc : 1;
 }
 
 /* Files tell where they have no data; devices do not. */

@@ -61,7 +61,7 @@ struct snapshot_move {
 	/*
 	 * CRC-32C of the plaintext of each chunk, one a chunk: computed where
 	 * both keys are there; with @check, and @decrypt alone, compared with
-	 * what is decrypted. NULL: neither.
+	 * what is decrypted. 0: of one that was not moved. NULL: neither.
 	 */
 	uint32_t *crcs;
 	bool check;

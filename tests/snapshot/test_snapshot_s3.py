@@ -181,6 +181,28 @@ class S3(S3Case):
         self.bucket.faults.clear()
         self.copied(one, there)
 
+    def test_read_back(self):
+        """s3: what a copy has written is read back, zeros, too"""
+        image = self.folder / "image"
+        image.write_bytes(bytes(2 * CHUNK))
+        one = self.made("import", "--no-holes", image)
+        before = set(self.listed())
+
+        def flipped(handler):
+            if handler.command != "PUT" or "/blocks/" not in handler.path:
+                return False
+            self.bucket.objects[handler.path.split("/", 2)[2]] = (
+                handler.body[:-1] + bytes([handler.body[-1] ^ 1]),
+                time.time())
+            handler.answer(200)
+            return True
+
+        left = self.fail(1, flipped)
+        self.snap("copy", "--kms-key", self.new_key(), one, status=6,
+                  says="damaged or forged")
+        self.assertEqual(0, left[0])
+        self.assertEqual(before, set(self.listed()))
+
     def test_refused(self):
         """s3: what does not help is said, with its status"""
         disk, one = self.taken()
