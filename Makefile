@@ -62,6 +62,8 @@ SNAPSHOT_OBJS := $(patsubst %.c,$(O)/obj/%.o,\
 	$(sort $(wildcard tools/envelope-snapshot/*.c)))
 GENERATOR_OBJS := $(patsubst %.c,$(O)/obj/%.o,\
 	$(sort $(wildcard tools/envelope-generator/*.c)))
+ID_OBJS := $(patsubst %.c,$(O)/obj/%.o,\
+	$(sort $(wildcard tools/envelope-id/*.c)))
 KMS_OBJS := $(patsubst %.c,$(O)/obj/%.o,\
 	$(sort $(wildcard tools/envelope-kms/*.c)))
 # The agent's policy, which others than the agent look at, too.
@@ -70,6 +72,8 @@ PROGRAMS := $(O)/bin/envelope $(O)/bin/envelope-snapshot \
 	$(O)/bin/envelope-agent $(O)/bin/envelope-kms
 # systemd's, in a folder of its own.
 GENERATOR := $(O)/bin/envelope-generator
+# udev's.
+UDEV_ID := $(O)/bin/envelope-id
 
 UNIT_AGENT := $(patsubst tests/unit/%.c,$(O)/unit/%,\
 	$(wildcard tests/unit/test_*.c))
@@ -86,7 +90,7 @@ VM_HELPERS := $(patsubst tests/vm/helpers/%.c,$(O)/vm/%,\
 
 all: programs module
 
-programs: $(PROGRAMS) $(GENERATOR)
+programs: $(PROGRAMS) $(GENERATOR) $(UDEV_ID)
 
 help:
 	@echo 'make               programs and module'
@@ -125,7 +129,8 @@ $(O)/obj/agent/daemon/service.o: $(wildcard agent/daemon/*.varlink)
 $(O)/obj/tools/envelope/metrics_http.o: ALL_CFLAGS += \
 	$(call need,--cflags,libmicrohttpd)
 
-$(CLI_OBJS) $(ENVELOPE_OBJS) $(SNAPSHOT_OBJS) $(GENERATOR_OBJS): \
+$(CLI_OBJS) $(ENVELOPE_OBJS) $(SNAPSHOT_OBJS) $(GENERATOR_OBJS) \
+		$(ID_OBJS): \
 		$(O)/obj/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
@@ -159,6 +164,11 @@ $(O)/bin/envelope-snapshot: $(SNAPSHOT_OBJS) $(CLI_OBJS) $(O)/libenvelope.a
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(AGENT_LIBS) -o $@
 
 $(GENERATOR): $(GENERATOR_OBJS) $(O)/libenvelope.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(AGENT_LIBS) -o $@
+
+$(UDEV_ID): $(ID_OBJS) $(O)/libenvelope.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(AGENT_LIBS) -o $@
@@ -361,6 +371,8 @@ COMPLETIONS = $(wildcard tools/*/*.bash agent/daemon/*.bash)
 UNITS = $(wildcard scripts/systemd/*.service scripts/systemd/*.socket \
 	scripts/systemd/*.timer)
 GENERATORS := /usr/lib/systemd/system-generators
+UDEV := /usr/lib/udev
+RULES = $(wildcard scripts/udev/*.rules)
 
 install: programs
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8 \
@@ -374,6 +386,8 @@ install: programs
 	for k in $(KERNELS); do if [ -e $(O)/$$k/dm-envelope.ko ]; then install -D -m 644 $(O)/$$k/dm-envelope.ko $(DESTDIR)/lib/modules/$$k/updates/dm-envelope.ko; fi; done
 	install -D -m 644 -t $(DESTDIR)/usr/lib/systemd/system $(UNITS)
 	install -D -m 755 -t $(DESTDIR)$(GENERATORS) $(GENERATOR)
+	install -D -m 755 -t $(DESTDIR)$(UDEV) $(UDEV_ID)
+	install -D -m 644 -t $(DESTDIR)$(UDEV)/rules.d $(RULES)
 	install -D -m 644 scripts/systemd/sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/dm-envelope.conf
 	install -D -m 644 scripts/systemd/dm-envelope.conf $(DESTDIR)/usr/lib/modules-load.d/dm-envelope.conf
 	if [ -z "$(DESTDIR)" ]; then depmod -a; if command -v systemd-sysusers > /dev/null; then systemd-sysusers dm-envelope.conf; fi; fi
@@ -386,6 +400,7 @@ uninstall:
 	rm -f $(patsubst %,$(DESTDIR)$(PREFIX)/share/doc/dm-envelope/examples/%,$(notdir $(wildcard scripts/examples/*)))
 	rm -f $(patsubst %,$(DESTDIR)/usr/lib/systemd/system/%,$(notdir $(UNITS)))
 	rm -f $(DESTDIR)$(GENERATORS)/$(notdir $(GENERATOR))
+	rm -f $(DESTDIR)$(UDEV)/$(notdir $(UDEV_ID)) $(patsubst %,$(DESTDIR)$(UDEV)/rules.d/%,$(notdir $(RULES)))
 	rm -f $(DESTDIR)/lib/modules/*/updates/dm-envelope.ko
 	rm -f $(DESTDIR)/usr/lib/modules-load.d/dm-envelope.conf $(DESTDIR)/usr/lib/sysusers.d/dm-envelope.conf
 
@@ -396,6 +411,6 @@ FORCE:
 
 -include $(AGENT_OBJS:.o=.d) $(ENVELOPE_OBJS:.o=.d) $(KMS_OBJS:.o=.d) \
 	$(DAEMON_OBJS:.o=.d) $(CLI_OBJS:.o=.d) $(SNAPSHOT_OBJS:.o=.d) \
-	$(GENERATOR_OBJS:.o=.d)
+	$(GENERATOR_OBJS:.o=.d) $(ID_OBJS:.o=.d)
 -include $(wildcard $(O)/unit/*.d) $(wildcard $(O)/vm/*.d)
 -include $(FUZZ_AGENT_OBJS:.o=.d)

@@ -252,9 +252,10 @@ static int check_together(const char *where, const struct tab_line *line)
 		 line->lease.terms.lease_ms)
 		why = "lease=: only the agent renews a lease; leave out direct, or the lease";
 	else if (line->device_timeout_given &&
-		 (line->by != TAB_BY_PATH ||
-		  strncmp(line->device, "/dev/", 5) != 0))
-		why = "x-systemd.device-timeout=: systemd waits for paths below /dev only; timeout= counts for all others";
+		 (line->by == TAB_BY_VOLUME ||
+		  (line->by == TAB_BY_PATH &&
+		   strncmp(line->device, "/dev/", 5) != 0)))
+		why = "x-systemd.device-timeout=: systemd waits for a UUID and for paths below /dev only; timeout= counts for all others";
 	else if (line->volume_id && line->by == TAB_BY_VOLUME)
 		why = "volume=: DEVICE is a volume id already; leave volume= out";
 	else if (line->lease.lease_given)

@@ -14,6 +14,7 @@ from agent_case import BUILD
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 GENERATOR = BUILD / "bin" / "envelope-generator"
 VOLUME = "vol-0123456789abcdef0"
+UUID = "6a3b9d51-0c6f-4a59-9d51-a7d2f3b0c111"
 
 
 def escape(*args):
@@ -111,6 +112,7 @@ class TabUnits(unittest.TestCase):
                           blockdev}, set(found["Wants"]))
         self.assertEqual(
             {("remote-fs.target.requires", service("data")),
+             ("dev-vdb.device.wants", service("data")),
              (f"{mapped('data')}.requires", service("data"))}, self.links())
         self.assertEqual("JobTimeoutSec=infinity",
                          self.drop_in(mapped("data")))
@@ -188,18 +190,24 @@ class TabUnits(unittest.TestCase):
         self.generate(
             "link PARTUUID=00AB-01", r"label LABEL=a\040b/c",
             r"file /srv/a\040%n.img header=/keys/h\134x", f"id {VOLUME}",
-            "uuid UUID=6a3b9d51-0c6f-4a59-9d51-a7d2f3b0c111",
+            f"uuid UUID={UUID.upper()} x-systemd.device-timeout=2m",
             "header /dev/vdb header=/dev/vdc")
         wanted = {"link": "/dev/disk/by-partuuid/00ab-01",
-                  "label": r"/dev/disk/by-label/a\x20b\x2fc"}
+                  "label": r"/dev/disk/by-label/a\x20b\x2fc",
+                  "uuid": f"/dev/disk/by-uuid/{UUID}"}
         for name, path in wanted.items():
             unit = escape("-p", "--suffix=device", path)
             self.assertEqual([unit], self.settings(name)["BindsTo"])
             self.assertIn(unit, self.settings(name)["After"])
+            self.assertIn((f"{unit}.wants", service(name)), self.links())
+        self.assertEqual("JobRunningTimeoutSec=120", self.drop_in(unit))
+        by_id = escape("-p", "--suffix=device",
+                       f"/dev/disk/by-id/envelope-{VOLUME}")
+        self.assertIn((f"{by_id}.wants", service("id")), self.links())
         text = (self.units / service("file")).read_text()
         self.assertIn('RequiresMountsFor="/srv/a %%n.img"\n'
                       'RequiresMountsFor="/keys/h\\\\x"\n', text)
-        for name in ("file", "id", "uuid"):
+        for name in ("file", "id"):
             self.assertNotIn("BindsTo", self.settings(name))
         self.assertEqual(["dev-vdb.device", "dev-vdc.device"],
                          self.settings("header")["BindsTo"])

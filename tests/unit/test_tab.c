@@ -165,8 +165,8 @@ static const struct {
 	{ "a /dev/b x-systemd.wanted-by=../x.target", AT "x-systemd.wanted-by=../x.target: write the name" },
 	{ "a /dev/b x-systemd.requires-mounts-for=a.mount", AT "x-systemd.requires-mounts-for=a.mount: write an absolute path\n" },
 	{ "a /dev/b x-systemd.device-timeout=soon", AT "x-systemd.device-timeout=soon: no length of time up to 30d; write seconds, a number with s, m, h or d, or infinity\n" },
-	{ "a /srv/b x-systemd.device-timeout=5s", AT "x-systemd.device-timeout=: systemd waits for paths below /dev only; timeout= counts for all others\n" },
-	{ "a UUID=" UUID " x-systemd.device-timeout=5s", AT "x-systemd.device-timeout=: systemd" },
+	{ "a /srv/b x-systemd.device-timeout=5s", AT "x-systemd.device-timeout=: systemd waits for a UUID and for paths below /dev only; timeout= counts for all others\n" },
+	{ "a vol-0123456789abcdef0 x-systemd.device-timeout=5s", AT "x-systemd.device-timeout=: systemd" },
 	{ "a /dev/b x-initrd.attach", AT "x-initrd.attach: no such option;" },
 };
 

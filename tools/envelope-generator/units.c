@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "header.h"
 #include "log.h"
 #include "unit_name.h"
 
@@ -22,6 +23,7 @@ struct names {
 	char mapped[UNIT_NAME_CHARS];	/* the device that it makes */
 	char blockdev[UNIT_NAME_CHARS];	/* what mounts of that start behind */
 	char device[UNIT_NAME_CHARS];	/* that it is on; "" if there is none */
+	char plugged[UNIT_NAME_CHARS];	/* that brings it when it appears; or "" */
 	char header[UNIT_NAME_CHARS];	/* a device, too; or "" */
 };
 
@@ -50,6 +52,28 @@ static bool is_node(const char *path)
 	return strncmp(path, "/dev/", strlen("/dev/")) == 0;
 }
 
+/* A UUID and a volume id have the links of 61-envelope.rules. */
+static int make_device_names(struct writing *w)
+{
+	const struct tab_line *line = w->line;
+	struct names *n = &w->names;
+	char path[64 + HEADER_UUID_CHARS];
+	int r = 0;
+
+	if (line->by == TAB_BY_VOLUME) {
+		snprintf(path, sizeof(path), "/dev/disk/by-id/envelope-%s",
+			 line->device);
+		return unit_name_of_path(path, n->plugged);
+	}
+	snprintf(path, sizeof(path), "/dev/disk/by-uuid/%.36s", line->device);
+	if (line->by == TAB_BY_UUID)
+		r = unit_name_of_path(path, n->device);
+	else if (is_node(line->device))
+		r = unit_name_of_path(line->device, n->device);
+	strcpy(n->plugged, n->device);
+	return r;
+}
+
 static int make_names(struct writing *w)
 {
 	const struct tab_line *line = w->line;
@@ -62,8 +86,7 @@ static int make_names(struct writing *w)
 	    unit_name_of_path(path, n->mapped) < 0 ||
 	    unit_name_of("blockdev@", path + 1, ".target", n->blockdev) < 0)
 		return too_long(w, "NAME");
-	if (line->by == TAB_BY_PATH && is_node(line->device) &&
-	    unit_name_of_path(line->device, n->device) < 0)
+	if (make_device_names(w) < 0)
 		return too_long(w, "DEVICE");
 	if (line->header && is_node(line->header) &&
 	    unit_name_of_path(line->header, n->header) < 0)
@@ -292,9 +315,12 @@ static int link_boot(const struct writing *w)
 	}
 	if (r < 0 || named || line->noauto)
 		return r;
-	return link_from(w, tab_is_remote(line) ? "remote-fs.target" :
-			 "local-fs.target", line->nofail ? "wants" :
-			 "requires");
+	r = link_from(w, tab_is_remote(line) ? "remote-fs.target" :
+		      "local-fs.target", line->nofail ? "wants" : "requires");
+	/* Also when it is plugged in later. */
+	if (r == 0 && w->names.plugged[0])
+		r = link_from(w, w->names.plugged, "wants");
+	return r;
 }
 
 static int write_service(const struct writing *w)
