@@ -68,10 +68,23 @@ static int scan(const struct tab_line *line, char ret[TAB_DEVICE_CHARS])
 	return r;
 }
 
+/*
+ * The link of 61-envelope.rules, where there is one: they pass by what else
+ * has an old copy of the header in it, between the blocks of a file system.
+ */
+static bool follow_link(const struct tab_line *line,
+			char ret[TAB_DEVICE_CHARS])
+{
+	snprintf(ret, TAB_DEVICE_CHARS, "/dev/disk/%s%s",
+		 line->by == TAB_BY_UUID ? "by-uuid/" : "by-id/envelope-",
+		 line->device);
+	return look(line, ret);
+}
+
 int tab_device_find(const struct tab_line *line, char ret[TAB_DEVICE_CHARS])
 {
 	if (line->by != TAB_BY_PATH)
-		return scan(line, ret);
+		return follow_link(line, ret) ? 0 : scan(line, ret);
 	if (access(line->device, F_OK) < 0)
 		return -ENOENT;
 	snprintf(ret, TAB_DEVICE_CHARS, "%s", line->device);
