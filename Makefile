@@ -383,6 +383,7 @@ install: programs
 	install -m 644 $(MANS5) $(DESTDIR)$(PREFIX)/share/man/man5
 	for c in $(COMPLETIONS); do install -m 644 $$c $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$(basename $$c .bash); done
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/dm-envelope/examples scripts/examples/*
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/dm-envelope/cloud-init scripts/cloud-init/*
 	for k in $(KERNELS); do if [ -e $(O)/$$k/dm-envelope.ko ]; then install -D -m 644 $(O)/$$k/dm-envelope.ko $(DESTDIR)/lib/modules/$$k/updates/dm-envelope.ko; fi; done
 	install -D -m 644 -t $(DESTDIR)/usr/lib/systemd/system $(UNITS)
 	install -D -m 755 -t $(DESTDIR)$(GENERATORS) $(GENERATOR)
@@ -398,6 +399,7 @@ uninstall:
 	rm -f $(patsubst %,$(DESTDIR)$(PREFIX)/share/man/man5/%,$(notdir $(MANS5)))
 	rm -f $(patsubst %.bash,$(DESTDIR)$(PREFIX)/share/bash-completion/completions/%,$(notdir $(COMPLETIONS)))
 	rm -f $(patsubst %,$(DESTDIR)$(PREFIX)/share/doc/dm-envelope/examples/%,$(notdir $(wildcard scripts/examples/*)))
+	rm -f $(patsubst %,$(DESTDIR)$(PREFIX)/share/doc/dm-envelope/cloud-init/%,$(notdir $(wildcard scripts/cloud-init/*)))
 	rm -f $(patsubst %,$(DESTDIR)/usr/lib/systemd/system/%,$(notdir $(UNITS)))
 	rm -f $(DESTDIR)$(GENERATORS)/$(notdir $(GENERATOR))
 	rm -f $(DESTDIR)$(UDEV)/$(notdir $(UDEV_ID)) $(patsubst %,$(DESTDIR)$(UDEV)/rules.d/%,$(notdir $(RULES)))
