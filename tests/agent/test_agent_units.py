@@ -17,7 +17,9 @@ UNITS = ROOT / "scripts/systemd"
 NAMES = ("envelope-agent.service", "envelope-agent.socket",
          "envelope-drill.service", "envelope-drill.timer",
          "envelope-metrics.service", "envelope-metrics.timer",
-         "envelope-metrics-http.service", "envelope-metrics-http.socket")
+         "envelope-metrics-http.service", "envelope-metrics-http.socket",
+         "envelope-snapshot-nightly.service",
+         "envelope-snapshot-nightly.timer")
 
 
 class Units(unittest.TestCase):
