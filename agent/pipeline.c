@@ -60,9 +60,24 @@ static double ahead(const struct run *run)
 	return due - seconds_since(&run->began);
 }
 
-static void account(struct run *run, int64_t moved)
+/* The chunks before @index are begun. */
+static void tell(const struct run *run, uint64_t index)
 {
 	const struct pipeline *p = run->p;
+	uint64_t done = index * SNAPSHOT_CHUNK_BYTES;
+
+	if (p->progress)
+		p->progress(&(struct pipeline_progress){
+			.what = p->what,
+			.done_bytes = done < p->size_bytes ? done :
+							     p->size_bytes,
+			.total_bytes = p->size_bytes,
+			.moved_bytes = run->bytes,
+		});
+}
+
+static void account(struct run *run, int64_t moved)
+{
 	double wait = 0;
 
 	pthread_mutex_lock(&run->lock);
@@ -72,8 +87,9 @@ static void account(struct run *run, int64_t moved)
 	} else {
 		run->bytes += moved;
 		wait = ahead(run);
-		if (p->progress)
-			p->progress(p->user, run->next, run->bytes);
+		/* The last one is told of when all of it is done. */
+		if (run->next < run->p->chunks)
+			tell(run, run->next);
 	}
 	pthread_mutex_unlock(&run->lock);
 	if (wait > 0)
@@ -148,5 +164,7 @@ int pipeline_run(const struct pipeline *p)
 	work(&run);
 	for (i = 1; i < jobs; i++)
 		pthread_join(threads[i], NULL);
+	if (run.result == 0)
+		tell(&run, p->chunks);
 	return run.result;
 }

@@ -22,8 +22,18 @@ struct pipeline_buffers {
 	struct secret *plain;	/* NULL unless asked for */
 };
 
+/* How far a pipeline is. */
+struct pipeline_progress {
+	const char *what;	/* what is done, in a word */
+	uint64_t done_bytes;	/* of total_bytes, holes counted */
+	uint64_t total_bytes;
+	uint64_t moved_bytes;	/* that were really worked on */
+};
+
 struct pipeline {
+	const char *what;	/* for progress */
 	uint64_t chunks;
+	uint64_t size_bytes;	/* of all of them */
 	unsigned int jobs;	/* threads; 0: as many as processors, to 8 */
 	bool plaintext;		/* the threads want locked memory */
 	uint64_t bytes_per_second; /* of all threads; 0: no limit */
@@ -39,10 +49,10 @@ struct pipeline {
 	int64_t (*work)(void *user, struct pipeline_buffers *b,
 			uint64_t index);
 	/*
-	 * How far it is: the chunks before @index are begun, and @bytes were
-	 * moved. Called by one thread at a time. NULL: nobody asks.
+	 * Called by one thread at a time, after each chunk, and when all of it
+	 * is done. NULL: nobody asks.
 	 */
-	void (*progress)(void *user, uint64_t index, uint64_t bytes);
+	void (*progress)(const struct pipeline_progress *now);
 	void *user;
 };
 

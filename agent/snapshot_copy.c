@@ -66,25 +66,17 @@ static uint64_t next_chunk(void *user, uint64_t index)
 	return snapshot_next_stored(c->s, index);
 }
 
-static void progress(void *user, uint64_t index, uint64_t bytes)
-{
-	const struct copy *c = user;
-	uint64_t size = header_core(snapshot_header(c->s))->size_bytes;
-	uint64_t done = index * SNAPSHOT_CHUNK_BYTES;
-
-	(void)bytes;
-	c->o->work.progress("copy", done < size ? done : size, size);
-}
-
 static int copy_blocks(struct copy *c)
 {
 	const struct pipeline p = {
+		.what = "copy",
 		.chunks = snapshot_chunks(c->s),
+		.size_bytes = header_core(snapshot_header(c->s))->size_bytes,
 		.jobs = c->o->work.jobs,
 		.bytes_per_second = c->o->work.bytes_per_second,
 		.next = next_chunk,
 		.work = copy_chunk,
-		.progress = c->o->work.progress ? progress : NULL,
+		.progress = c->o->work.progress,
 		.user = c,
 	};
 

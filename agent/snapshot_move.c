@@ -13,7 +13,6 @@
 #include "cipher.h"
 #include "device.h"
 #include "log.h"
-#include "pipeline.h"
 
 struct job {
 	struct snapshot_move *m;
@@ -243,27 +242,19 @@ static int64_t work(void *user, struct pipeline_buffers *b, uint64_t index)
 	return (int64_t)bytes;
 }
 
-static void progress(void *user, uint64_t index, uint64_t bytes)
-{
-	const struct job *job = user;
-	uint64_t size = job->m->core->size_bytes;
-	uint64_t done = index * SNAPSHOT_CHUNK_BYTES;
-
-	(void)bytes;
-	job->w->progress(job->m->what, done < size ? done : size, size);
-}
-
 int snapshot_move(struct snapshot_move *m, const struct snapshot_work *w)
 {
 	struct job job = { .m = m, .w = w, .chunks = chunks_of(m->core) };
 	const struct pipeline p = {
+		.what = m->what,
 		.chunks = job.chunks,
+		.size_bytes = m->core->size_bytes,
 		.jobs = w->jobs,
 		.plaintext = m->decrypt || m->encrypt,
 		.bytes_per_second = w->bytes_per_second,
 		.next = next,
 		.work = work,
-		.progress = w->progress ? progress : NULL,
+		.progress = w->progress,
 		.user = &job,
 	};
 	int r;
@@ -278,9 +269,6 @@ int snapshot_move(struct snapshot_move *m, const struct snapshot_work *w)
 	r = pipeline_run(&p);
 	m->moved = job.moved;
 	m->kept = job.kept;
-	if (r == 0 && w->progress)
-		w->progress(m->what, m->core->size_bytes,
-			    m->core->size_bytes);
 	return r;
 }
 

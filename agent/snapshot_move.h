@@ -7,15 +7,15 @@
 #ifndef ENVELOPE_SNAPSHOT_MOVE_H
 #define ENVELOPE_SNAPSHOT_MOVE_H
 
+#include "pipeline.h"
 #include "snapshot_store.h"
 
 /* How it is done; zeros are the defaults. */
 struct snapshot_work {
 	unsigned int jobs;
 	uint64_t bytes_per_second;
-	/* Called by one thread at a time. NULL: nobody asks. */
-	void (*progress)(const char *what, uint64_t done_bytes,
-			 uint64_t total_bytes);
+	/* As that of a pipeline. */
+	void (*progress)(const struct pipeline_progress *now);
 };
 
 /* Bytes of a device or file, from @offset_bytes on. */

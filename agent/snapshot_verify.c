@@ -35,31 +35,21 @@ static int64_t read_chunk(void *user, struct pipeline_buffers *b,
 	return snapshot_chunk_bytes(v->s, index);
 }
 
-static void progress(void *user, uint64_t index, uint64_t bytes)
-{
-	const struct verify *v = user;
-	uint64_t size = header_core(snapshot_header(v->s))->size_bytes;
-	uint64_t done = index * SNAPSHOT_CHUNK_BYTES;
-
-	(void)bytes;
-	v->w->progress("verify", done < size ? done : size, size);
-}
-
 static int read_all(struct verify *v, struct snapshot_verified *ret)
 {
 	const struct pipeline p = {
+		.what = "verify",
 		.chunks = snapshot_chunks(v->s),
+		.size_bytes = header_core(snapshot_header(v->s))->size_bytes,
 		.jobs = v->w->jobs,
 		.bytes_per_second = v->w->bytes_per_second,
 		.next = next,
 		.work = read_chunk,
-		.progress = v->w->progress ? progress : NULL,
+		.progress = v->w->progress,
 		.user = v,
 	};
 	int r = pipeline_run(&p);
 
-	if (r == 0 && v->w->progress)
-		progress(v, p.chunks, 0);
 	ret->chunks = p.chunks;
 	ret->stored = snapshot_stored_chunks(v->s);
 	ret->bad = v->bad;

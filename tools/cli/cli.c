@@ -357,32 +357,6 @@ void cli_print_size(uint64_t bytes, char ret[16])
 	snprintf(ret, 16, i ? "%.1f %s" : "%.0f %s", n, units[i]);
 }
 
-void cli_progress(const char *what, uint64_t done_bytes, uint64_t total_bytes)
-{
-	static time_t last;
-	static bool shown;
-	struct timespec now;
-	char done[16];
-	char total[16];
-	bool ended = done_bytes >= total_bytes;
-
-	if (!isatty(STDERR_FILENO))
-		return;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	/* The first call starts the second, so short work prints nothing. */
-	if (last == 0)
-		last = now.tv_sec;
-	if (ended ? !shown : now.tv_sec == last)
-		return;
-	last = now.tv_sec;
-	shown = !ended;
-	cli_print_size(done_bytes, done);
-	cli_print_size(total_bytes, total);
-	fprintf(stderr, "\r%s: %s of %s (%u %%) %s", what, done, total,
-		total_bytes ? (unsigned int)(100.0 * done_bytes / total_bytes) :
-			      100, ended ? "\n" : "");
-}
-
 /* A signal handler may do no more than write(2). */
 static void say_waiting(int signal)
 {

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pipeline.h"
 #include "volume.h"
 
 #define ENVELOPE_VERSION "0.1.0"
@@ -129,10 +130,19 @@ int cli_print_json(json_t *o);
 void cli_print_size(uint64_t bytes, char ret[16]);
 
 /*
- * How far something is, at most once a second, on standard error if that is a
- * terminal. @done == @total ends the line.
+ * How far something is, its rate, and how long it will take: once a second, on
+ * standard error if that is a terminal; with --progress to anything, ten seconds
+ * apart, each on a line of its own. @now->done_bytes == total_bytes ends it.
+ * What takes less than a second says nothing, unless it was asked.
  */
-void cli_progress(const char *what, uint64_t done_bytes, uint64_t total_bytes);
+void cli_progress(const struct pipeline_progress *now);
+
+/* Sets what --progress is about; for CLI_PROGRESS_OPTION. */
+extern bool cli_progress_wanted;
+
+#define CLI_PROGRESS_OPTION \
+	{ "progress", NULL, cli_set_true, &cli_progress_wanted, \
+	  "say how far it is, to no terminal, too" }
 
 /*
  * Between these two calls: if it takes over a second, say on standard error

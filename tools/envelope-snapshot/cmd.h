@@ -56,7 +56,8 @@ struct store_wish {
 	{ "jobs", "N", cli_set_number, &(w)->jobs, \
 	  "threads (default: one a processor, to 8)" }, \
 	{ "limit", "BYTES", cli_set_bytes, &(w)->bytes_per_second, \
-	  "at most that many bytes a second" }
+	  "at most that many bytes a second" }, \
+	CLI_PROGRESS_OPTION
 
 /* The store of @w; with @create a new one, if there is none. */
 int store_open(const struct store_wish *w, bool create,

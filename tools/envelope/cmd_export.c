@@ -61,6 +61,16 @@ static int write_pieces(const struct output *out, const uint8_t *p,
 	return r;
 }
 
+static void tell(uint64_t done_bytes, uint64_t total_bytes)
+{
+	cli_progress(&(struct pipeline_progress){
+		.what = "export",
+		.done_bytes = done_bytes,
+		.total_bytes = total_bytes,
+		.moved_bytes = done_bytes,
+	});
+}
+
 static int copy_all(const struct volume *v, const struct secret *dek,
 		    const struct output *out, uint8_t *buffer)
 {
@@ -80,7 +90,7 @@ static int copy_all(const struct volume *v, const struct secret *dek,
 		if (r == 0)
 			r = write_pieces(out, buffer, n, at);
 		if (r == 0)
-			cli_progress("export", at + n, core->size_bytes);
+			tell(at + n, core->size_bytes);
 	}
 	return r;
 }
@@ -177,6 +187,7 @@ int cmd_export(int argc, char **argv)
 		{ "force", NULL, cli_set_true, &force,
 		  "go on if the header names another device" },
 		CLI_RECOVERY_OPTION(&recovery),
+		CLI_PROGRESS_OPTION,
 		CLI_ACCESS_OPTIONS(&access),
 		{ 0 },
 	};
