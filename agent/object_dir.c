@@ -315,34 +315,61 @@ static int read_all(const struct dir *d, int fd, const char *name, uint8_t *p,
 	return 0;
 }
 
+/* A descriptor of the object @name, which is *@bytes_ret long. */
+static int open_object(const struct dir *d, const char *name,
+		       uint64_t max_bytes, size_t *bytes_ret)
+{
+	int fd = open_below(d, name, O_RDONLY | O_NONBLOCK);
+	struct stat info;
+	int r;
+
+	if (fd < 0)
+		return errno == ENOENT ? -ENOENT : failed(d, name, "read");
+	if (fstat(fd, &info) < 0) {
+		r = failed(d, name, "read");
+	} else if (!S_ISREG(info.st_mode) ||
+		   (uint64_t)info.st_size > max_bytes) {
+		log_error("'%s': damaged or forged: %s is no file, or too long",
+			  d->path, name);
+		r = -EBADMSG;
+	} else {
+		*bytes_ret = info.st_size;
+		return fd;
+	}
+	close(fd);
+	return r;
+}
+
 static int get(struct object_store *st, const char *name, uint64_t max_bytes,
 	       uint8_t **ret, size_t *bytes_ret)
 {
 	struct dir *d = to_dir(st);
-	int fd = open_below(d, name, O_RDONLY | O_NONBLOCK);
-	uint8_t *p = NULL;
-	struct stat info;
-	int r = 0;
+	int fd = open_object(d, name, max_bytes, bytes_ret), r = -ENOMEM;
+	uint8_t *p;
 
 	if (fd < 0)
-		return errno == ENOENT ? -ENOENT : failed(d, name, "read");
-	if (fstat(fd, &info) < 0)
-		r = failed(d, name, "read");
-	else if (!S_ISREG(info.st_mode) || (uint64_t)info.st_size > max_bytes)
-		r = -EBADMSG;
-	if (r == -EBADMSG)
-		log_error("'%s': damaged or forged: %s is no file, or too long",
-			  d->path, name);
-	if (r == 0) {
-		p = malloc(info.st_size + 1);
-		r = p ? read_all(d, fd, name, p, info.st_size, bytes_ret) :
-			-ENOMEM;
-	}
+		return fd;
+	p = malloc(*bytes_ret + 1);
+	if (p)
+		r = read_all(d, fd, name, p, *bytes_ret, bytes_ret);
 	close(fd);
 	if (r < 0)
 		free(p);
 	else
 		*ret = p;
+	return r;
+}
+
+static int get_into(struct object_store *st, const char *name, uint8_t *room,
+		    size_t room_bytes, size_t *bytes_ret)
+{
+	struct dir *d = to_dir(st);
+	int fd = open_object(d, name, room_bytes, bytes_ret), r;
+
+	if (fd < 0)
+		return fd;
+	r = read_all(d, fd, name, room, *bytes_ret, bytes_ret);
+	close(fd);
 	return r;
 }
 
@@ -494,6 +521,7 @@ static const struct object_ops ops = {
 	.close = close_dir,
 	.put = put,
 	.get = get,
+	.get_into = get_into,
 	.clone = clone_object,
 	.look = look,
 	.remove = remove_object,

@@ -11,6 +11,9 @@ struct object_ops {
 		   size_t bytes, bool replace);
 	int (*get)(struct object_store *st, const char *name,
 		   uint64_t max_bytes, uint8_t **ret, size_t *bytes_ret);
+	/* NULL: by get. */
+	int (*get_into)(struct object_store *st, const char *name,
+			uint8_t *room, size_t room_bytes, size_t *bytes_ret);
 	/* @from is of the same kind. */
 	int (*clone)(struct object_store *from, struct object_store *to,
 		     const char *name);

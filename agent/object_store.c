@@ -81,6 +81,22 @@ int object_get(struct object_store *st, const char *name, uint64_t max_bytes,
 	return st->ops->get(st, name, max_bytes, ret, bytes_ret);
 }
 
+int object_get_into(struct object_store *st, const char *name, uint8_t *room,
+		    size_t room_bytes, size_t *bytes_ret)
+{
+	uint8_t *bytes = NULL;
+	int r;
+
+	if (st->ops->get_into)
+		return st->ops->get_into(st, name, room, room_bytes,
+					 bytes_ret);
+	r = st->ops->get(st, name, room_bytes, &bytes, bytes_ret);
+	if (r == 0)
+		memcpy(room, bytes, *bytes_ret);
+	free(bytes);
+	return r;
+}
+
 int object_clone(struct object_store *from, struct object_store *to,
 		 const char *name)
 {

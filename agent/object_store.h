@@ -72,6 +72,10 @@ int object_put(struct object_store *st, const char *name, const void *p,
 int object_get(struct object_store *st, const char *name, uint64_t max_bytes,
 	       uint8_t **ret, size_t *bytes_ret);
 
+/* As object_get() of at most @room_bytes, into @room. */
+int object_get_into(struct object_store *st, const char *name, uint8_t *room,
+		    size_t room_bytes, size_t *bytes_ret);
+
 /*
  * Put what @from has as @name into @to, under that name, without its bytes passing
  * through here: nobody has looked at them then. What is there is replaced.

@@ -173,28 +173,21 @@ int snapshot_store_get_block(struct snapshot_store *st,
 {
 	const uint8_t *want = snapshot_digest(s, index);
 	uint8_t found[SNAPSHOT_DIGEST_BYTES];
-	uint8_t *bytes = NULL;
 	char name[OBJECT_NAME_CHARS];
 	bool same;
 	size_t n = 0;
 	int r;
 
 	block_name(header_core(snapshot_header(s))->lineage, want, name);
-	r = get(st, name, SNAPSHOT_CHUNK_BYTES, &bytes, &n);
+	r = object_get_into(st->objects, name, chunk, SNAPSHOT_CHUNK_BYTES, &n);
 	if (r == 0)
-		r = snapshot_sha256(bytes, n, found);
-	if (r < 0 && r != -ENOENT)
-		goto out;
+		r = snapshot_sha256(chunk, n, found);
+	if (r < 0 && r != -ENOENT && r != -EBADMSG)
+		return r;
 	same = r == 0 && n == snapshot_chunk_bytes(s, index) &&
 	       memcmp(found, want, sizeof(found)) == 0;
-	if (same)
-		memcpy(chunk, bytes, n);
-	else
-		r = is_damaged(st, s, index, name, r < 0 ? "missing" :
-			       "damaged or forged");
-out:
-	free(bytes);
-	return r;
+	return same ? 0 : is_damaged(st, s, index, name, r == -ENOENT ?
+				     "missing" : "damaged or forged");
 }
 
 /* -EOPNOTSUPP, silent: it has to be read. */

@@ -42,8 +42,8 @@ int snapshot_store_put_block(struct snapshot_store *st, const char *lineage,
 
 /*
  * Read chunk @index of @s, which is not a hole, into @chunk, which has room for
- * snapshot_chunk_bytes(). -EBADMSG: missing, of another length or another
- * SHA-256; the message has the chunk and the object.
+ * SNAPSHOT_CHUNK_BYTES. -EBADMSG: missing, of another length or another SHA-256;
+ * the message has the chunk and the object, and @chunk whatever was found.
  */
 int snapshot_store_get_block(struct snapshot_store *st,
 			     const struct snapshot *s, uint64_t index,

@@ -224,6 +224,35 @@ static void security_23_bad_blocks_are_named(void **state)
 	secret_free(dek);
 }
 
+/* Behind the room for a chunk nothing is written, however long a block is. */
+static void security_23_long_blocks_are_not_read(void **state)
+{
+	static uint8_t got[SNAPSHOT_CHUNK_BYTES + 4096];
+	char id[HEADER_SNAPSHOT_ID_CHARS], path[300];
+	struct secret *dek = fixture_dek(1);
+	struct snapshot_store *st = NULL;
+	struct snapshot *s;
+	int fd;
+
+	(void)state;
+	assert_int_equal(snapshot_store_open(store, NULL, true, &st), 0);
+	assert_int_equal(make_snapshot(st, dek, id), 0);
+	s = load(st, id, dek);
+	block_path(s, 3, path);
+	memset(got, 0xee, sizeof(got));
+	fd = open(path, O_WRONLY);
+	assert_int_equal(ftruncate(fd, sizeof(got)), 0);
+	close(fd);
+	fixture_listen();
+	assert_int_equal(snapshot_store_get_block(st, s, 3, got), -EBADMSG);
+	assert_heard("too long");
+	assert_heard("chunk 3");
+	assert_int_equal(got[SNAPSHOT_CHUNK_BYTES], 0xee);
+	snapshot_free(s);
+	snapshot_store_close(st);
+	secret_free(dek);
+}
+
 static int check_name(const char *path, const struct stat *info, int kind,
 		      struct FTW *ftw)
 {
@@ -316,6 +345,7 @@ int main(void)
 		in_folder(what_is_published_is_read),
 		in_folder(only_stores_are_opened),
 		in_folder(security_23_bad_blocks_are_named),
+		in_folder(security_23_long_blocks_are_not_read),
 		in_folder(killed_writers_leave_whole_objects),
 	};
 
