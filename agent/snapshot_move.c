@@ -3,7 +3,6 @@
 #include "snapshot_move.h"
 
 #include <errno.h>
-#include <isa-l/crc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "chunk.h"
 #include "cipher.h"
+#include "crc.h"
 #include "device.h"
 #include "log.h"
 
@@ -38,7 +38,7 @@ static size_t bytes_of(const struct snapshot_move *m, uint64_t index)
 /* CRC-32C; never 0, which is that of a chunk nobody has made. */
 static uint32_t checksum(const uint8_t *p, size_t bytes)
 {
-	uint32_t crc = crc32_iscsi((unsigned char *)p, (int)bytes, UINT32_MAX);
+	uint32_t crc = crc32c(p, bytes);
 
 	return crc ? crc : 1;
 }
