@@ -29,7 +29,7 @@ class Border(snapshot_case.SnapshotCase, slots_case.SlotsCase):
         return disk, self.made("create", disk)
 
 
-class Accounts(Border):
+class OtherHost(Border):
     """The configuration `other` is that of a host of another account."""
 
     @classmethod
@@ -53,15 +53,17 @@ class Accounts(Border):
             f"default-key = {cls.their_key}\n"
             f"allow-keys = arn:aws:kms:{HERE}:*:key/*\n")
 
-    def setUp(self):
-        super().setUp()
-        self.disk, self.one = self.taken()
-        self.target = self.folder / "target"
-
     def theirs(self, verb, *args, **how):
         """A verb on that host, which reads the snapshot as ours does."""
         return self.snap(verb, "--config", self.other, "--source-config",
                          self.conf, *args, **how)
+
+
+class Accounts(OtherHost):
+    def setUp(self):
+        super().setUp()
+        self.disk, self.one = self.taken()
+        self.target = self.folder / "target"
 
     def test_restored_by_another(self):
         """accounts: another's snapshot is restored under the default key"""
@@ -99,6 +101,76 @@ class Accounts(Border):
         """accounts: at home nobody is warned"""
         done = self.snap("restore", "--same-dek", self.one, self.target)
         self.assertEqual("", done.stderr)
+
+
+class Choice(OtherHost):
+    """EBS's tables of which key a new volume, and a copy, is under."""
+    # What it is made of, whether a key is given, and which one it gets.
+    VOLUMES = (("none", False, "default"), ("none", True, "given"),
+               ("plain", False, "default"), ("plain", True, "given"),
+               ("own", False, "source"), ("own", True, "given"),
+               ("shared", False, "default"), ("shared", True, "given"))
+    COPIES = (("plain", False, "default"), ("plain", True, "given"),
+              ("own", False, "default"), ("own", True, "given"),
+              ("shared", False, "default"), ("shared", True, "given"))
+
+    def setUp(self):
+        super().setUp()
+        # What `envelope default` keeps is beside the configuration.
+        place = self.folder / "etc"
+        place.mkdir()
+        self.conf, self.other = (
+            pathlib.Path(shutil.copy(path, place))
+            for path in (self.conf, self.other))
+        self.source_key = self.new_key()
+        self.disk, self.one = self.taken("--kms-key", self.source_key)
+        self.image = self.folder / "image"
+        self.image.write_bytes(self.random.randbytes(CHUNK))
+        self.given = {False: self.new_key(),
+                      True: self.person.call("CreateKey", {}).json[
+                          "KeyMetadata"]["Arn"]}
+
+    def key_of(self, kind, given, source):
+        """The key of a volume, or copy, that is made so."""
+        shared = source == "shared"
+        options = ("--kms-key", self.given[shared]) if given else ()
+        run = self.theirs if shared else self.snap
+        target = self.folder / f"new-{self.random.randrange(1 << 40)}"
+        if source == "plain":
+            done = run("import", "--json", *options, self.image)
+        elif kind == "copy":
+            done = run("copy", "--json", *options, self.one)
+        else:
+            if source == "none":
+                self.volume(*options, name=target.name)
+            else:
+                run("restore", *options, self.one, target)
+            return self.copy(target).slots[0]["key_id"]
+        made = self.json(done)["snapshot_id"]
+        return self.wrapper(made)["slots"][0]["key_id"]
+
+    def test_tables(self):
+        """keys: which one it is, by EBS's tables, encryption by default on or off"""
+        for on in ("disable", "enable"):
+            self.with_kms("default", on)
+            for kind, table in (("volume", self.VOLUMES),
+                                ("copy", self.COPIES)):
+                for source, given, wanted in table:
+                    shared = source == "shared"
+                    keys = {"default": self.their_key if shared else self.key,
+                            "source": self.source_key,
+                            "given": self.given[shared]}
+                    with self.subTest(on=on, kind=kind, source=source,
+                                      given=given):
+                        self.assertEqual(keys[wanted], self.key_of(
+                            kind, given, source))
+
+    def test_never_unencrypted(self):
+        """keys: there is no way to a copy, or volume, without encryption"""
+        for verb in ("copy", "restore"):
+            for option in ("--unencrypted", "--no-encrypt", "--kms-key="):
+                self.snap(verb, option, self.one, status=2)
+        self.assertEqual({self.one}, set(self.listed()))
 
 
 class Regions(Border):
