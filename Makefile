@@ -83,7 +83,7 @@ UNIT_DAEMON := $(patsubst tests/unit/%.c,$(O)/unit/%,\
 VM_HELPERS := $(patsubst tests/vm/helpers/%.c,$(O)/vm/%,\
 	$(wildcard tests/vm/helpers/*.c))
 
-.PHONY: all programs module unit vm-helpers demo test check mutants bench bench-kms bench-attach fuzz \
+.PHONY: all programs module unit vm-helpers demo test check mutants bench bench-kms bench-attach bench-snapshot fuzz \
 	debug-kernel test-debug test-debug-smp test-long \
 	install uninstall clean help
 .DELETE_ON_ERROR:
@@ -107,6 +107,7 @@ help:
 	@echo 'make bench-attach  attach beside cryptsetup open: instructions; see'
 	@echo '                   tests/bench/attach for wall time'
 	@echo 'make fuzz          harnesses for libFuzzer, which tests/fuzz/run runs'
+	@echo 'make bench-snapshot  a copy under another key beside its passes and others'
 	@echo 'make bench-kms     requests per second of envelope-kms beside a bare server'
 	@echo 'make install       to $$(DESTDIR)$$(PREFIX); make uninstall undoes it'
 	@echo 'make clean         remove $$(O)'
@@ -361,9 +362,20 @@ $(O)/bench/%: tests/bench/%.c $(KMS_OBJS) $(LEAF_OBJS)
 		$(filter-out %/main.o,$(KMS_OBJS)) $(LEAF_OBJS) \
 		$(KMS_LIBS) -o $@
 
+# Against OpenSSL alone, and the CRC that the snapshots have.
+$(O)/bench/snapshot_passes: tests/bench/snapshot_passes.c agent/crc.c agent/crc.h
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -Iagent $(ALL_CFLAGS) $(ALL_LDFLAGS) $< agent/crc.c -lisal \
+		-lcrypto -lpthread -o $@
+
 bench-kms: $(O)/bench/kms_load $(O)/bench/kms_bare programs
 	scripts/setup test
 	BUILD=$(O) tests/bench/kms
+
+bench-snapshot: $(O)/bench/snapshot_passes programs
+	scripts/setup bench
+	BUILD=$(O) tests/bench/snapshot
 
 MANS = $(wildcard tools/*/*.8 agent/daemon/*.8)
 MANS5 = $(wildcard tools/*/*.5)
