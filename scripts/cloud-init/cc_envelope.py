@@ -200,9 +200,10 @@ def set_up(volume, cloud):
     if not stat.S_ISBLK(mode) and not stat.S_ISREG(mode):
         raise Refused(f"{device} is no block device")
     if volume.get("format", True):
-        # Once for each instance: a later boot finds a volume, or none.
+        # Once for each instance: a later boot finds a volume, or none. In
+        # cloud-init's names of what has run, - and _ are the same.
         if uuid_of(device) is None:
-            cloud.run(f"envelope-format-{name}", make,
+            cloud.run(f"envelope_format_{name.encode().hex()}", make,
                       [volume, device, cloud], PER_INSTANCE,
                       clear_on_fail=True)
     uuid = uuid_of(device)

@@ -121,6 +121,12 @@ class Cloud(header_case.HeaderCase):
         self.fresh()
         self.never()
 
+    def test_names(self):
+        """cloud: volumes with similar names are two volumes"""
+        for name in ("a-b", "a_b"):
+            self.fresh()
+            self.assertIn("envelope format", self.boot(name=name))
+
     def test_told_not_to(self):
         """cloud: format: false"""
         self.never(format=False)
