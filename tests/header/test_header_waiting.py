@@ -76,8 +76,8 @@ class Waiting(header_case.HeaderCase):
             os.close(slave)
         self.assertEqual(3 << 20, len(plain))
         self.assertIn("export: 2.0 MiB of 3.0 MiB (66 %)", shown)
-        self.assertTrue(shown.endswith("3.0 MiB of 3.0 MiB (100 %) \r\n"),
-                        shown)
+        self.assertRegex(shown, r"\rexport: 3\.0 MiB of 3\.0 MiB \(100 %\), "
+                                r"\S+ [KM]iB/s, in \d\d:\d\d\x1b\[K\r\n\Z")
 
 
 if __name__ == "__main__":

@@ -198,8 +198,8 @@ class S3(S3Case):
             return True
 
         left = self.fail(1, flipped)
-        self.snap("copy", "--kms-key", self.new_key(), one, status=6,
-                  says="damaged or forged")
+        self.snap("copy", "--jobs", 1, "--kms-key", self.new_key(), one,
+                  status=6, says="damaged or forged")
         self.assertEqual(0, left[0])
         self.assertEqual(before, set(self.listed()))
 
